@@ -24,7 +24,9 @@ for (const file of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
   const room = file.includes(path.sep) ? file.split(path.sep)[0]! : undefined;
   if (room !== undefined && !rank.has(room)) problems.push(`src/${file}: room "${room}" is not in the house's list`);
   if (room === undefined) continue;
-  for (const [, specifier] of readFileSync(path.join(root, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+  for (const [, specifier] of readFileSync(path.join(root, file), 'utf8').matchAll(
+    /(?:from|import)\s*\(?\s*'(\.[^']+)'/g,
+  )) {
     const target = path.relative(root, path.resolve(root, path.dirname(file), specifier!));
     const [targetRoom, ...rest] = target.split(path.sep);
     if (targetRoom === room) continue;
@@ -36,5 +38,7 @@ for (const file of readdirSync(root, { recursive: true, encoding: 'utf8' })) {
 }
 
 for (const problem of problems) console.error(problem);
-console.log(`rooms: ${problems.length === 0 ? 'all dependencies point one way' : `${problems.length} wrong dependencies`}`);
+console.log(
+  `rooms: ${problems.length === 0 ? 'all dependencies point one way' : `${problems.length} wrong dependencies`}`,
+);
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -1,0 +1,4 @@
+/**
+ * onnx/: a model as data.
+ */
+export * from './tensor.ts';
