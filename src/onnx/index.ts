@@ -1,4 +1,34 @@
 /**
  * onnx/: a model as data.
+ *
+ * `readModel` and `writeModel` turn an .onnx file's bytes into plain data and back. Passes take a Model and give a
+ * Model; weights are shared between them, never copied. `GraphBuilder` appends nodes and knows types and shapes as
+ * it goes. `normalizeModel` brings every file to one canonical form, so that no later room sees old opsets.
  */
 export * from './tensor.ts';
+export * from './model.ts';
+export { UserError } from './errors.ts';
+export { readModel } from './read.ts';
+export { writeModel } from './write.ts';
+export type { WriteOptions } from './write.ts';
+export { GraphBuilder, UnknownRankError } from './builder.ts';
+export type { ConvAttributes, NodeOptions } from './builder.ts';
+export type { EmittedOperator } from './operators.ts';
+export { EMITTED_OPERATORS } from './operators.ts';
+export type { Facts } from './facts.ts';
+export { inferGraph } from './infer/index.ts';
+export { isStatic, positiveAxis } from './dims.ts';
+export { pruneModel, valuesRead } from './prune.ts';
+export { normalizeModel } from './normalize.ts';
+export type { NormalizeOptions } from './normalize.ts';
+export {
+  byteLength,
+  float16ToNumber,
+  isFloat,
+  numberToFloat16,
+  numbersToData,
+  numbersWeight,
+  tensorWeight,
+  weightNumbers,
+  weightTensor,
+} from './weight.ts';

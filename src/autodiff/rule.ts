@@ -1,0 +1,44 @@
+import type { EmittedOperator, GraphBuilder, Node, ValueName } from '../onnx/index.ts';
+
+/**
+ * Builds the gradient of one input. It is only called when that gradient is wanted, so a gradient nobody
+ * needs is never built.
+ */
+export type Pullback = () => ValueName;
+
+/**
+ * The gradient rule of an operator: from a node and the gradients of its outputs (undefined where an output has
+ * none) to one pullback per input; undefined for an input the operator is not differentiable in.
+ * A rule builds nodes, never values, and emits only operators that have rules.
+ */
+export type Rule = (
+  b: GraphBuilder,
+  node: Node,
+  gradients: readonly (ValueName | undefined)[],
+) => readonly (Pullback | undefined)[];
+
+/** An operator whose outputs are piecewise constant in its inputs, or not numbers at all: its gradient is zero. */
+export const PIECEWISE_CONSTANT = 'piecewise constant';
+export type RuleEntry = Rule | typeof PIECEWISE_CONSTANT;
+
+/** Rules by operator; those of other domains by `domain::operator`. An emitted operator without a rule does not compile. */
+export type RuleTable = { readonly [P in EmittedOperator]: RuleEntry } & {
+  readonly [operator: string]: RuleEntry | undefined;
+};
+
+/** A rule for an operator with one output. */
+export function rule(build: (b: GraphBuilder, node: Node, dY: ValueName) => readonly (Pullback | undefined)[]): Rule {
+  return (b, node, [dY]) => (dY === undefined ? node.inputs.map(() => undefined) : build(b, node, dY));
+}
+
+/** A rule for f(x) with one input and one output: `derivative` builds dX from x, y and dY. */
+export function unary(
+  derivative: (b: GraphBuilder, x: ValueName, y: ValueName, dY: ValueName, node: Node) => ValueName,
+): Rule {
+  return rule((b, node, dY) => [() => derivative(b, node.inputs[0]!, node.outputs[0]!, dY, node)]);
+}
+
+/** Rules look up by this key. */
+export function ruleKey(node: Pick<Node, 'domain' | 'operator'>): string {
+  return node.domain === '' ? node.operator : `${node.domain}::${node.operator}`;
+}

@@ -1,0 +1,70 @@
+/** The table of gradient rules, one file per operator family. */
+import type { RuleEntry, RuleTable } from '../rule.ts';
+import { PIECEWISE_CONSTANT } from '../rule.ts';
+import { activation } from './activation.ts';
+import { convolution } from './convolution.ts';
+import { elementwise } from './elementwise.ts';
+import { indexing } from './indexing.ts';
+import { linear } from './linear.ts';
+import { normalization } from './normalization.ts';
+import { pooling } from './pooling.ts';
+import { quantized } from './quantized.ts';
+import { reductions } from './reduction.ts';
+import { resizing } from './resize.ts';
+import { shaping } from './shape.ts';
+
+/** Operators with no gradient in any input. */
+const constant = {
+  And: PIECEWISE_CONSTANT,
+  Or: PIECEWISE_CONSTANT,
+  Xor: PIECEWISE_CONSTANT,
+  Not: PIECEWISE_CONSTANT,
+  Equal: PIECEWISE_CONSTANT,
+  Less: PIECEWISE_CONSTANT,
+  LessOrEqual: PIECEWISE_CONSTANT,
+  Greater: PIECEWISE_CONSTANT,
+  GreaterOrEqual: PIECEWISE_CONSTANT,
+  IsNaN: PIECEWISE_CONSTANT,
+  IsInf: PIECEWISE_CONSTANT,
+  Sign: PIECEWISE_CONSTANT,
+  Floor: PIECEWISE_CONSTANT,
+  Ceil: PIECEWISE_CONSTANT,
+  Round: PIECEWISE_CONSTANT,
+  Shape: PIECEWISE_CONSTANT,
+  Size: PIECEWISE_CONSTANT,
+  ConstantOfShape: PIECEWISE_CONSTANT,
+  Constant: PIECEWISE_CONSTANT,
+  EyeLike: PIECEWISE_CONSTANT,
+  NonZero: PIECEWISE_CONSTANT,
+  Range: PIECEWISE_CONSTANT,
+  OneHot: PIECEWISE_CONSTANT,
+  ArgMax: PIECEWISE_CONSTANT,
+  ArgMin: PIECEWISE_CONSTANT,
+  BitwiseAnd: PIECEWISE_CONSTANT,
+  BitwiseOr: PIECEWISE_CONSTANT,
+  BitwiseNot: PIECEWISE_CONSTANT,
+  BitwiseXor: PIECEWISE_CONSTANT,
+  BitShift: PIECEWISE_CONSTANT,
+  NonMaxSuppression: PIECEWISE_CONSTANT,
+  Multinomial: PIECEWISE_CONSTANT,
+  RandomNormalLike: PIECEWISE_CONSTANT,
+  RandomUniformLike: PIECEWISE_CONSTANT,
+  Bernoulli: PIECEWISE_CONSTANT,
+  Hardmax: PIECEWISE_CONSTANT,
+} satisfies Readonly<Record<string, RuleEntry>>;
+
+/** The gradient. `satisfies` keeps the promise that what rules emit can be differentiated again. */
+export const GRADIENT_RULES: RuleTable = {
+  ...elementwise,
+  ...activation,
+  ...linear,
+  ...convolution,
+  ...pooling,
+  ...normalization,
+  ...reductions,
+  ...shaping,
+  ...indexing,
+  ...resizing,
+  ...quantized,
+  ...constant,
+} satisfies RuleTable;

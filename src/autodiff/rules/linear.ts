@@ -1,0 +1,100 @@
+/** Matrix products. */
+import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
+import { floatAttribute, intAttribute, int, string, stringAttribute } from '../../onnx/index.ts';
+import { unbroadcast } from '../broadcasting.ts';
+import type { Pullback, Rule } from '../rule.ts';
+import { rule } from '../rule.ts';
+
+/** Y = A B: dA = dY B^T, dB = A^T dY; vectors are matrices of one row or column, batches broadcast. */
+const matmul = rule((b, node, dY) => {
+  const [a, c] = [node.inputs[0]!, node.inputs[1]!];
+  return [() => matmulLeft(b, a, c, dY), () => matmulRight(b, a, c, dY)];
+});
+
+/** The gradient and the two operands as matrices, for 1-D operands too. */
+function asMatrices(b: GraphBuilder, a: ValueName, c: ValueName, dY: ValueName) {
+  const [vectorLeft, vectorRight] = [b.rank(a) === 1, b.rank(c) === 1];
+  let gradient = dY;
+  // In the product the axis of a vector operand is missing; the last first, so that positions still hold.
+  if (vectorRight) gradient = b.unsqueeze(gradient, [-1]);
+  if (vectorLeft) gradient = b.unsqueeze(gradient, [-2]);
+  return { left: vectorLeft ? b.unsqueeze(a, [0]) : a, right: vectorRight ? b.unsqueeze(c, [1]) : c, gradient };
+}
+
+export function matmulLeft(b: GraphBuilder, a: ValueName, c: ValueName, dY: ValueName): ValueName {
+  const { left, right, gradient } = asMatrices(b, a, c, dY);
+  const dA = unbroadcast(b, b.matmul(gradient, b.matrixTranspose(right)), left);
+  return b.rank(a) === 1 ? b.squeeze(dA, [0]) : dA;
+}
+
+export function matmulRight(b: GraphBuilder, a: ValueName, c: ValueName, dY: ValueName): ValueName {
+  const { left, right, gradient } = asMatrices(b, a, c, dY);
+  const dC = unbroadcast(b, b.matmul(b.matrixTranspose(left), gradient), right);
+  return b.rank(c) === 1 ? b.squeeze(dC, [1]) : dC;
+}
+
+/** Y = alpha op(A) op(B) + beta C */
+const gemm = rule((b, node, dY) => {
+  const [a, c, bias] = node.inputs;
+  const [transA, transB] = [intAttribute(node, 'transA', 0) === 1, intAttribute(node, 'transB', 0) === 1];
+  const [alpha, beta] = [floatAttribute(node, 'alpha', 1), floatAttribute(node, 'beta', 1)];
+  const scaled = (x: ValueName, factor: number) => (factor === 1 ? x : b.mul(x, b.scalar(factor, x)));
+  const t = (x: ValueName, flip: boolean) => (flip ? b.matrixTranspose(x) : x);
+  return [
+    () => {
+      const g = scaled(dY, alpha);
+      return transA ? b.matmul(t(c!, transB), t(g, true)) : b.matmul(g, t(c!, !transB));
+    },
+    () => {
+      const g = scaled(dY, alpha);
+      return transB ? b.matmul(t(g, true), t(a!, transA)) : b.matmul(t(a!, !transA), g);
+    },
+    bias ? () => unbroadcast(b, scaled(dY, beta), bias) : undefined,
+  ];
+});
+
+/**
+ * Each operand's gradient is the einsum of dY with the other operands, by exchanging letters. A letter that only
+ * one operand has is summed over, so its gradient is broadcast back along it.
+ */
+const einsum = rule((b, node, dY) => {
+  const { operands, output } = parseEinsum(stringAttribute(node, 'equation', ''));
+  return node.inputs.map((x, index): Pullback => () => {
+    const others = operands.filter((_, at) => at !== index);
+    const available = new Set([output, ...others].join(''));
+    const letters = [...operands[index]!];
+    const reachable = letters.filter((letter) => available.has(letter)).join('');
+    const inputs = [dY, ...node.inputs.filter((_, at) => at !== index)];
+    const equation = `${[output, ...others].join(',')}->${reachable}`;
+    const product = b.op('Einsum', inputs, { equation: string(equation) });
+    const missing = letters.flatMap((letter, axis) => (available.has(letter) ? [] : [axis]));
+    return missing.length === 0 ? product : b.expandLike(b.unsqueeze(product, missing), x);
+  });
+});
+
+function parseEinsum(equation: string): { operands: string[]; output: string } {
+  const [left, right] = equation.replaceAll(' ', '').split('->');
+  const operands = left!.split(',');
+  if (equation.includes('.') || operands.some((letters) => new Set(letters).size !== letters.length))
+    throw new Error(`einsum "${equation}": ellipses and diagonals have no gradient rule`);
+  const count = (letter: string) => operands.join('').split(letter).length - 1;
+  const implicit = [...new Set(operands.join(''))]
+    .filter((letter) => count(letter) === 1)
+    .sort()
+    .join('');
+  return { operands, output: right ?? implicit };
+}
+
+/** y_i = sum_{j <= i} x_j, so dx_j = sum_{i >= j} dy_i: the same sum from the other end. */
+const cumSum = rule((b, node, dY) => [
+  () =>
+    b.op('CumSum', [dY, node.inputs[1]!], {
+      exclusive: int(intAttribute(node, 'exclusive', 0)),
+      reverse: int(1 - intAttribute(node, 'reverse', 0)),
+    }),
+  undefined,
+]);
+
+export const linear = { MatMul: matmul, Gemm: gemm, Einsum: einsum, CumSum: cumSum } satisfies Readonly<
+  Record<string, Rule>
+>;

@@ -1,0 +1,120 @@
+/** Pooling. */
+import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { int, intAttribute, intsAttribute, string } from '../../onnx/index.ts';
+import type { Rule } from '../rule.ts';
+import { rule } from '../rule.ts';
+
+/** MaxPool says where each maximum was found, as a flat index over the whole input: dY is added in there. */
+const maxPool: Rule = (b, node, [dY]) => [
+  dY === undefined
+    ? undefined
+    : () => {
+        const x = node.inputs[0]!;
+        if (intAttribute(node, 'storage_order', 0) === 1)
+          throw new Error(`MaxPool "${node.name}": column-major indices have no gradient rule`);
+        const indices = b.reshapeTo(b.siblingOutput(node.outputs[0]!, 1), [-1]);
+        const flat = b.reshapeTo(b.zerosOf(x, dY), [-1]);
+        const sum = b.op('ScatterElements', [flat, indices, b.reshapeTo(dY, [-1])], {
+          axis: int(0),
+          reduction: string('add'),
+        });
+        return b.reshape(sum, b.shape(x), b.dims(x));
+      },
+];
+
+/** Each output is the mean over its window: dY / count is spread over the window by a transposed convolution with ones. */
+const averagePool = rule((b, node, dY) => [
+  () => {
+    const x = node.inputs[0]!;
+    const kernel = intsAttribute(node, 'kernel_shape')!;
+    const rank = kernel.length;
+    const g = {
+      strides: intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1),
+      dilations: intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1),
+      pads: intsAttribute(node, 'pads') ?? Array<number>(2 * rank).fill(0),
+      group: 1,
+    };
+    const share = b.mul(dY, windowShare(b, node, x, kernel, g.pads, dY));
+    // Channels are independent: they join the batch, so the kernel of ones is one small constant.
+    const single = b.reshape(
+      share,
+      b.concat([b.int64s([-1, 1]), b.slice(b.shape(share), b.int64s([2]), b.int64s([rank + 2]), [0])], 0),
+      [undefined, 1, ...(b.dims(share)?.slice(2) ?? [])],
+    );
+    const ones = b.constant(
+      b.type(x),
+      [1, 1, ...kernel],
+      Array<number>(kernel.reduce((left, right) => left * right, 1)).fill(1),
+    );
+    const begins = g.pads.slice(0, rank);
+    const whole = b.convTranspose(single, ones, { ...g, pads: [...begins, ...Array<number>(rank).fill(0)] });
+    const lengths = (value: ValueName) => b.slice(b.shape(value), b.int64s([2]), b.int64s([rank + 2]), [0]);
+    const difference = b.sub(lengths(x), lengths(whole));
+    const fitted = b.pad(whole, b.concat([b.int64s(Array<number>(rank + 4).fill(0)), difference], 0), [
+      undefined,
+      1,
+      ...(b.dims(x)?.slice(2) ?? []),
+    ]);
+    return b.reshape(fitted, b.shape(x), b.dims(x));
+  },
+]);
+
+/** 1 / count per window: constant, unless padding is not counted or windows hang over the end; then pooled ones tell. */
+function windowShare(
+  b: GraphBuilder,
+  node: Node,
+  x: ValueName,
+  kernel: readonly number[],
+  pads: readonly number[],
+  like: ValueName,
+): ValueName {
+  const full = kernel.reduce((left, right) => left * right, 1);
+  const padded = pads.some((pad) => pad > 0) && intAttribute(node, 'count_include_pad', 0) === 0;
+  const ceil = intAttribute(node, 'ceil_mode', 0) === 1;
+  if (!padded && !ceil) return b.scalar(1 / full, like);
+  if (ceil && !padded && pads.some((pad) => pad > 0))
+    throw new Error(`AveragePool "${node.name}": ceil_mode with counted padding has no gradient rule`);
+  const rank = kernel.length;
+  const padWidths = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
+  // Ones where there is input, zeros where there is padding or nothing: their sum over a window is the count.
+  const strides = intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1);
+  const dilations = intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1);
+  const ones = b.slice(b.pad(b.onesLike(x), b.int64s(padWidths)), b.int64s([0, 0]), b.int64s([1, 1]), [0, 1]);
+  const extra = ceil ? strides : strides.map(() => 0);
+  const extended = b.pad(ones, b.int64s([...Array<number>(rank + 2).fill(0), 0, 0, ...extra]));
+  const kernelOnes = b.constant(b.type(x), [1, 1, ...kernel], Array<number>(full).fill(1));
+  const counts = b.conv(extended, kernelOnes, { strides, dilations, pads: Array<number>(2 * rank).fill(0), group: 1 });
+  const spatial = Array.from({ length: rank }, (_, axis) => axis + 2);
+  const lengths = b.slice(b.shape(like), b.int64s([2]), b.int64s([rank + 2]), [0]);
+  const fitted = b.slice(counts, b.int64s(spatial.map(() => 0)), lengths, spatial, undefined, [
+    1,
+    1,
+    ...(b.dims(like)?.slice(2) ?? []),
+  ]);
+  return b.reciprocal(fitted);
+}
+
+const spatialAxes = (b: GraphBuilder, x: ValueName) => Array.from({ length: b.rank(x) - 2 }, (_, index) => index + 2);
+
+const globalAveragePool = rule((b, node, dY) => [
+  () => {
+    const x = node.inputs[0]!;
+    return b.expandLike(b.div(dY, b.count(x, spatialAxes(b, x), dY)), x);
+  },
+]);
+
+/** The maximum of each channel; ties share the gradient equally. */
+const globalMaxPool = rule((b, node, dY) => [
+  () => {
+    const x = node.inputs[0]!;
+    const hits = b.cast(b.equal(x, node.outputs[0]!), b.type(x));
+    return b.mul(hits, b.div(dY, b.sum(hits, spatialAxes(b, x))));
+  },
+]);
+
+export const pooling = {
+  MaxPool: maxPool,
+  AveragePool: averagePool,
+  GlobalAveragePool: globalAveragePool,
+  GlobalMaxPool: globalMaxPool,
+} satisfies Readonly<Record<string, Rule>>;

@@ -1,0 +1,7 @@
+/**
+ * A mistake a person can mend: one line that says what is wrong, where, and what to do.
+ * The command line prints it as it is; everything else that is thrown is a defect of ours.
+ */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+}

@@ -1,0 +1,165 @@
+/** Operators that work element by element, with broadcasting. */
+import { addDims, broadcastDims, multiplyDims, subtractDims } from '../dims.ts';
+import { MAX_SHAPE_VALUES } from '../facts.ts';
+import { intAttribute } from '../model.ts';
+import { TYPE_BY_NUMBER } from '../read.ts';
+import type { Dim } from '../tensor.ts';
+import type { InferenceInput, InferenceRule } from './rule.ts';
+
+const same: InferenceRule = (input) =>
+  [input.facts(0), input.facts(0)].map((facts) => facts && { type: facts.type, dims: facts.dims });
+
+const identity: InferenceRule = (input) => [input.facts(0)];
+
+function broadcast(input: InferenceInput): Dim[] | undefined {
+  const shapes = input.node.inputs.map((_, index) => input.dims(index));
+  return shapes.every((dims) => dims !== undefined) ? broadcastDims(shapes as Dim[][]) : undefined;
+}
+
+const broadcasting: InferenceRule = (input) => [{ type: input.type(0), dims: broadcast(input) }];
+
+const comparison: InferenceRule = (input) => [{ type: 'bool', dims: broadcast(input) }];
+
+/** Integer arithmetic on shapes is carried out on the symbols. */
+function arithmetic(combine: (a: Dim, b: Dim) => Dim): InferenceRule {
+  return (input) => {
+    const dims = broadcast(input);
+    const [a, b] = [input.values(0), input.values(1)];
+    const size = Math.max(a?.length ?? 0, b?.length ?? 0);
+    const aligned = a && b && (a.length === b.length || a.length === 1 || b.length === 1) && size <= MAX_SHAPE_VALUES;
+    const at = (list: readonly Dim[], index: number) => (list.length === 1 ? list[0] : list[index]);
+    const values = aligned
+      ? Array.from({ length: size }, (_, index) => combine(at(a, index), at(b, index)))
+      : undefined;
+    return [{ type: input.type(0), dims, values }];
+  };
+}
+
+const divide = (a: Dim, b: Dim): Dim => {
+  if (typeof a === 'number' && typeof b === 'number' && b !== 0) return Math.trunc(a / b);
+  return b === 1 ? a : a === undefined || b === undefined ? undefined : `(${a}/${b})`;
+};
+
+const where: InferenceRule = (input) => {
+  const dims = broadcast(input);
+  const [condition, a, b] = [input.values(0), input.values(1), input.values(2)];
+  const known = condition && a && b && condition.length === a.length && a.length === b.length;
+  const values = known
+    ? condition.map((flag, index) => (flag === undefined ? undefined : flag ? a[index] : b[index]))
+    : undefined;
+  return [{ type: input.type(1), dims, values }];
+};
+
+const equal: InferenceRule = (input) => {
+  const [a, b] = [input.values(0), input.values(1)];
+  const at = (list: readonly Dim[], index: number) => (list.length === 1 ? list[0] : list[index]);
+  // A symbolic dimension is never 0, -1 or another negative marker; beyond that, names decide nothing.
+  const same = (x: Dim, y: Dim): Dim => {
+    if (typeof x === 'number' && typeof y === 'number') return x === y ? 1 : 0;
+    if (x !== undefined && x === y) return 1;
+    const number = typeof x === 'number' ? x : typeof y === 'number' ? y : undefined;
+    return number !== undefined && number < 0 ? 0 : undefined;
+  };
+  const values =
+    a && b
+      ? Array.from({ length: Math.max(a.length, b.length) }, (_, index) => same(at(a, index), at(b, index)))
+      : undefined;
+  return [{ type: 'bool', dims: broadcast(input), values }];
+};
+
+const cast: InferenceRule = (input) => {
+  const type = TYPE_BY_NUMBER[intAttribute(input.node, 'to', 1)] ?? 'float32';
+  return [{ type, dims: input.dims(0), values: type === 'int64' || type === 'int32' ? input.values(0) : undefined }];
+};
+
+export const elementwise: Readonly<Record<string, InferenceRule>> = {
+  ...Object.fromEntries(
+    [
+      'Abs',
+      'Acos',
+      'Acosh',
+      'Asin',
+      'Asinh',
+      'Atan',
+      'Atanh',
+      'BitwiseNot',
+      'Ceil',
+      'Celu',
+      'Clip',
+      'Cos',
+      'Cosh',
+      'CumSum',
+      'Elu',
+      'Erf',
+      'Exp',
+      'Floor',
+      'Gelu',
+      'HardSigmoid',
+      'HardSwish',
+      'Hardmax',
+      'InstanceNormalization',
+      'GroupNormalization',
+      'LRN',
+      'LeakyRelu',
+      'Log',
+      'LogSoftmax',
+      'LpNormalization',
+      'MeanVarianceNormalization',
+      'Mish',
+      'Neg',
+      'Not',
+      'PRelu',
+      'RMSNormalization',
+      'Reciprocal',
+      'Relu',
+      'ReverseSequence',
+      'Round',
+      'ScatterElements',
+      'ScatterND',
+      'Selu',
+      'Shrink',
+      'Sigmoid',
+      'Sign',
+      'Sin',
+      'Sinh',
+      'Softmax',
+      'Softplus',
+      'Softsign',
+      'Sqrt',
+      'Swish',
+      'Tan',
+      'Tanh',
+      'ThresholdedRelu',
+      'Trilu',
+      'BatchNormalization',
+    ].map((operator) => [operator, same]),
+  ),
+  ...Object.fromEntries(
+    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Max', 'Mean', 'Min', 'Mod', 'Pow', 'Sum'].map((operator) => [
+      operator,
+      broadcasting,
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['And', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Or', 'Xor'].map((operator) => [operator, comparison]),
+  ),
+  Identity: identity,
+  Dropout: (input) => [input.facts(0), { type: 'bool', dims: input.dims(0) }],
+  IsInf: (input) => [{ type: 'bool', dims: input.dims(0) }],
+  IsNaN: (input) => [{ type: 'bool', dims: input.dims(0) }],
+  Add: arithmetic(addDims),
+  Sub: arithmetic(subtractDims),
+  Mul: arithmetic(multiplyDims),
+  Div: arithmetic(divide),
+  Where: where,
+  Equal: equal,
+  Cast: cast,
+  CastLike: (input) => [{ type: input.type(1), dims: input.dims(0) }],
+  QuantizeLinear: (input) => [{ type: input.facts(2)?.type ?? 'uint8', dims: input.dims(0) }],
+  DequantizeLinear: (input) => [{ type: input.type(1), dims: input.dims(0) }],
+  DynamicQuantizeLinear: (input) => [
+    { type: 'uint8', dims: input.dims(0) },
+    { type: 'float32', dims: [] },
+    { type: 'uint8', dims: [] },
+  ],
+};

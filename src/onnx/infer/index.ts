@@ -1,0 +1,74 @@
+/** Type and shape inference: facts of a node's outputs from the facts of its inputs. Expects the canonical opset. */
+import type { Facts } from '../facts.ts';
+import { givenFacts, nameUnknownDims, weightFacts } from '../facts.ts';
+import type { Graph, Node, ValueName } from '../model.ts';
+import { weightNumbers } from '../weight.ts';
+import { computing } from './compute.ts';
+import { elementwise } from './elementwise.ts';
+import type { InferenceRule } from './rule.ts';
+import { numeric } from './rule.ts';
+import { shaping } from './shape.ts';
+
+const RULES: ReadonlyMap<string, InferenceRule> = new Map(Object.entries({ ...elementwise, ...shaping, ...computing }));
+
+export type FactsLookup = (value: ValueName) => Facts | undefined;
+
+/** Facts of a node's outputs; an operator without an inference rule gives unknown shapes, which is never wrong. */
+export function inferNode(
+  node: Node,
+  lookup: FactsLookup,
+  graph: Pick<Graph, 'initializers'>,
+  opset: number,
+): readonly (Facts | undefined)[] {
+  if (node.operator === 'Constant' && node.domain === '') return [constantFacts(node)];
+  const rule = node.domain === '' ? RULES.get(node.operator) : undefined;
+  if (rule === undefined) return node.outputs.map(() => undefined);
+  const facts = (index: number) => {
+    const name = node.inputs[index];
+    return name === undefined || name === '' ? undefined : lookup(name);
+  };
+  const scales = node.inputs[2] === undefined ? undefined : graph.initializers.get(node.inputs[2]);
+  return rule({
+    node,
+    opset,
+    facts,
+    type: (index) => facts(index)?.type ?? 'float32',
+    dims: (index) => facts(index)?.dims,
+    values: (index) => facts(index)?.values,
+    numbers: (index) => numeric(facts(index)?.values),
+    get scales() {
+      return scales === undefined ? undefined : weightNumbers(scales, 16);
+    },
+  });
+}
+
+function constantFacts(node: Node): Facts | undefined {
+  const value = node.attributes['value'];
+  return value?.kind === 'tensor' ? weightFacts(value.value) : undefined;
+}
+
+/** Facts of every value of a graph. What the file itself says fills in where inference knows less. */
+export function inferGraph(graph: Graph, opset: number): Map<ValueName, Facts> {
+  const facts = givenFacts(graph);
+  const declared = new Map([...graph.valueInfos, ...graph.outputs.map((info) => [info.name, info] as const)]);
+  for (const node of graph.nodes) {
+    const inferred = inferNode(node, (name) => facts.get(name), graph, opset);
+    node.outputs.forEach((name, index) => {
+      const known = mergeFacts(inferred[index], declared.get(name));
+      if (known !== undefined && name !== '') facts.set(name, nameUnknownDims(known, name));
+    });
+  }
+  return facts;
+}
+
+/** Inference wins where it knows; a declared number or name fills an unknown dimension. */
+export function mergeFacts(
+  inferred: Facts | undefined,
+  declared: Pick<Facts, 'type' | 'dims'> | undefined,
+): Facts | undefined {
+  if (inferred === undefined) return declared && { type: declared.type, dims: declared.dims };
+  if (declared?.dims === undefined) return inferred;
+  if (inferred.dims === undefined) return { ...inferred, dims: declared.dims };
+  if (inferred.dims.length !== declared.dims.length) return inferred;
+  return { ...inferred, dims: inferred.dims.map((dim, axis) => dim ?? declared.dims?.[axis]) };
+}

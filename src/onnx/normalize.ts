@@ -1,0 +1,121 @@
+import { GraphBuilder } from './builder.ts';
+import { isStatic } from './dims.ts';
+import { inferGraph } from './infer/index.ts';
+import type { Graph, Model, Node, ValueName } from './model.ts';
+import { ints, intsAttribute, opsetOf, stringAttribute, withSubgraphs } from './model.ts';
+import { pruneModel } from './prune.ts';
+import type { Dim } from './tensor.ts';
+import { upgradeModel } from './upgrade.ts';
+import { numbersWeight } from './weight.ts';
+
+export interface NormalizeOptions {
+  /** Fixes dims of inputs, for example `{ pixel_values: ['batch', 3, 224, 224] }`: what is known need not be computed. */
+  readonly dims?: Readonly<Record<ValueName, readonly Dim[]>>;
+}
+
+/**
+ * The one form all later passes work on, computing the same values under the same names:
+ * ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding.
+ * Throws a UserError when the model's opset is too old or an operator cannot be brought up.
+ */
+export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
+  const bound = bindDims(model, options.dims ?? {});
+  return foldShapes(explicitPadding(upgradeModel(constantsToInitializers(bound))));
+}
+
+function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>>): Model {
+  if (Object.keys(dims).length === 0) return model;
+  const { graph } = model;
+  const inputs = graph.inputs.map((info) =>
+    dims[info.name] === undefined ? info : { ...info, dims: dims[info.name] },
+  );
+  // What the file says of other values may name dimensions that are numbers now: inference finds them again.
+  const outputs = graph.outputs.map((info) => ({
+    ...info,
+    dims: info.dims?.map((dim) => (typeof dim === 'number' ? dim : undefined)),
+  }));
+  return { ...model, graph: { ...graph, inputs, outputs, valueInfos: new Map() } };
+}
+
+/** Constant nodes become initializers, in subgraphs too. */
+function constantsToInitializers(model: Model): Model {
+  return { ...model, graph: liftConstants(model.graph) };
+}
+
+function liftConstants(graph: Graph): Graph {
+  const initializers = new Map(graph.initializers);
+  const nodes: Node[] = [];
+  for (const node of graph.nodes) {
+    const weight = node.operator === 'Constant' && node.domain === '' ? constantWeight(node) : undefined;
+    if (weight === undefined) nodes.push(withSubgraphs(node, liftConstants));
+    else initializers.set(node.outputs[0]!, weight);
+  }
+  return { ...graph, nodes, initializers };
+}
+
+function constantWeight({ attributes }: Node) {
+  for (const [name, attribute] of Object.entries(attributes)) {
+    if (attribute.kind === 'tensor') return attribute.value;
+    if (name === 'value_int' && attribute.kind === 'int') return numbersWeight('int64', [], [attribute.value]);
+    if (name === 'value_ints' && attribute.kind === 'ints')
+      return numbersWeight('int64', [attribute.value.length], attribute.value);
+    if (name === 'value_float' && attribute.kind === 'float') return numbersWeight('float32', [], [attribute.value]);
+    if (name === 'value_floats' && attribute.kind === 'floats')
+      return numbersWeight('float32', [attribute.value.length], attribute.value);
+  }
+  return undefined;
+}
+
+/** Integer values known from shapes alone become initializers, and what computed them goes. */
+function foldShapes(model: Model): Model {
+  const facts = inferGraph(model.graph, opsetOf(model));
+  const initializers = new Map(model.graph.initializers);
+  const nodes = model.graph.nodes.filter((node) => {
+    if (node.outputs.length !== 1) return true;
+    const known = facts.get(node.outputs[0]!);
+    if (known?.values === undefined || !isStatic(known.values) || !isStatic(known.dims)) return true;
+    initializers.set(node.outputs[0]!, numbersWeight(known.type, known.dims, known.values));
+    return false;
+  });
+  // An output of the graph must be produced by a node or be a plain initializer: both are allowed, so nothing is lost.
+  return pruneModel({ ...model, graph: { ...model.graph, nodes, initializers } });
+}
+
+const PADDED = new Set(['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'LpPool']);
+
+/** Turns auto_pad into pads: from the kernel alone where the stride is 1, from the input's size otherwise. */
+function explicitPadding(model: Model): Model {
+  const isAuto = (node: Node) =>
+    PADDED.has(node.operator) && node.domain === '' && stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET';
+  if (!model.graph.nodes.some(isAuto)) return model;
+  const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
+  for (const node of model.graph.nodes) b.push(isAuto(node) ? resolvePadding(b, node) : node);
+  return b.build();
+}
+
+function resolvePadding(b: GraphBuilder, node: Node): Node {
+  const { auto_pad: _, ...attributes } = node.attributes;
+  const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const x = node.inputs[0]!;
+  const dims = b.dims(x);
+  const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1] ?? '')?.slice(2);
+  if (mode === 'VALID' || dims === undefined || !isStatic(kernel))
+    return mode === 'VALID' ? { ...node, attributes } : node;
+  const rank = kernel.length;
+  const strides = intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1);
+  const dilations = intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1);
+  const totals = kernel.map((size, axis) => {
+    const span = dilations[axis]! * (size - 1) + 1;
+    if (node.operator === 'ConvTranspose') return Math.max(0, span - strides[axis]!);
+    const length = dims[axis + 2];
+    if (strides[axis] === 1) return span - 1;
+    return typeof length === 'number'
+      ? Math.max(0, (Math.ceil(length / strides[axis]!) - 1) * strides[axis]! + span - length)
+      : undefined;
+  });
+  if (!isStatic(totals)) return node;
+  const small = totals.map((total) => Math.floor(total / 2));
+  const large = totals.map((total, axis) => total - small[axis]!);
+  const [begins, ends] = mode === 'SAME_UPPER' ? [small, large] : [large, small];
+  return { ...node, attributes: { ...attributes, pads: ints([...begins, ...ends]) } };
+}

@@ -1,0 +1,217 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataLocation } from 'onnx-buf';
+import type { AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
+import { UserError } from './errors.ts';
+import type { Attribute, Graph, Model, Node, Weight } from './model.ts';
+import type { DataType, Dim, ValueInfo } from './tensor.ts';
+import { sizeOf } from './tensor.ts';
+import { byteLength, numbersToData, tensorWeight } from './weight.ts';
+
+/** ONNX's TensorProto.DataType numbers. */
+export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
+  1: 'float32',
+  2: 'uint8',
+  3: 'int8',
+  4: 'uint16',
+  5: 'int16',
+  6: 'int32',
+  7: 'int64',
+  8: 'string',
+  9: 'bool',
+  10: 'float16',
+  11: 'float64',
+  12: 'uint32',
+  13: 'uint64',
+  14: 'complex64',
+  15: 'complex128',
+  16: 'bfloat16',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  21: 'uint4',
+  22: 'int4',
+  23: 'float4e2m1',
+};
+
+/**
+ * Reads an .onnx file's bytes. Weights stay views on `bytes`: nothing is copied, so keep it unchanged.
+ * Throws a UserError when the bytes are not an ONNX model, or one that contradicts itself.
+ */
+export function readModel(bytes: Uint8Array): Model {
+  const proto = decode(bytes);
+  if (proto.graph === undefined) throw new UserError('not an ONNX model: it has no graph');
+  if (proto.opsetImport.length === 0) throw new UserError('not an ONNX model: it names no operator set');
+  const model: Model = {
+    irVersion: Number(proto.irVersion),
+    producer: [proto.producerName, proto.producerVersion].filter(Boolean).join(' '),
+    opsets: new Map(proto.opsetImport.map(({ domain, version }) => [cleanDomain(domain), Number(version)])),
+    graph: readGraph(proto.graph, bytes),
+    functions: proto.functions,
+    metadata: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
+  };
+  checkNames(model.graph, new Set());
+  return model;
+}
+
+function decode(bytes: Uint8Array) {
+  if (bytes.length === 0) throw new UserError('not an ONNX model: the file is empty');
+  try {
+    return fromBinary(ModelProtoSchema, bytes);
+  } catch {
+    // Any failure of the protobuf decoder means the same to a person: these bytes are no (whole) model.
+    throw new UserError('not an ONNX model: the file is truncated, corrupt or of another format');
+  }
+}
+
+/** `ai.onnx` and the empty domain are the same one. */
+function cleanDomain(domain: string): string {
+  return domain === 'ai.onnx' ? '' : domain;
+}
+
+function readGraph(proto: GraphProto, file: Uint8Array): Graph {
+  const initializers = new Map(proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)]));
+  const otherTypes = new Map<string, TypeProto>();
+  const infos = (list: ValueInfoProto[]) => list.map((info) => readValueInfo(info, otherTypes));
+  return {
+    name: proto.name,
+    // Before IR 4 every initializer was listed among the inputs; those are weights, not something to ask for.
+    inputs: infos(proto.input).filter(({ name }) => !initializers.has(name)),
+    outputs: infos(proto.output),
+    nodes: proto.node.map((node) => readNode(node, file)),
+    initializers,
+    valueInfos: new Map(infos(proto.valueInfo).map((info) => [info.name, info])),
+    otherTypes,
+  };
+}
+
+function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, TypeProto>): ValueInfo {
+  const value = type?.value;
+  if (value?.case !== 'tensorType') {
+    if (type !== undefined) otherTypes.set(name, type);
+    return { name, type: 'float32', dims: undefined };
+  }
+  const dims = value.value.shape?.dim.map((dim): Dim => {
+    if (dim.value.case === 'dimValue') return Number(dim.value.value);
+    return dim.value.case === 'dimParam' && dim.value.value !== '' ? dim.value.value : undefined;
+  });
+  return { name, type: readType(value.value.elemType, name), dims };
+}
+
+function readType(number: number, name: string): DataType {
+  const type = TYPE_BY_NUMBER[number];
+  if (type === undefined)
+    throw new UserError(`not a valid ONNX model: "${name}" has the unknown element type ${number}`);
+  return type;
+}
+
+function readNode(proto: NodeProto, file: Uint8Array): Node {
+  return {
+    name: proto.name,
+    operator: proto.opType,
+    domain: cleanDomain(proto.domain),
+    inputs: proto.input,
+    outputs: proto.output,
+    attributes: Object.fromEntries(
+      proto.attribute.map((attribute) => [attribute.name, readAttribute(attribute, file)]),
+    ),
+  };
+}
+
+function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
+  if (proto.refAttrName !== '') return { kind: 'opaque', value: proto };
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  switch (proto.type) {
+    case Kind.INT:
+      return { kind: 'int', value: Number(proto.i) };
+    case Kind.FLOAT:
+      return { kind: 'float', value: proto.f };
+    case Kind.STRING:
+      return { kind: 'string', value: text(proto.s) };
+    case Kind.INTS:
+      return { kind: 'ints', value: proto.ints.map(Number) };
+    case Kind.FLOATS:
+      return { kind: 'floats', value: proto.floats };
+    case Kind.STRINGS:
+      return { kind: 'strings', value: proto.strings.map(text) };
+    case Kind.TENSOR:
+      return proto.t ? { kind: 'tensor', value: readWeight(proto.t, file) } : { kind: 'opaque', value: proto };
+    case Kind.GRAPH:
+      return proto.g ? { kind: 'graph', value: readGraph(proto.g, file) } : { kind: 'opaque', value: proto };
+    default:
+      return { kind: 'opaque', value: proto };
+  }
+}
+
+function readWeight(proto: TensorProto, file: Uint8Array): Weight {
+  const type = readType(proto.dataType, proto.name);
+  const dims = proto.dims.map(Number);
+  if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
+    const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
+    const location = entries.get('location');
+    if (location === undefined)
+      throw new UserError(`not a valid ONNX model: "${proto.name}" is external but names no file`);
+    const length = entries.get('length');
+    const offset = Number(entries.get('offset') ?? 0);
+    return {
+      type,
+      dims,
+      storage: { kind: 'external', location, offset, length: length === undefined ? undefined : Number(length) },
+    };
+  }
+  if (type === 'string') {
+    const strings = proto.stringData.map((bytes) => new TextDecoder().decode(bytes));
+    return { type, dims, storage: { kind: 'strings', strings } };
+  }
+  const expected = byteLength(type, dims);
+  if (proto.rawData.length > 0 || expected === 0) {
+    if (proto.rawData.length !== expected)
+      throw new UserError(
+        `not a valid ONNX model: weight "${proto.name}" of dims [${dims.join(', ')}] needs ${expected} bytes but has ${proto.rawData.length}`,
+      );
+    const inFile = proto.rawData.buffer === file.buffer;
+    const fileOffset = inFile ? proto.rawData.byteOffset - file.byteOffset : undefined;
+    return {
+      type,
+      dims,
+      storage: { kind: 'bytes', bytes: proto.rawData, ...(fileOffset === undefined ? {} : { fileOffset }) },
+    };
+  }
+  return tensorWeight({ type, dims, data: numbersOf(proto, type, sizeOf(dims)) });
+}
+
+/** Values kept in the typed fields of older or hand-made files. 16-bit floats are stored there as raw words. */
+function numbersOf(proto: TensorProto, type: DataType, size: number): NonNullable<ReturnType<typeof numbersToData>> {
+  const fields = [proto.floatData, proto.int32Data, proto.int64Data, proto.doubleData, proto.uint64Data];
+  const values = fields.find((field) => field.length > 0) ?? [];
+  const count = type === 'complex64' || type === 'complex128' ? size * 2 : size;
+  const packed = type === 'int4' || type === 'uint4' || type === 'float4e2m1';
+  if (values.length !== (packed ? Math.ceil(size / 2) : count))
+    throw new UserError(
+      `not a valid ONNX model: weight "${proto.name}" needs ${count} values but has ${values.length}`,
+    );
+  if (type === 'int64') return BigInt64Array.from(proto.int64Data);
+  if (type === 'uint64') return BigUint64Array.from(proto.uint64Data);
+  if (type === 'float16' || type === 'bfloat16') return Uint16Array.from(proto.int32Data);
+  if (type === 'complex64') return Float32Array.from(proto.floatData);
+  if (type === 'complex128') return Float64Array.from(proto.doubleData);
+  if (packed || type.startsWith('float8')) return Uint8Array.from(proto.int32Data);
+  return numbersToData(type, values.map(Number));
+}
+
+/** Every value a node uses must exist by then: a file that breaks this is corrupt, and onnxruntime's words for it are not kind. */
+function checkNames(graph: Graph, outer: ReadonlySet<string>): void {
+  const known = new Set([...outer, ...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()]);
+  for (const node of graph.nodes) {
+    for (const input of node.inputs)
+      if (input !== '' && !known.has(input))
+        throw new UserError(
+          `not a valid ONNX model: node "${node.name || node.operator}" reads "${input}", which nothing before it produces`,
+        );
+    for (const attribute of Object.values(node.attributes))
+      if (attribute.kind === 'graph') checkNames(attribute.value, known);
+    for (const output of node.outputs) known.add(output);
+  }
+  for (const { name } of graph.outputs)
+    if (!known.has(name)) throw new UserError(`not a valid ONNX model: nothing produces the output "${name}"`);
+}

@@ -1,0 +1,263 @@
+import { positiveAxis } from './dims.ts';
+import { UserError } from './errors.ts';
+import { inferGraph } from './infer/index.ts';
+import type { Attribute, Graph, Model, Node, ValueName, Weight } from './model.ts';
+import {
+  floatAttribute,
+  int,
+  intAttribute,
+  intsAttribute,
+  opsetOf,
+  string,
+  stringAttribute,
+  withSubgraphs,
+} from './model.ts';
+import type { DataType, Dim } from './tensor.ts';
+import { numbersWeight } from './weight.ts';
+
+/** The operator set all passes work on: the first in which every reduction takes its axes as an input. */
+export const CANONICAL_OPSET = 18;
+const OLDEST_OPSET = 7;
+
+/** What an upgrade of a node needs from around it. */
+interface Context {
+  readonly opset: number;
+  type(value: ValueName): DataType;
+  dims(value: ValueName): readonly Dim[] | undefined;
+  /** Adds a constant and names it. */
+  constant(weight: Weight): ValueName;
+  /** A fresh name for a value between two nodes. */
+  fresh(near: ValueName): ValueName;
+}
+type Upgrade = (node: Node, context: Context) => Node | Node[];
+
+/** The same model in ai.onnx opset 18, or as it is when newer. Names of all values stay. */
+export function upgradeModel(model: Model): Model {
+  const opset = opsetOf(model);
+  if (opset >= CANONICAL_OPSET) return model;
+  if (opset < OLDEST_OPSET)
+    throw new UserError(
+      `the model uses opset ${opset}; opsets before ${OLDEST_OPSET} are not supported: convert it with onnx.version_converter`,
+    );
+  const graph = upgradeGraph(model.graph, opset, new Map());
+  return {
+    ...model,
+    irVersion: Math.max(model.irVersion, 8),
+    opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]),
+    graph,
+  };
+}
+
+function upgradeGraph(
+  graph: Graph,
+  opset: number,
+  outer: ReadonlyMap<ValueName, { type: DataType; dims: readonly Dim[] | undefined }>,
+): Graph {
+  const initializers = new Map(graph.initializers);
+  const nodes: Node[] = [];
+  let counter = 0;
+  // Types and ranks are inferred on what is upgraded so far; inference expects the canonical form.
+  let facts = new Map(outer);
+  const refresh = () => {
+    facts = new Map([...outer, ...inferGraph({ ...graph, nodes, initializers }, CANONICAL_OPSET)]);
+  };
+  let inferredNodes = -1;
+  const look = (value: ValueName) => {
+    if (inferredNodes !== nodes.length && !facts.has(value)) {
+      refresh();
+      inferredNodes = nodes.length;
+    }
+    return facts.get(value);
+  };
+  const context: Context = {
+    opset,
+    type: (value) => look(value)?.type ?? 'float32',
+    dims: (value) => look(value)?.dims,
+    constant(weight) {
+      const name = `onnxray/upgrade_${graph.name}_${counter++}`;
+      initializers.set(name, weight);
+      return name;
+    },
+    fresh: (near) => `${near}/onnxray_${counter++}`,
+  };
+  for (const node of graph.nodes) {
+    const upgrade = node.domain === '' ? UPGRADES[node.operator] : undefined;
+    const upgraded = upgrade === undefined ? node : upgrade(node, context);
+    const list = Array.isArray(upgraded) ? upgraded : [upgraded];
+    nodes.push(
+      ...list.map((each) =>
+        withSubgraphs(each, (inner) => {
+          refresh();
+          return upgradeGraph(inner, opset, facts);
+        }),
+      ),
+    );
+  }
+  return { ...graph, nodes, initializers };
+}
+
+const without = (node: Node, ...names: string[]): Node['attributes'] =>
+  Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !names.includes(name)));
+
+const int64s = (values: readonly number[]): Weight => numbersWeight('int64', [values.length], values);
+
+/** Inputs with one set at a position, absent ones between filled with the empty name. */
+function withInput(node: Node, index: number, value: ValueName): ValueName[] {
+  const inputs = [...node.inputs];
+  while (inputs.length <= index) inputs.push('');
+  inputs[index] = value;
+  return inputs;
+}
+
+/** An int-list attribute that became an input. */
+const attributeToInput =
+  (attribute: string, index: number): Upgrade =>
+  (node, context) => {
+    const values = intsAttribute(node, attribute);
+    if (values === undefined) return node;
+    return {
+      ...node,
+      inputs: withInput(node, index, context.constant(int64s(values))),
+      attributes: without(node, attribute),
+    };
+  };
+
+const clip: Upgrade = (node, context) => {
+  if (context.opset >= 11) return node;
+  const scalar = (name: string) => {
+    const value = node.attributes[name];
+    return value?.kind === 'float'
+      ? context.constant(numbersWeight(context.type(node.inputs[0]!), [], [value.value]))
+      : '';
+  };
+  const inputs = [node.inputs[0]!, scalar('min'), scalar('max')];
+  while (inputs.at(-1) === '') inputs.pop();
+  return { ...node, inputs, attributes: {} };
+};
+
+const slice: Upgrade = (node, context) => {
+  const [starts, ends, axes] = [
+    intsAttribute(node, 'starts'),
+    intsAttribute(node, 'ends'),
+    intsAttribute(node, 'axes'),
+  ];
+  if (starts === undefined || ends === undefined) return node;
+  const lists = [starts, ends, axes ?? starts.map((_, index) => index)];
+  return { ...node, inputs: [node.inputs[0]!, ...lists.map((list) => context.constant(int64s(list)))], attributes: {} };
+};
+
+const pad: Upgrade = (node, context) => {
+  const pads = intsAttribute(node, 'pads') ?? intsAttribute(node, 'paddings');
+  if (pads === undefined) return node;
+  const value = context.constant(numbersWeight(context.type(node.inputs[0]!), [], [floatAttribute(node, 'value', 0)]));
+  const mode = stringAttribute(node, 'mode', 'constant');
+  return {
+    ...node,
+    inputs: [node.inputs[0]!, context.constant(int64s(pads)), ...(mode === 'constant' ? [value] : [])],
+    attributes: { mode: string(mode) },
+  };
+};
+
+const split: Upgrade = (node, context) => {
+  const converted = attributeToInput('split', 1)(node, context) as Node;
+  if (converted.inputs[1]) return converted;
+  return { ...converted, attributes: { ...converted.attributes, num_outputs: int(node.outputs.length) } };
+};
+
+/** Before opset 13 softmax ran over all axes from `axis` on, as over one flattened axis. */
+const softmax: Upgrade = (node, context) => {
+  if (context.opset >= 13) return node;
+  const x = node.inputs[0]!;
+  const rank = context.dims(x)?.length;
+  const axis = intAttribute(node, 'axis', 1);
+  if (rank !== undefined && positiveAxis(axis, rank) === rank - 1) return { ...node, attributes: { axis: int(-1) } };
+  const [flat, soft, shape] = [context.fresh(x), context.fresh(x), context.fresh(x)];
+  const step = (
+    operator: string,
+    inputs: ValueName[],
+    output: ValueName,
+    attributes: Record<string, Attribute>,
+  ): Node => ({ name: `${node.name}/${operator}`, operator, domain: '', inputs, outputs: [output], attributes });
+  return [
+    step('Flatten', [x], flat, { axis: int(axis) }),
+    step(node.operator, [flat], soft, { axis: int(-1) }),
+    step('Shape', [x], shape, {}),
+    { ...step('Reshape', [soft, shape], node.outputs[0]!, {}), name: node.name },
+  ];
+};
+
+/** Upsample and Resize of opset 10 sample at floor(x / scale). */
+const oldResize: Upgrade = (node, context) => {
+  const scales = node.attributes['scales'];
+  const scaleInput =
+    scales?.kind === 'floats'
+      ? context.constant(numbersWeight('float32', [scales.value.length], scales.value))
+      : node.inputs[1]!;
+  const attributes = {
+    mode: string(stringAttribute(node, 'mode', 'nearest').replace('bilinear', 'linear')),
+    coordinate_transformation_mode: string('asymmetric'),
+    nearest_mode: string('floor'),
+  };
+  return { ...node, operator: 'Resize', inputs: [node.inputs[0]!, '', scaleInput], attributes };
+};
+
+const resize: Upgrade = (node, context) => {
+  if (context.opset < 11) return oldResize(node, context);
+  if (stringAttribute(node, 'coordinate_transformation_mode', '') === 'tf_half_pixel_for_nn')
+    throw new UserError(
+      `Resize "${node.name}": tf_half_pixel_for_nn was withdrawn from ONNX in opset 13 and is not supported`,
+    );
+  // An empty roi or scales tensor means "not given", which newer versions say by leaving the input out.
+  const isEmpty = (value: ValueName | undefined) =>
+    value !== undefined && value !== '' && context.dims(value)?.[0] === 0;
+  const inputs = node.inputs.map((value, index) => (index > 0 && isEmpty(value) ? '' : value));
+  return { ...node, inputs };
+};
+
+/** Attributes of training that inference ignores, and outputs it does not have. */
+const batchNorm: Upgrade = (node) => ({
+  ...node,
+  outputs: node.outputs.slice(0, 1),
+  attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),
+});
+
+const dropout: Upgrade = (node) => ({ ...node, inputs: node.inputs.slice(0, 1), attributes: {} });
+
+const topK: Upgrade = (node, context) => {
+  const k = intAttribute(node, 'k');
+  return k === undefined
+    ? node
+    : { ...node, inputs: [node.inputs[0]!, context.constant(int64s([k]))], attributes: without(node, 'k') };
+};
+
+const roiAlign: Upgrade = (node, context) =>
+  context.opset >= 16
+    ? node
+    : { ...node, attributes: { ...node.attributes, coordinate_transformation_mode: string('output_half_pixel') } };
+
+const reduceAxes = attributeToInput('axes', 1);
+
+const UPGRADES: Readonly<Record<string, Upgrade | undefined>> = {
+  BatchNormalization: batchNorm,
+  Clip: clip,
+  Dropout: dropout,
+  LogSoftmax: softmax,
+  Softmax: softmax,
+  Hardmax: softmax,
+  Pad: pad,
+  Resize: resize,
+  Upsample: oldResize,
+  RoiAlign: roiAlign,
+  Slice: slice,
+  Split: split,
+  TopK: topK,
+  Scatter: (node) => ({ ...node, operator: 'ScatterElements' }),
+  Squeeze: reduceAxes,
+  Unsqueeze: reduceAxes,
+  ...Object.fromEntries(
+    ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'SumSquare'].map((name) => [
+      `Reduce${name}`,
+      reduceAxes,
+    ]),
+  ),
+};

@@ -1,0 +1,135 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType as Kind,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+} from 'onnx-buf';
+import type { AttributeProto, GraphProto, TensorProto, ValueInfoProto } from 'onnx-buf';
+import type { Attribute, Graph, Model, Weight } from './model.ts';
+import { TYPE_BY_NUMBER } from './read.ts';
+import type { DataType, ValueInfo } from './tensor.ts';
+import { toInt64 } from './weight.ts';
+
+const NUMBER_BY_TYPE = Object.fromEntries(
+  Object.entries(TYPE_BY_NUMBER).map(([number, type]) => [type, Number(number)]),
+);
+const numberOf = (type: DataType): number => NUMBER_BY_TYPE[type]!;
+
+export interface WriteOptions {
+  /**
+   * Name of the file the model was read from. Its weights of at least 1 kB are then not written but referenced
+   * where they stand in that file, so a rewritten model is a few kB; whoever loads it needs that file's folder.
+   */
+  readonly weightsIn?: string;
+}
+
+/** The model as the bytes of an .onnx file. */
+export function writeModel(model: Model, options: WriteOptions = {}): Uint8Array {
+  return toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      irVersion: BigInt(model.irVersion),
+      producerName: model.producer,
+      opsetImport: Array.from(model.opsets, ([domain, version]) => ({ domain, version: BigInt(version) })),
+      graph: graphProto(model.graph, options),
+      functions: [...model.functions],
+      metadataProps: Array.from(model.metadata, ([key, value]) => ({ key, value })),
+    }),
+  );
+}
+
+function graphProto(graph: Graph, options: WriteOptions): GraphProto {
+  const infos = (list: Iterable<ValueInfo>) => Array.from(list, (info) => valueInfoProto(info, graph));
+  return create(GraphProtoSchema, {
+    name: graph.name,
+    input: infos(graph.inputs),
+    output: infos(graph.outputs),
+    valueInfo: infos(graph.valueInfos.values()),
+    initializer: Array.from(graph.initializers, ([name, weight]) => weightProto(name, weight, options)),
+    node: graph.nodes.map((node) =>
+      create(NodeProtoSchema, {
+        name: node.name,
+        opType: node.operator,
+        domain: node.domain,
+        input: [...node.inputs],
+        output: [...node.outputs],
+        attribute: Object.entries(node.attributes).map(([name, attribute]) => attributeProto(name, attribute, options)),
+      }),
+    ),
+  });
+}
+
+function valueInfoProto({ name, type, dims }: ValueInfo, { otherTypes }: Graph): ValueInfoProto {
+  const other = otherTypes.get(name);
+  if (other !== undefined) return create(ValueInfoProtoSchema, { name, type: other });
+  const dim = (value: number | string | undefined) => {
+    if (typeof value === 'number') return { value: { case: 'dimValue', value: BigInt(value) } as const };
+    // Names that start with ? and expressions over names are ours, not the model's.
+    return typeof value === 'string' && !/^[?(]/.test(value) ? { value: { case: 'dimParam', value } as const } : {};
+  };
+  const shape = dims === undefined ? {} : { shape: { dim: dims.map(dim) } };
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType: numberOf(type), ...shape } } },
+  });
+}
+
+function attributeProto(name: string, attribute: Attribute, options: WriteOptions): AttributeProto {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const field = () => {
+    switch (attribute.kind) {
+      case 'int':
+        return { type: Kind.INT, i: toInt64(attribute.value) };
+      case 'float':
+        return { type: Kind.FLOAT, f: attribute.value };
+      case 'string':
+        return { type: Kind.STRING, s: bytes(attribute.value) };
+      case 'ints':
+        return { type: Kind.INTS, ints: attribute.value.map(toInt64) };
+      case 'floats':
+        return { type: Kind.FLOATS, floats: [...attribute.value] };
+      case 'strings':
+        return { type: Kind.STRINGS, strings: attribute.value.map(bytes) };
+      case 'tensor':
+        return { type: Kind.TENSOR, t: weightProto('', attribute.value, options) };
+      case 'graph':
+        return { type: Kind.GRAPH, g: graphProto(attribute.value, options) };
+      case 'opaque':
+        return undefined;
+    }
+  };
+  const fields = field();
+  return fields === undefined ? (attribute.value as AttributeProto) : create(AttributeProtoSchema, { name, ...fields });
+}
+
+/** Below this many bytes a reference into another file costs more than the bytes. */
+const WORTH_REFERENCING = 1024;
+
+function weightProto(name: string, { type, dims, storage }: Weight, { weightsIn }: WriteOptions): TensorProto {
+  const common = { name, dataType: numberOf(type), dims: dims.map(BigInt) };
+  if (storage.kind === 'strings')
+    return create(TensorProtoSchema, {
+      ...common,
+      stringData: storage.strings.map((text) => new TextEncoder().encode(text)),
+    });
+  const external = (location: string, offset: number, length: number | undefined) =>
+    create(TensorProtoSchema, {
+      ...common,
+      dataLocation: TensorProto_DataLocation.EXTERNAL,
+      externalData: [
+        { key: 'location', value: location },
+        { key: 'offset', value: String(offset) },
+        ...(length === undefined ? [] : [{ key: 'length', value: String(length) }]),
+      ],
+    });
+  if (storage.kind === 'external') return external(storage.location, storage.offset, storage.length);
+  const { bytes, fileOffset } = storage;
+  if (weightsIn !== undefined && fileOffset !== undefined && name !== '' && bytes.length >= WORTH_REFERENCING)
+    return external(weightsIn, fileOffset, bytes.length);
+  return create(TensorProtoSchema, { ...common, rawData: bytes as Uint8Array<ArrayBuffer> });
+}

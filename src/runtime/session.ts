@@ -1,0 +1,32 @@
+import type { NamedTensors } from '../onnx/index.ts';
+
+export interface SessionOptions {
+  /** Threads onnxruntime uses within an operator. Default: as many as there are cores. */
+  readonly threads?: number;
+  /** Execution provider; `cpu` unless said. */
+  readonly provider?: Provider;
+  /** Folder of the files that external weights refer to. */
+  readonly weightsFolder?: string;
+  /** How far onnxruntime rewrites the graph before running it. Default `all`. */
+  readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+}
+
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** A model loaded and ready to run. Release it when done: its memory is outside JavaScript's reach. */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /**
+   * Runs the model once.
+   * `outputs` names what to compute; all outputs unless given. An aborted `signal` rejects with its reason.
+   */
+  run(feeds: NamedTensors, options?: RunOptions): Promise<NamedTensors>;
+  release(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly outputs?: readonly string[];
+  readonly signal?: AbortSignal;
+}
