@@ -91,9 +91,9 @@ export interface TargetRef {
   readonly minus?: readonly number[];
 }
 
-/** Sum of all scores of an explanation, over all its inputs. */
-export function sumOfScores(explanation: Explanation): number {
+/** Sum of all scores of all inputs, in float64. */
+export function sumOfScores(attributions: Explanation['attributions']): number {
   let sum = 0;
-  for (const scores of Object.values(explanation.attributions)) for (const score of scores.data) sum += score;
+  for (const { data } of Object.values(attributions)) for (const score of data) sum += score;
   return sum;
 }

@@ -72,6 +72,7 @@ export const EMITTED_OPERATORS = [
   'Trilu',
   'Unsqueeze',
   'Where',
+  'Flatten',
   'Gelu',
   'Softplus',
 ] as const;

@@ -1,0 +1,15 @@
+/** All attribution methods by their names on the command line. */
+import { UserError } from '../../onnx/index.ts';
+import type { Method } from '../method.ts';
+import { inputXGradient } from './input-x-gradient.ts';
+import { integratedGradients } from './integrated-gradients.ts';
+import { saliency } from './saliency.ts';
+
+export const METHODS: readonly Method[] = [integratedGradients, inputXGradient, saliency];
+
+/** The method of a name. Throws a UserError that lists the names there are. */
+export function findMethod(name: string): Method {
+  const method = METHODS.find((each) => each.name === name);
+  if (method === undefined) throw new UserError(`unknown method "${name}"; there are ${METHODS.map((each) => each.name).join(', ')}`);
+  return method;
+}

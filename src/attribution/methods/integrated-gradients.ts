@@ -1,0 +1,70 @@
+import { sumOfScores } from '../../explanation/index.ts';
+import type { Scores } from '../../explanation/index.ts';
+import type { Attribution, AttributionContext } from '../method.ts';
+import { defineMethod } from '../method.ts';
+import type { QuadratureName } from '../quadrature.ts';
+import { QUADRATURES, quadrature } from '../quadrature.ts';
+
+/** Intervals of the adaptive rule: doubled from the first to the last until the gap is small. */
+const FIRST_INTERVALS = 8;
+const LAST_INTERVALS = 512;
+
+/**
+ * (x - x0) * integral over a in [0, 1] of d target / dx at x0 + a (x - x0): scores that sum to value - baselineValue.
+ * Without `steps` the number of steps doubles, keeping all earlier ones, until the scores' sum is within `tolerance` of
+ * that difference. With `steps` that many nodes of `rule` are used, and the two ends are evaluated for the gap.
+ * Sundararajan, Taly & Yan 2017, https://arxiv.org/abs/1703.01365. Cost: one forward and backward pass per step.
+ */
+export const integratedGradients = defineMethod({
+  name: 'integrated-gradients',
+  summary: 'gradients integrated from a baseline to the input; the scores sum to the change of the answer',
+  options: {
+    steps: { kind: 'integer', default: null, min: 1, help: 'points on the path; without it as many as the tolerance needs' },
+    tolerance: { kind: 'number', default: 0.01, above: 0, help: 'largest gap accepted, relative to value - baseline value' },
+    rule: { kind: 'choice', default: 'gauss-legendre', choices: QUADRATURES, help: 'quadrature rule when steps is given' },
+  },
+  usesBaseline: true,
+  reduction: () => 'times-difference',
+  attribute: (context, { steps, tolerance, rule }) => (steps === null ? adaptive(context, tolerance) : fixed(context, steps, rule)),
+});
+
+async function fixed({ runner, target }: AttributionContext, steps: number, rule: QuadratureName): Promise<Attribution> {
+  // The trapezoid needs both ends; one step of it is their mean.
+  const { alphas, weights } = quadrature(rule, rule === 'trapezoid' ? Math.max(2, steps) : steps);
+  // The ends ride along with weight 0: their values tell the gap.
+  const { scores, values } = await runner.run({ alphas: [0, ...alphas, 1], weights: [0, ...weights, 0] }, target);
+  return { scores, value: values.at(-1)!, baselineValue: values[0]!, complete: true, found: { steps: alphas.length } };
+}
+
+/** Trapezoid sums T(n) on nested grids; (4 T(2n) - T(n)) / 3 is Simpson's rule, at no further pass. */
+async function adaptive({ runner, target }: AttributionContext, tolerance: number): Promise<Attribution> {
+  const ends = await runner.run(grid(FIRST_INTERVALS), target);
+  const [baselineValue, value] = [ends.values[0]!, ends.values.at(-1)!];
+  let trapezoid = ends.scores;
+  let best = trapezoid;
+  let intervals = FIRST_INTERVALS;
+  const accepted = () => Math.abs(sumOfScores(best) - (value - baselineValue)) <= tolerance * Math.max(Math.abs(value - baselineValue), 1e-4);
+  while (!accepted() && intervals < LAST_INTERVALS) {
+    const middle = await runner.run(midpoints(intervals), target);
+    intervals *= 2;
+    const finer = combine(trapezoid, 0.5, middle.scores, 0.5);
+    best = combine(finer, 4 / 3, trapezoid, -1 / 3);
+    trapezoid = finer;
+  }
+  const warnings = accepted() ? [] : [`the scores do not add up to the answer within ${tolerance * 100}% even after ${intervals + 1} steps`];
+  return { scores: best, value, baselineValue, complete: true, found: { steps: intervals + 1 }, warnings };
+}
+
+const grid = (intervals: number) => quadrature('trapezoid', intervals + 1);
+const midpoints = (intervals: number) => quadrature('midpoint', intervals);
+
+type ScoreMap = Readonly<Record<string, Scores>>;
+
+function combine(left: ScoreMap, a: number, right: ScoreMap, b: number): ScoreMap {
+  return Object.fromEntries(
+    Object.entries(left).map(([input, { dims, data }]) => {
+      const other = right[input]!.data;
+      return [input, { dims, data: Float32Array.from(data, (score, index) => a * score + b * other[index]!) }];
+    }),
+  );
+}
