@@ -1,4 +1,4 @@
-import { UserError } from '../onnx/index.ts';
+import { UsageError } from '../onnx/index.ts';
 
 export type OptionValue = string | number | boolean | null;
 
@@ -22,19 +22,19 @@ export type OptionsOf<S extends OptionSpecs> = {
         : number | null;
 };
 
-/** All options of a method, defaults filled in. Throws a UserError for an unknown name or a value out of range. */
+/** All options of a method, defaults filled in. Throws a UsageError for an unknown name or a value out of range. */
 export function readOptions<S extends OptionSpecs>(method: string, specs: S, given: Readonly<Record<string, OptionValue>>): OptionsOf<S> {
   const names = Object.keys(specs);
   for (const name of Object.keys(given))
     if (!names.includes(name))
-      throw new UserError(`${method} has no option "${name}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`);
+      throw new UsageError(`${method} has no option "${name}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`);
   return Object.fromEntries(names.map((name) => [name, readOption(method, name, specs[name]!, given[name])])) as OptionsOf<S>;
 }
 
 function readOption(method: string, name: string, spec: OptionSpec, value: OptionValue | undefined): OptionValue {
   if (value === undefined || value === null) return spec.default;
   const refuse = (wanted: string): never => {
-    throw new UserError(`option ${name} of ${method} must be ${wanted}, not "${value}"`);
+    throw new UsageError(`option ${name} of ${method} must be ${wanted}, not "${value}"`);
   };
   switch (spec.kind) {
     case 'integer': {

@@ -5,3 +5,6 @@
 export class UserError extends Error {
   override readonly name = 'UserError';
 }
+
+/** A mistake in how something was asked for, whatever the model: an unknown method, an option out of its range. */
+export class UsageError extends UserError {}

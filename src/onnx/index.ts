@@ -7,7 +7,7 @@
  */
 export * from './tensor.ts';
 export * from './model.ts';
-export { UserError } from './errors.ts';
+export { UsageError, UserError } from './errors.ts';
 export { readModel } from './read.ts';
 export { writeModel } from './write.ts';
 export type { WriteOptions } from './write.ts';
@@ -18,6 +18,8 @@ export { EMITTED_OPERATORS } from './operators.ts';
 export type { Facts } from './facts.ts';
 export { inferGraph } from './infer/index.ts';
 export { isStatic, positiveAxis } from './dims.ts';
+export { layerPath, listLayers } from './layers.ts';
+export type { Layer } from './layers.ts';
 export { pruneModel, valuesRead } from './prune.ts';
 export { normalizeModel } from './normalize.ts';
 export type { NormalizeOptions } from './normalize.ts';

@@ -1,0 +1,23 @@
+import { isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
+import type { Model } from '../onnx/index.ts';
+import { ruleKey } from './rule.ts';
+import { GRADIENT_RULES } from './rules/index.ts';
+
+export interface Coverage {
+  /** Nodes whose operator has a gradient rule, or none because its gradient is zero. */
+  readonly covered: number;
+  readonly missing: readonly { readonly operator: string; readonly node: string; readonly opset: number }[];
+}
+
+/** Which nodes of a model can be differentiated; those that only work on integers and flags count as covered. */
+export function gradientCoverage(model: Model): Coverage {
+  const facts = inferGraph(model.graph, opsetOf(model));
+  const missing = model.graph.nodes.filter((node) => {
+    if (GRADIENT_RULES[ruleKey(node)] !== undefined) return false;
+    return node.outputs.some((name) => isFloat(facts.get(name)?.type ?? 'float32'));
+  });
+  return {
+    covered: model.graph.nodes.length - missing.length,
+    missing: missing.map((node) => ({ operator: ruleKey(node), node: node.name || node.outputs[0] || '', opset: model.opsets.get(node.domain) ?? opsetOf(model) })),
+  };
+}

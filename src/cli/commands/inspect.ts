@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { ModelHost } from '../../runtime/index.ts';
+import type { ValueInfo } from '../../onnx/index.ts';
+import { resolveModelFile } from '../model-file.ts';
+import { inspectModel } from '../inspect.ts';
+import type { Inspection } from '../inspect.ts';
+
+export function addInspect(program: Command): void {
+  program
+    .command('inspect')
+    .description('what a model takes, gives and is made of; where it attends; what can be differentiated')
+    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExamples:\n  onnxray inspect model.onnx\n  onnxray inspect zoo/text-spam --json')
+    .action(async (model: string, { json }: { json?: boolean }) => {
+      const file = await resolveModelFile(model);
+      const host = await ModelHost.open(file, { cache: false });
+      const { length } = await readFile(file);
+      const inspection = inspectModel(host.original, host.model, length);
+      process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : describe(inspection, file));
+    });
+}
+
+function describe(inspection: Inspection, file: string): string {
+  const { attention, differentiable, layers, operators } = inspection;
+  const value = ({ name, type, dims }: ValueInfo) => `    ${name}: ${type} [${dims?.map((dim) => dim ?? '?').join(', ') ?? '?'}]`;
+  const counts = Object.entries(operators).sort(([, left], [, right]) => right - left);
+  const missing = [...new Set(differentiable.missing.map(({ operator }) => operator))];
+  const lines = [
+    file,
+    `  opset ${inspection.opset}, IR ${inspection.irVersion}, made by ${inspection.producer || 'an unnamed tool'}`,
+    `  ${inspection.parameters.toLocaleString('en')} parameters, ${inspection.bytes.toLocaleString('en')} bytes`,
+    '  inputs',
+    ...inspection.inputs.map(value),
+    '  outputs',
+    ...inspection.outputs.map(value),
+    `  operators: ${counts.map(([name, count]) => `${name} ${count}`).join(', ')}`,
+    attention.length === 0 ? '  attention: none found' : `  attention: ${attention.length} blocks`,
+    ...attention.map((block) => `    ${block.index}: ${block.path} (${block.kind}, ${block.heads ?? '?'} heads)`),
+    missing.length === 0
+      ? `  differentiable: all ${differentiable.covered} nodes`
+      : `  differentiable: ${differentiable.covered} nodes; no gradient rule for ${missing.join(', ')}`,
+    `  layers: ${layers.length}; --json lists their paths`,
+  ];
+  return `${lines.join('\n')}\n`;
+}

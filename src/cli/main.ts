@@ -1,0 +1,29 @@
+import { CommanderError } from 'commander';
+import { UsageError, UserError } from '../onnx/index.ts';
+import { buildProgram } from './program.ts';
+
+/** Runs one command line. Resolves to the exit code: 0 good, 1 failure, 2 usage. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await buildProgram().parseAsync(args as string[], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      complain(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+      return 2;
+    }
+    if (error instanceof UserError) {
+      complain(error.message);
+      return error instanceof UsageError ? 2 : 1;
+    }
+    // A defect of ours: still one line; the stack is there for whoever asks.
+    complain(`unexpected: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}; set ONNXRAY_DEBUG=1 for the stack and please report it`);
+    if (process.env['ONNXRAY_DEBUG']) console.error(error);
+    return 1;
+  }
+}
+
+function complain(message: string): void {
+  process.stderr.write(`onnxray: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}

@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import { VERSIONS } from '../runtime/index.ts';
+import { addExplain } from './commands/explain.ts';
+import { addGradient } from './commands/gradient.ts';
+import { addInspect } from './commands/inspect.ts';
+
+/** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
+export function buildProgram(): Command {
+  const program = new Command('onnxray')
+    .description('X-ray vision for ONNX models: see why a model answers as it does.')
+    .version(VERSIONS['onnxray']!)
+    .showHelpAfterError(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+  for (const add of [addInspect, addExplain, addGradient]) add(program);
+  for (const command of program.commands)
+    command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+  return program;
+}
