@@ -1,5 +1,4 @@
 import type { Explanation } from '../explanation/index.ts';
-import { toHex } from './color.ts';
 import { formatNumber, formatSigned, ticks } from './format.ts';
 import { methodFacts } from './method.ts';
 import { MESSAGES } from './messages.ts';
@@ -7,7 +6,7 @@ import type { Language } from './messages.ts';
 import { tokenScores } from './pieces.ts';
 import { MARKS } from './scale.ts';
 import type { ScaleKind, Theme } from './scale.ts';
-import { label, line, rect, tone } from './svg.ts';
+import { label, line, rect, solid, tone } from './svg.ts';
 import type { Drawing } from './svg.ts';
 import { showControls } from './escape.ts';
 import { ems, truncate } from './width.ts';
@@ -120,7 +119,8 @@ const VALUE = 52;
 
 /**
  * Horizontal bars around a zero axis, `width` user units wide (360 reads on a phone). Labels left, numbers right,
- * ticks and the unit below; a last muted bar holds the sum of everything not shown, so that the bars add up.
+ * ticks and the unit below; a last muted row holds the sum of everything not shown, as a
+ * number only, so that the numbers add up.
  */
 export function barsSvg(
   explanation: Explanation,
@@ -135,8 +135,9 @@ export function barsSvg(
   const names = rows.map((row) => truncate(showControls(row.label).replace(/\s+/g, ' '), (width * 0.34) / SIZE, ems));
   const gutter = Math.min(width * 0.34, Math.max(40, ...names.map((name) => ems(name) * SIZE * 1.04))) + 10;
   const finite = rows.map(({ score }) => (Number.isFinite(score) ? score : 0));
-  const low = Math.min(0, ...finite);
-  const high = Math.max(0, ...finite, low === 0 ? 1e-12 : 0);
+  const drawn = finite.slice(0, bars.bars.length);
+  const low = Math.min(0, ...drawn);
+  const high = Math.max(0, ...drawn, low === 0 ? 1e-12 : 0);
   const plot = width - gutter - VALUE;
   const x = (value: number): number => gutter + ((value - low) / (high - low)) * plot;
   const bottom = rows.length * ROW;
@@ -150,13 +151,7 @@ export function barsSvg(
     const number = bars.kind === 'sequential' ? formatNumber(row.score) : formatSigned(row.score);
     return [
       label(gutter - 8, i * ROW + 15.5, names[i]!, { size: SIZE, anchor: 'end', attributes: ink }),
-      rect(
-        from,
-        i * ROW + 4,
-        Math.max(0.5, to - from),
-        ROW - 8,
-        `rx="1.5" fill="${toHex(color)}"${others ? ' opacity="0.45"' : ''}`,
-      ),
+      others ? '' : rect(from, i * ROW + 4, Math.max(0.5, to - from), ROW - 8, `rx="1.5" ${solid(color)}`),
       label(width, i * ROW + 15.5, number, { size: 12, anchor: 'end', attributes: ink }),
     ].join('');
   });

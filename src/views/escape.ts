@@ -13,10 +13,10 @@ const TERMINAL_SEQUENCES =
   // eslint-disable-next-line no-control-regex
   /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u009d\u0090\u0098\u009e\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]/g;
 
-/** Controls become visible: `⟨U+202E⟩` for a direction control, `␛` and the like for the others. Lone surrogates become U+FFFD. */
+/** Controls become visible: `⟨U+202E⟩` for a direction control, `␛` and the like for the others. Lone surrogates and non-characters become U+FFFD. */
 export function showControls(text: string): string {
   return text
-    .replace(/\p{Surrogate}/gu, '\ufffd')
+    .replace(/\p{Surrogate}|[\ufffe\uffff]/gu, '\ufffd')
     .replace(/\r\n/g, '\n')
     .replace(BIDI, (char) => `⟨${codePoint(char)}⟩`)
     .replace(CONTROLS, (char) => picture(char));

@@ -58,10 +58,13 @@ export function captionOf(explanation: Explanation, subject: Subject, language: 
       ...legendText(explanation, subject.scores.scale, language).sentences,
       subject.scores.sigma > 0 ? words.smoothed(formatNumber(subject.scores.sigma, 2)) : words.notSmoothed,
     ];
-  const share = specialShare(passages(explanation).flatMap(({ pieces }) => pieces));
+  const pieces = passages(explanation).flatMap((passage) => passage.pieces);
+  const share = specialShare(pieces);
+  const beyond = pieces.some(({ kind, score }) => kind === 'special' && Math.abs(score) > subject.scale.limit);
   const truncated = explanation.text?.truncated ?? 0;
   return [
     ...legendText(explanation, subject.scale, language).sentences,
+    ...(beyond ? [words.specialBeyond] : []),
     ...(share >= 0.05 ? [words.specialShare(formatPercent(share))] : []),
     ...(truncated > 0 ? [words.truncated(truncated)] : []),
   ];
@@ -171,6 +174,7 @@ function paragraph(sentences: readonly string[], width: number, theme: Theme): D
   return { width, height: lines.length * 18, body };
 }
 
+/** Images of equal height beside one another, each with its name below. */
 async function sideBySide(
   panels: readonly { readonly name: string; readonly image: RgbaImage }[],
   width: number,
@@ -178,16 +182,15 @@ async function sideBySide(
   encodePng: PngEncoder,
 ): Promise<Drawing> {
   const gap = 16;
-  const cell = (width - gap * (panels.length - 1)) / panels.length;
-  let tallest = 0;
-  const bodies = await Promise.all(
-    panels.map(async ({ name, image }, i) => {
-      const height = Math.min(cell * 1.5, (cell * image.height) / image.width);
-      tallest = Math.max(tallest, height);
-      const x = i * (cell + gap);
-      const uri = dataUri(await encodePng(image));
-      return `<image x="${x}" y="0" width="${cell}" height="${height}" href="${uri}"><title>${escapeMarkup(name)}</title></image>${label(x, height + 18, name, { size: 12, attributes: solid(MUTED[theme]) })}`;
-    }),
-  );
-  return { width, height: tallest + 24, body: bodies.join('') };
+  const aspects = panels.map(({ image }) => image.width / image.height);
+  const height = Math.min(320, (width - gap * (panels.length - 1)) / aspects.reduce((sum, aspect) => sum + aspect, 0));
+  const uris = await Promise.all(panels.map(async ({ image }) => dataUri(await encodePng(image))));
+  let x = 0;
+  const body = panels.map(({ name }, i) => {
+    const size = `x="${x.toFixed(1)}" y="0" width="${(height * aspects[i]!).toFixed(1)}" height="${height.toFixed(1)}"`;
+    const text = label(x, height + 18, name, { size: 12, attributes: solid(MUTED[theme]) });
+    x += height * aspects[i]! + gap;
+    return `<image ${size} href="${uris[i]!}"><title>${escapeMarkup(name)}</title></image>${text}`;
+  });
+  return { width, height: height + 24, body: body.join('') };
 }

@@ -94,7 +94,7 @@ export function overlayImage(picture: RgbPicture, scores: ImageScores, crop: Box
       const i = y * width + x;
       const seen = inside(crop, x, y);
       const grey = 0.299 * picture.data[i * 3]! + 0.587 * picture.data[i * 3 + 1]! + 0.114 * picture.data[i * 3 + 2]!;
-      const paper = seen ? 48 + grey * 0.78 : 255 - (255 - grey) * 0.3;
+      const paper = seen ? 60 + grey * 0.74 : 255 - (255 - grey) * 0.3;
       const t = seen
         ? position(scores.scale, sample(scores.map, (x + 0.5 - crop.x) / crop.width, (y + 0.5 - crop.y) / crop.height))
         : 0;

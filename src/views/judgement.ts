@@ -45,15 +45,20 @@ export function factsOf(explanation: Explanation, language: Language): readonly 
   ];
 }
 
+/** Above this relative gap the reader is warned. */
+const LARGE_GAP = 0.05;
+
 /** What a reader must know before trusting the picture: the baseline, the nature of gradients. */
 export function cautions(explanation: Explanation, language: Language): readonly string[] {
   const words = MESSAGES[language];
   const baseline = explanation.options['baseline'];
   const { unit, name } = methodFacts(explanation);
+  const gap = relativeGap(explanation);
   return [
     ...(explanation.baselineValue !== null && baseline !== undefined && baseline !== null
       ? [words.relativeToBaseline(String(baseline))]
       : []),
+    ...(gap !== undefined && gap > LARGE_GAP ? [words.largeGap(formatPercent(gap))] : []),
     ...(unit === 'sensitivity' || name === 'input-x-gradient' ? [words.gradientBaseline] : []),
   ];
 }

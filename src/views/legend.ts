@@ -5,7 +5,7 @@ import { formatNumber, formatSigned } from './format.ts';
 import { methodFacts } from './method.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
-import { fill, rampColor } from './scale.ts';
+import { LEVELS, fill, levelClass, rampColor } from './scale.ts';
 import type { Ramp, Scale, Theme } from './scale.ts';
 import { label, rect, tone } from './svg.ts';
 import type { Drawing } from './svg.ts';
@@ -50,13 +50,18 @@ export function legendSvg(
 ): Drawing {
   const { width, theme } = options;
   const text = legendText(explanation, scale, options.language);
-  const steps = 48;
   const signed = scale.kind === 'diverging';
-  const cells = Array.from({ length: steps }, (_, i) => {
-    const t = (i + 0.5) / steps;
-    const color = toHex(rampColor(options.ramp ?? 'cells', scale.kind, signed ? 2 * t - 1 : t, theme));
-    return rect((i * width) / steps, 0, width / steps + 0.3, 10, `fill="${color}"`);
-  }).join('');
+  const ramp = options.ramp ?? 'cells';
+  const levels = Array.from({ length: signed ? 2 * LEVELS + 1 : LEVELS + 1 }, (_, i) => (signed ? i - LEVELS : i));
+  const step = width / levels.length;
+  const cells = levels
+    .map((level, i) => {
+      const color = toHex(rampColor(ramp, scale.kind, level / LEVELS, theme));
+      // The class lets a page show the ramp of its own theme.
+      const name = ramp === 'cells' ? ` class="${levelClass(scale.kind, level)}"` : '';
+      return rect(i * step, 0, step + 0.3, 10, `fill="${color}" shape-rendering="crispEdges"${name}`);
+    })
+    .join('');
   const small = { size: 11, attributes: tone('muted', theme) } as const;
   const body = [
     cells,
@@ -69,14 +74,14 @@ export function legendSvg(
   return { width, height: 45, body };
 }
 
-/** The legend as two terminal lines: a colour bar with numbers, then its sentences. */
+/** The legend for a terminal: a colour bar with its numbers, the unit, then its sentences, within `width` columns. */
 export function legendAnsi(
   explanation: Explanation,
   scale: Scale,
-  options: { readonly color: TerminalColor; readonly language: Language },
+  options: { readonly color: TerminalColor; readonly language: Language; readonly width: number },
 ): string {
   const text = legendText(explanation, scale, options.language);
-  const steps = 24;
+  const steps = Math.max(3, Math.min(24, options.width - columns(text.low + text.high) - 2));
   const bar =
     options.color === 'none'
       ? '…'
@@ -84,8 +89,14 @@ export function legendAnsi(
           const t = (i + 0.5) / steps;
           return paint(' ', fill(scale.kind, scale.kind === 'diverging' ? 2 * t - 1 : t, 'light'), options.color);
         }).join('');
-  const range = `${text.low} ${bar} ${text.high}   ${terminalSafe(text.unit)}`;
-  return [range, ...text.sentences.map(terminalSafe)].join('\n');
+  const used = columns(text.low + text.high) + 2 + (options.color === 'none' ? 1 : steps);
+  const unit = terminalSafe(text.unit);
+  const fits = used + 3 + columns(unit) <= options.width;
+  const sentences = [...(fits ? [] : [unit]), ...text.sentences.map(terminalSafe)];
+  return [
+    `${text.low} ${bar} ${text.high}${fits ? `   ${unit}` : ''}`,
+    ...sentences.flatMap((sentence) => wrapText(sentence, options.width)),
+  ].join('\n');
 }
 
 /** Breaks sentences into lines of at most `width` by the given measure; breaks between any two full-width characters. */

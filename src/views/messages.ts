@@ -26,6 +26,7 @@ export interface Messages {
   readonly specialToken: string;
   readonly truncated: (count: number) => string;
   readonly specialShare: (percent: string) => string;
+  readonly specialBeyond: string;
   readonly others: (count: number, by: 'token' | 'word' | 'feature') => string;
   readonly topOf: (shown: number, all: number, by: 'token' | 'word' | 'feature') => string;
   readonly picture: string;
@@ -45,6 +46,7 @@ export interface Messages {
   readonly gap: string;
   readonly completeness: (percent: string) => string;
   readonly completenessNoChange: string;
+  readonly largeGap: (percent: string) => string;
   readonly noPromise: string;
   readonly passes: string;
   readonly time: string;
@@ -105,6 +107,7 @@ const en: Messages = {
     count === 1
       ? 'The text was longer than the model reads: 1 token was cut off.'
       : `The text was longer than the model reads: ${count} tokens were cut off.`,
+  specialBeyond: 'Special tokens beyond it are drawn in full colour.',
   specialShare: (percent) => `Special tokens hold ${percent} of the total |score|.`,
   others: (count, by) => (count === 1 ? `1 other ${by}` : `${count} other ${by}s`),
   topOf: (shown, all, by) => `The ${shown} strongest of ${all} ${by}s.`,
@@ -125,6 +128,8 @@ const en: Messages = {
   gap: 'Gap',
   completeness: (percent) => `The scores add up to the change of the answer within ${percent}.`,
   completenessNoChange: 'The answer is the same for input and baseline, so there is no change to share out.',
+  largeGap: (percent) =>
+    `The gap is large: the scores miss ${percent} of the change of the answer. More steps may close it.`,
   noPromise: 'This method does not promise that its scores add up to the answer.',
   passes: 'Rows through the model',
   time: 'Time',
@@ -188,6 +193,7 @@ const zh: Messages = {
   score: '得分',
   specialToken: '特殊词元',
   truncated: (count) => `文本超过模型可读的长度：末尾 ${count} 个词元被截去。`,
+  specialBeyond: '超过此值的特殊词元也以最深色表示。',
   specialShare: (percent) => `特殊词元占全部 |得分| 的 ${percent}。`,
   others: (count, by) => `其余 ${count} 个${zhBy[by]}`,
   topOf: (shown, all, by) => `共 ${all} 个${zhBy[by]}，列出最强的 ${shown} 个。`,
@@ -208,6 +214,7 @@ const zh: Messages = {
   gap: '差距',
   completeness: (percent) => `得分之和与答案的变化相差不超过 ${percent}。`,
   completenessNoChange: '输入与基线的答案相同，没有变化可分摊。',
+  largeGap: (percent) => `差距较大：得分遗漏了答案变化的 ${percent}。增加步数或可缩小。`,
   noPromise: '此方法不保证得分之和等于答案。',
   passes: '经过模型的行数',
   time: '用时',

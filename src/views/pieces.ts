@@ -1,5 +1,5 @@
 import type { Explanation, Scores } from '../explanation/index.ts';
-import { splitGraphemes } from './width.ts';
+import { breaksBetween, splitGraphemes } from './width.ts';
 
 /** A stretch of the text as a person wrote it, with the tokens that cover it. */
 export interface Piece {
@@ -138,4 +138,20 @@ export function specialShare(pieces: readonly Piece[]): number {
     if (piece.kind === 'special') special += Math.abs(piece.score);
   }
   return all > 0 ? special / all : 0;
+}
+
+/**
+ * The measure of the tokens from index `i` on that a line should keep together (a word in several tokens); 0 when a
+ * line should not break before `i` at all.
+ */
+export function unbreakable(pieces: readonly Piece[], i: number, measure: (text: string) => number): number {
+  if (continues(pieces, i)) return 0;
+  let sum = 0;
+  for (let j = i; j === i || continues(pieces, j); j++) sum += measure(pieces[j]!.text);
+  return sum;
+}
+
+function continues(pieces: readonly Piece[], i: number): boolean {
+  const [before, piece] = [pieces[i - 1], pieces[i]];
+  return before?.kind === 'token' && piece?.kind === 'token' && !breaksBetween(before.text, piece.text);
 }

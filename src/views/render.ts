@@ -101,12 +101,12 @@ export function explanationAnsi(explanation: Explanation, options: RenderOptions
   if (subject.kind === 'text')
     blocks.push(
       tokensAnsi(explanation, subject.scale, { color, width, language }),
-      legendAnsi(explanation, subject.scale, { color, language }),
+      legendAnsi(explanation, subject.scale, { color, language, width }),
     );
   else if (subject.kind === 'image')
     blocks.push(
       imageAnsi(subject.scores, { color, width }),
-      legendAnsi(explanation, subject.scores.scale, { color, language }),
+      legendAnsi(explanation, subject.scores.scale, { color, language, width }),
     );
   else blocks.push(featureRows(explanation, width));
   const legend = subject.kind === 'features' ? 0 : 2;

@@ -35,7 +35,7 @@ interface Page {
 }
 
 /** Width of the drawings in user units: a column of the page, or a phone. */
-const COLUMN = 350;
+const COLUMN = 312;
 /** A text longer than this many code units is folded away above its coloured form. */
 const LONG = 320;
 const ANSWERS = 5;

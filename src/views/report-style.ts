@@ -57,6 +57,7 @@ a{color:var(--accent);text-underline-offset:.18em;text-decoration-thickness:1px}
 .languages button{font:inherit;font-size:.875rem;color:var(--muted);background:none;border:1px solid transparent;border-radius:99px;padding:.3rem .8rem;min-height:2.25rem;cursor:pointer}
 .languages button[aria-pressed=true]{color:var(--ink);border-color:var(--hairline)}
 h1{font-size:clamp(1.9rem,5.2vw,3rem);line-height:1.12;letter-spacing:-.025em;font-weight:680;margin:0 0 1.1rem;text-wrap:balance;max-width:22ch}
+header h2+.small{margin-top:.35rem}
 h2{font-size:clamp(1.3rem,3vw,1.65rem);line-height:1.25;letter-spacing:-.015em;font-weight:650;margin:0;text-wrap:pretty}
 h3{font-size:1.05rem;line-height:1.3;font-weight:650;margin:0}
 h4,.eyebrow{font-size:.8125rem;line-height:1.4;font-weight:600;color:var(--muted);margin:0}
@@ -81,10 +82,8 @@ details{margin-bottom:.75rem}summary{cursor:pointer;color:var(--accent);font-siz
 .methods.one{grid-template-columns:minmax(0,46rem)}
 .method{display:grid;grid-template-rows:subgrid;grid-row:span 6;row-gap:1.1rem;align-content:start;min-width:0}
 .method>header p{margin:.35rem 0 0}
-figure{margin:0;min-width:0}figure img{display:block;width:100%;height:auto;max-width:28rem;border-radius:4px;image-rendering:auto}
+figure{margin:0;min-width:0}figcaption{margin-top:.4rem}figure img{display:block;width:100%;height:auto;max-width:28rem;border-radius:4px;image-rendering:auto}
 figure img.pixels{image-rendering:pixelated}
-.pair{display:grid;gap:.75rem}
-.pair figcaption{margin-top:.35rem}
 .legend svg,.bars svg{display:block;width:100%;height:auto;max-width:28rem}
 .legend p{margin:.5rem 0 0;font-size:.8125rem;line-height:1.5;color:var(--muted)}
 .verdict{margin:0 0 .6rem;font-weight:600;font-size:.9375rem;line-height:1.45}

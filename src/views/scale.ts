@@ -1,4 +1,4 @@
-import { mix, oklch, readableOn } from './color.ts';
+import { contrast, mix, oklch, readableOn } from './color.ts';
 import type { Rgb } from './color.ts';
 
 export type Theme = 'light' | 'dark';
@@ -59,6 +59,12 @@ export function levelOf(scale: Scale, score: number): number {
   return Number.isNaN(t) ? 0 : Math.round(t * LEVELS);
 }
 
+/** The style class of a level: `ox-p12` for, `ox-n3` against, `ox-u24` unsigned, `ox-0` for zero. */
+export function levelClass(kind: ScaleKind, level: number): string {
+  if (level === 0) return 'ox-0';
+  return `ox-${kind === 'sequential' ? 'u' : level > 0 ? 'p' : 'n'}${Math.abs(level)}`;
+}
+
 export const PAPER: Readonly<Record<Theme, Rgb>> = { light: [255, 255, 255], dark: [20, 21, 24] };
 export const INK: Readonly<Record<Theme, Rgb>> = { light: [26, 27, 30], dark: [232, 232, 230] };
 export const MUTED: Readonly<Record<Theme, Rgb>> = { light: [95, 98, 105], dark: [163, 166, 172] };
@@ -104,7 +110,8 @@ export function cellColors(scale: Scale, score: number, theme: Theme): Cell {
 /** As `cellColors`, for a position on the scale. */
 export function levelColors(kind: ScaleKind, t: number, theme: Theme): Cell {
   const background = fill(kind, t, theme);
-  return { background, text: readableOn(background) };
+  // The page's own ink where it reads, so that coloured and plain text look the same.
+  return { background, text: contrast(INK[theme], background) >= 4.5 ? INK[theme] : readableOn(background) };
 }
 
 /** What is drawn with a scale: cells behind text, a heat map alone, or colour over a grey picture. */
@@ -143,7 +150,7 @@ function heat(kind: ScaleKind, t: number): Rgb {
 
 function vivid(kind: ScaleKind, t: number): Rgb {
   const hue = kind === 'sequential' ? HUES.unsigned : t >= 0 ? HUES.positive - 8 : HUES.negative;
-  return oklch(0.66 - 0.08 * Math.abs(t), 0.19, hue);
+  return oklch(0.7 - 0.08 * Math.abs(t), 0.19, hue);
 }
 
 /** The colour table's entry for a position; NaN gives the entry of zero. */

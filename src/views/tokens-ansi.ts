@@ -5,7 +5,7 @@ import { terminalSafe } from './escape.ts';
 import { formatSigned } from './format.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
-import { passages } from './pieces.ts';
+import { passages, unbreakable } from './pieces.ts';
 import type { Piece } from './pieces.ts';
 import { cellColors, levelOf } from './scale.ts';
 import type { Scale } from './scale.ts';
@@ -67,25 +67,38 @@ function wrap(pieces: readonly Piece[], scale: Scale, color: TerminalColor, widt
     used = 0;
   };
   const put = (text: string, piece: Piece): void => {
-    const plain = piece.kind === 'gap' || piece.kind === 'unread' || levelOf(scale, piece.score) === 0;
-    lines[lines.length - 1] += plain ? text : paint(text, cellColors(scale, piece.score, 'light').background, color);
-    used += columns(text);
+    for (const run of splitToWidth(text, width, used)) {
+      if (run.breakBefore) newLine();
+      lines[lines.length - 1] += paintPiece(run.text, piece, scale, color);
+      used += columns(run.text);
+    }
   };
-  for (const piece of pieces) {
-    const parts = piece.kind === 'gap' ? piece.text.replace(/\r\n?/g, '\n').split('\n') : [piece.text];
-    parts.forEach((part, i) => {
-      if (i > 0) newLine();
-      const text = piece.kind === 'special' ? `${terminalSafe(part)} ` : terminalSafe(part);
-      if (piece.kind === 'special' && used + columns(text) > width && used > 0) newLine();
-      else if (piece.kind === 'token' && used > 0 && used + columns(text) > width) newLine();
-      if (piece.kind === 'gap' && used + columns(text) >= width) return text === '' ? undefined : newLine();
-      for (const run of splitToWidth(text, width, used)) {
-        if (run.breakBefore) newLine();
-        put(run.text, piece);
+  for (const [i, piece] of pieces.entries()) {
+    if (piece.kind === 'gap') {
+      for (const [j, part] of piece.text.replace(/\r\n?/g, '\n').split('\n').entries()) {
+        if (j > 0) newLine();
+        if (used + columns(part) < width) put(terminalSafe(part), piece);
+        else if (part !== '') newLine();
       }
-    });
+      continue;
+    }
+    const text = terminalSafe(piece.text);
+    const needed =
+      piece.kind === 'token' ? unbreakable(pieces, i, (part) => columns(terminalSafe(part))) : columns(text);
+    if (used > 0 && used + needed > width && needed <= width) newLine();
+    if (piece.kind === 'special' && i > 0 && used > 0 && used < width && pieces[i - 1]?.kind === 'token') put(' ', GAP);
+    put(text, piece);
+    if (piece.kind === 'special' && used < width) put(' ', GAP);
   }
   return lines.map((line) => line.trimEnd()).join('\n');
+}
+
+const GAP: Piece = { kind: 'gap', text: ' ', score: 0, tokens: [] };
+
+function paintPiece(text: string, piece: Piece, scale: Scale, color: TerminalColor): string {
+  if (piece.kind === 'unread') return `\u001b[9m${text}${RESET}`;
+  const plain = piece.kind === 'gap' || (levelOf(scale, piece.score) === 0 && Number.isFinite(piece.score));
+  return plain ? text : paint(text, cellColors(scale, piece.score, 'light').background, color);
 }
 
 /** Runs that fit the rest of the line and the lines after it. */

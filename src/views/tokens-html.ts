@@ -4,8 +4,8 @@ import { escapeMarkup } from './escape.ts';
 import { formatExact } from './format.ts';
 import { passages } from './pieces.ts';
 import type { Piece } from './pieces.ts';
-import { LEVELS, levelColors, levelOf } from './scale.ts';
-import type { Scale, ScaleKind, Theme } from './scale.ts';
+import { LEVELS, levelClass, levelColors, levelOf } from './scale.ts';
+import type { Scale, Theme } from './scale.ts';
 import { isRightToLeft } from './width.ts';
 
 /**
@@ -16,7 +16,12 @@ import { isRightToLeft } from './width.ts';
 export function tokensHtml(explanation: Explanation, scale: Scale): string {
   return passages(explanation)
     .map(({ text, pieces }) => {
-      const body = pieces.map((piece) => pieceHtml(piece, scale, explanation.tokens ?? [])).join('');
+      const body = pieces
+        .map(
+          (piece, i) =>
+            (i > 0 && piece.kind === 'special' ? ' ' : '') + pieceHtml(piece, scale, explanation.tokens ?? []),
+        )
+        .join('');
       return `<p class="ox-text" dir="${isRightToLeft(text) ? 'rtl' : 'ltr'}">${body}</p>`;
     })
     .join('\n');
@@ -28,25 +33,20 @@ function pieceHtml(piece: Piece, scale: Scale, tokens: readonly string[]): strin
   if (piece.kind === 'unread') return `<s class="ox-unread">${text}</s>`;
   const names = piece.tokens.map((index) => tokens[index] ?? '').join(' ');
   const title = `${escapeMarkup(names)}  ${formatExact(piece.score)}`;
-  const classes = [piece.kind === 'special' ? 'ox-special' : 'ox-token', levelClass(scale, piece.score)];
+  const classes = [
+    piece.kind === 'special' ? 'ox-special' : 'ox-token',
+    Number.isFinite(piece.score) ? levelClass(scale.kind, levelOf(scale, piece.score)) : 'ox-x',
+  ];
   const element = `<span class="${classes.join(' ')}" title="${title}">${text}</span>`;
   return piece.kind === 'special' ? `<bdi>${element}</bdi> ` : element;
 }
 
-/** `ox-p12`, `ox-n3`, `ox-u24`, `ox-x` (not a number); empty for zero. */
-function levelClass(scale: Scale, score: number): string {
-  if (!Number.isFinite(score)) return 'ox-x';
-  const level = levelOf(scale, score);
-  return level === 0 ? 'ox-0' : `ox-${prefix(scale.kind, level)}${Math.abs(level)}`;
-}
-
-function prefix(kind: ScaleKind, level: number): 'p' | 'n' | 'u' {
-  return kind === 'sequential' ? 'u' : level > 0 ? 'p' : 'n';
-}
-
 /** Style rules for the cells of `tokensHtml`, one per level of both scales, for one theme. */
 export function levelStyles(theme: Theme): string {
-  const rules = [cellRule('ox-x', levelColors('diverging', Number.NaN, theme))];
+  const rules = [
+    cellRule('ox-0', levelColors('diverging', 0, theme)),
+    cellRule('ox-x', levelColors('diverging', Number.NaN, theme)),
+  ];
   for (let level = 1; level <= LEVELS; level++) {
     const t = level / LEVELS;
     rules.push(
@@ -59,7 +59,7 @@ export function levelStyles(theme: Theme): string {
 }
 
 function cellRule(name: string, cell: ReturnType<typeof levelColors>): string {
-  return `.${name}{background:${toHex(cell.background)};color:${toHex(cell.text)}}`;
+  return `.${name}{background:${toHex(cell.background)};color:${toHex(cell.text)};fill:${toHex(cell.background)}}`;
 }
 
 /** All rules `tokensHtml` needs, light by default and dark where the reader prefers it. */
@@ -74,4 +74,5 @@ ${levelStyles('dark')}
 const TEXT_RULES = `.ox-text{margin:0 0 .75em;line-height:1.75;white-space:pre-wrap;overflow-wrap:anywhere}
 .ox-token,.ox-special{border-radius:.22em;padding-block:.14em;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 .ox-special{font-size:.72em;padding-inline:.4em;border:1px solid var(--hairline,#d9dbdf);letter-spacing:.02em;vertical-align:.08em}
+.ox-token.ox-0{background:none}
 .ox-unread{opacity:.75;text-decoration-thickness:1px}`;

@@ -2,7 +2,7 @@ import type { Explanation } from '../explanation/index.ts';
 import { toHex } from './color.ts';
 import { escapeMarkup, showControls } from './escape.ts';
 import { formatExact } from './format.ts';
-import { passages } from './pieces.ts';
+import { passages, unbreakable } from './pieces.ts';
 import type { Passage, Piece } from './pieces.ts';
 import { HAIRLINE, MUTED, cellColors, levelOf } from './scale.ts';
 import type { Scale, Theme } from './scale.ts';
@@ -62,9 +62,10 @@ function layOut(pieces: readonly Piece[], width: number): Run[] {
     x = 0;
     line++;
   };
-  for (const piece of pieces) {
+  for (const [i, piece] of pieces.entries()) {
     if (piece.kind === 'special') {
       const size = ems(piece.text) * SPECIAL + 10;
+      if (x > 0 && pieces[i - 1]?.kind === 'token') x += 5;
       if (x > 0 && x + size + 4 > width) newLine();
       place(piece, piece.text, size);
       x += 5;
@@ -80,7 +81,8 @@ function layOut(pieces: readonly Piece[], width: number): Run[] {
       }
       const text = showControls(part).replace(/[\t\n]/g, ' ');
       const size = ems(text) * SIZE;
-      if (x > 0 && x + size > width) newLine();
+      const needed = piece.kind === 'token' ? unbreakable(pieces, i, (text) => ems(showControls(text)) * SIZE) : size;
+      if (x > 0 && x + Math.max(size, needed <= width ? needed : 0) > width) newLine();
       if (text.trim() === '' && x === 0) continue;
       if (size <= width) place(piece, text, size);
       else

@@ -47,6 +47,12 @@ export function ems(text: string): number {
   return thousandths / 1000;
 }
 
+/** Whether a line may break between two stretches of text with no white space between them, as in Chinese. */
+export function breaksBetween(before: string, after: string): boolean {
+  if (/^[，。、；：！？）】》」』”’]/u.test(after) || /[（【《「『“‘]$/u.test(before)) return false;
+  return isFullWidth(splitGraphemes(before).at(-1) ?? '') || isFullWidth(splitGraphemes(after)[0] ?? '');
+}
+
 /** The text, or its start and `…`, no wider than `limit` by the given measure. */
 export function truncate(text: string, limit: number, measure: (text: string) => number): string {
   if (measure(text) <= limit) return text;

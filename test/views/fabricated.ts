@@ -135,10 +135,12 @@ export function imageExplanation(
     data[i] = unsigned ? Math.abs(score) : score;
   }
   const scores: Scores = { dims, data };
+  const sum = data.reduce((total, score) => total + score, 0);
   const text = textExplanation('', { method });
   const { text: _text, tokens: _tokens, ...rest } = text;
   return {
     ...rest,
+    baselineValue: text.baselineValue === null ? null : text.value - sum + 0.012,
     target: { label: 'sundial', indices: [835] },
     attributions: { pixels: scores },
     image: {
