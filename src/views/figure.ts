@@ -138,7 +138,7 @@ export async function figureSvg(explanation: Explanation, options: FigureOptions
   } else parts.push(bars());
   const facts = factsOf(explanation, language)
     .map(({ name, value }) => `${name}: ${value}`)
-    .join('  ·  ');
+    .join('\u00a0· ');
   const lines = [
     ...captionOf(explanation, subject, language),
     completenessSentence(explanation, language),

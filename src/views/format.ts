@@ -29,15 +29,21 @@ export function formatExact(value: number): string {
   return value > 0 ? `+${text}` : text.replace('-', MINUS);
 }
 
-/** A fraction as percent: `97.3 %`, `0.04 %`, `100 %`; never rounds to a certainty it is not. */
+/** A fraction as percent: `97.3%`, `0.04%`, `100%`; never rounds to a certainty it is not. */
 export function formatPercent(fraction: number): string {
   if (!Number.isFinite(fraction)) return formatNumber(fraction);
   const percent = fraction * 100;
-  if (percent === 0) return '0 %';
-  if (Math.abs(percent) < 0.01) return '< 0.01 %';
-  if (fraction < 1 && percent > 99.95) return '> 99.9 %';
-  if (Math.abs(percent) >= 1000) return `${formatNumber(percent)} %`;
-  return `${percent.toFixed(Math.abs(percent) < 1 ? 2 : Math.abs(percent) < 99.95 ? 1 : 0)} %`;
+  if (percent === 0) return '0%';
+  if (Math.abs(percent) < 0.01) return '< 0.01%';
+  if (fraction < 1 && percent > 99.95) return '> 99.9%';
+  if (Math.abs(percent) >= 1000) return `${formatNumber(percent)}%`;
+  return `${percent.toFixed(Math.abs(percent) < 1 ? 2 : Math.abs(percent) < 99.95 ? 1 : 0)}%`;
+}
+
+/** An upper bound as percent, rounded up and at least `0.01%`: what is said to be within it is. */
+export function formatPercentBound(fraction: number): string {
+  const steps = fraction < 0.01 ? 100 : 10;
+  return formatPercent(Math.max(1, Math.ceil(fraction * 100 * steps - 1e-9)) / (100 * steps));
 }
 
 /** Milliseconds as `84 ms` or `3.2 s`. */

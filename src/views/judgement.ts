@@ -1,6 +1,6 @@
 import type { Explanation } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
-import { formatDuration, formatNumber, formatPercent, formatSigned } from './format.ts';
+import { formatDuration, formatNumber, formatPercent, formatPercentBound, formatSigned } from './format.ts';
 import { methodFacts } from './method.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
@@ -24,7 +24,7 @@ export function completenessSentence(explanation: Explanation, language: Languag
   const words = MESSAGES[language];
   if (explanation.convergenceDelta === null || explanation.baselineValue === null) return words.noPromise;
   const gap = relativeGap(explanation);
-  return gap === undefined ? words.completenessNoChange : words.completeness(formatPercent(Math.max(gap, 1e-6)));
+  return gap === undefined ? words.completenessNoChange : words.completeness(formatPercentBound(gap));
 }
 
 /** The numbers to judge an explanation by: answer, baseline, sum, gap, cost. */

@@ -34,9 +34,7 @@ export function legendText(explanation: Explanation, scale: Scale, language: Lan
     unit: words.units[methodFacts(explanation).unit](explanation.output),
     sentences: [
       signed ? words.legendSigned(explanation.target.label) : words.legendUnsigned,
-      scale.percentile === 100 && scale.clipped === 0
-        ? words.limitLargest(limit)
-        : words.limitPercentile(limit, scale.percentile),
+      scale.clipped === 0 ? words.limitLargest(limit) : words.limitPercentile(limit, scale.percentile),
       ...(scale.invalid > 0 ? [words.invalid(scale.invalid)] : []),
     ],
   };
@@ -99,12 +97,12 @@ export function legendAnsi(
   ].join('\n');
 }
 
-/** Breaks sentences into lines of at most `width` by the given measure; breaks between any two full-width characters. */
+/** Breaks sentences into lines of at most `width` by the given measure; breaks between any two full-width characters, never at a no-break space. */
 export function wrapText(text: string, width: number, measure: (text: string) => number = columns): string[] {
   const lines: string[] = [];
   let current = '';
   for (const part of text.match(
-    /[\u2e80-\u9fff\uf900-\uffef][，。；：、！？）”]*|[^\s\u2e80-\u9fff\uf900-\uffef]+\s*|\s+/gu,
+    /[\u2e80-\u9fff\uf900-\uffef][，。；：、！？）”]*|[^ \t\n\u2e80-\u9fff\uf900-\uffef]+[ \t\n]*|[ \t\n]+/gu,
   ) ?? []) {
     if (current !== '' && measure((current + part).trimEnd()) > width) {
       lines.push(current.trimEnd());

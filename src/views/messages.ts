@@ -68,6 +68,7 @@ export interface Messages {
   readonly made: (date: string) => string;
   readonly command: string;
   readonly computedWith: string;
+  readonly threads: (count: number) => string;
   readonly languageSwitch: string;
   readonly otherInputs: string;
   readonly skipToContent: string;
@@ -157,6 +158,7 @@ const en: Messages = {
   made: (date) => `Made on ${date}`,
   command: 'Command',
   computedWith: 'Computed with',
+  threads: (count) => (count === 1 ? '1 thread' : `${count} threads`),
   languageSwitch: 'Language',
   otherInputs: 'In this report',
   skipToContent: 'Skip to the explanations',
@@ -237,6 +239,7 @@ const zh: Messages = {
   made: (date) => `生成于 ${date}`,
   command: '命令',
   computedWith: '计算环境',
+  threads: (count) => `${count} 个线程`,
   languageSwitch: '语言',
   otherInputs: '本报告内容',
   skipToContent: '跳到解释',

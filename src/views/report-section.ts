@@ -15,7 +15,7 @@ import type { Bilingual } from './report-markup.ts';
 import { both, drawBoth, image, inBoth } from './report-markup.ts';
 import type { Ramp, Scale } from './scale.ts';
 import { tokensHtml } from './tokens-html.ts';
-import { isRightToLeft } from './width.ts';
+import { beginning, isRightToLeft } from './width.ts';
 
 /** One input and the explanations of the model's answer to it, by several methods. */
 export interface ReportSection {
@@ -47,8 +47,7 @@ export function titleHtml(title: ReportSection['title']): string {
 }
 
 function shorten(title: string): string {
-  const line = title.trim().split('\n')[0] ?? '';
-  return line.length > 90 ? `${line.slice(0, 88).trimEnd()}…` : line;
+  return beginning(title.trim().split('\n')[0] ?? '', 90);
 }
 
 export async function sectionHtml(section: ReportSection, number: number, page: Page): Promise<string> {
@@ -76,10 +75,11 @@ async function givenHtml(section: ReportSection, { language, encodePng }: Page):
   const head = `<h4>${both((words) => words.input)}</h4>`;
   if (first?.text !== undefined) {
     const texts = first.text.texts.map((text) => {
-      const body = `<bdi dir="${isRightToLeft(text) ? 'rtl' : 'ltr'}">${escapeMarkup(text)}</bdi>`;
-      if (text.length <= LONG) return `<blockquote>${body}</blockquote>`;
-      const start = `<blockquote>${escapeMarkup(text.slice(0, LONG - 60).trimEnd())}…</blockquote>`;
-      return `${start}<details><summary>${both((words) => words.wholeText(text.length))}</summary><blockquote class="scroll" tabindex="0">${body}</blockquote></details>`;
+      const dir = isRightToLeft(text) ? 'rtl' : 'ltr';
+      if (text.length <= LONG) return `<blockquote dir="${dir}">${escapeMarkup(text)}</blockquote>`;
+      const start = `<blockquote dir="${dir}">${escapeMarkup(beginning(text, LONG - 60))}</blockquote>`;
+      const whole = `<blockquote class="scroll" dir="${dir}" tabindex="0">${escapeMarkup(text)}</blockquote>`;
+      return `${start}<details><summary>${both((words) => words.wholeText(text.length))}</summary>${whole}</details>`;
     });
     return `<div>${head}${texts.join('\n')}</div>`;
   }

@@ -84,10 +84,10 @@ details{margin-bottom:.75rem}summary{cursor:pointer;color:var(--accent);font-siz
 .method>header p{margin:.35rem 0 0}
 figure{margin:0;min-width:0}figcaption{margin-top:.4rem}figure img{display:block;width:100%;height:auto;max-width:28rem;border-radius:4px;image-rendering:auto}
 figure img.pixels{image-rendering:pixelated}
-.legend svg,.bars svg{display:block;width:100%;height:auto;max-width:28rem}
+.legend svg,.bars svg{display:block;width:100%;height:auto;max-width:23rem}
 .legend p{margin:.5rem 0 0;font-size:.8125rem;line-height:1.5;color:var(--muted)}
 .verdict{margin:0 0 .6rem;font-weight:600;font-size:.9375rem;line-height:1.45}
-dl{display:grid;grid-template-columns:1fr auto;gap:.15rem 1rem;margin:0;font-size:.875rem;line-height:1.5}
+dl{display:grid;grid-template-columns:1fr auto;max-width:23rem;gap:.15rem 1rem;margin:0;font-size:.875rem;line-height:1.5}
 dt{color:var(--muted);min-width:0}dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}
 .cautions{border-left:3px solid var(--caution);padding:.1rem 0 .1rem .9rem;align-self:start}
 .cautions h4{color:var(--caution)}.cautions ul{margin:.25rem 0 0;padding:0;list-style:none;font-size:.875rem;line-height:1.5}

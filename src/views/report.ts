@@ -106,13 +106,12 @@ function colophon({ sections, date, command }: Report): string {
 }
 
 function computedWith(explanations: readonly Explanation[]): string[] {
-  const runs = new Set(
-    explanations.map(({ runtime }) => {
-      const versions = Object.entries(runtime.versions).map(([name, version]) => `${name} ${version}`);
-      return [...versions, runtime.provider, `${runtime.threads} threads`].join(', ');
-    }),
-  );
-  return Array.from(runs, (run) => `${both((words) => words.computedWith)} ${escapeMarkup(run)}`);
+  const runs = explanations.map(({ runtime }) => {
+    const versions = Object.entries(runtime.versions).map(([name, version]) => `${name} ${version}`);
+    const what = escapeMarkup([...versions, runtime.provider].join(', '));
+    return `${both((words) => words.computedWith)} ${what}, ${both((words) => words.threads(runtime.threads))}`;
+  });
+  return [...new Set(runs)];
 }
 
 /** A source expression for Content-Security-Policy: `sha256-...`. */

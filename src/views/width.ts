@@ -35,6 +35,16 @@ const HELVETICA = [
   260, 334, 584,
 ];
 
+const PUNCTUATION: Readonly<Record<string, number>> = {
+  '’': 222,
+  '‘': 222,
+  '“': 333,
+  '”': 333,
+  '–': 556,
+  '—': 1000,
+  '…': 1000,
+};
+
 /** Width in ems of a Helvetica-like face; full-width characters are 1 em. */
 export function ems(text: string): number {
   let thousandths = 0;
@@ -42,7 +52,12 @@ export function ems(text: string): number {
     const code = grapheme.codePointAt(0)!;
     if (isFullWidth(grapheme)) thousandths += 1000;
     else if (ZERO.test(grapheme)) continue;
-    else thousandths += HELVETICA[code - 32] ?? 600;
+    else
+      thousandths +=
+        HELVETICA[code - 32] ??
+        PUNCTUATION[grapheme[0]!] ??
+        HELVETICA[grapheme.normalize('NFD').charCodeAt(0) - 32] ??
+        600;
   }
   return thousandths / 1000;
 }
@@ -62,6 +77,14 @@ export function truncate(text: string, limit: number, measure: (text: string) =>
     kept += grapheme;
   }
   return `${kept.trimEnd()}…`;
+}
+
+/** The first `length` code units and `…`, cut at white space where there is some near. */
+export function beginning(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const cut = text.slice(0, length).replace(/[\ud800-\udbff]$/, '');
+  const atSpace = cut.replace(/\s+\S*$/u, '');
+  return `${(atSpace.length > length / 2 ? atSpace : cut).trimEnd()}…`;
 }
 
 /** Whether a text is read from right to left: its first letter decides. */

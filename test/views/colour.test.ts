@@ -1,9 +1,11 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contrast, luminance, nearestXterm, readableOn } from '../../src/views/color.ts';
 import {
   LEVELS,
+  INK,
   MARKS,
+  MUTED,
   PAPER,
   cellColors,
   colorTable,
@@ -83,6 +85,11 @@ describe('the scale', () => {
   it('is the page itself at zero', () => {
     for (const theme of THEMES) expect(fill('diverging', 0, theme)).toEqual(PAPER[theme]);
     expect([...colorTable('diverging', 'heat').subarray(127 * 3, 128 * 3)]).toEqual([255, 255, 255]);
+  });
+
+  it('has ink and muted ink that read on both pages', () => {
+    for (const theme of THEMES)
+      for (const tone of [INK[theme], MUTED[theme]]) expect(contrast(tone, PAPER[theme])).toBeGreaterThanOrEqual(4.5);
   });
 
   it('has marks that stand out on both pages', () => {

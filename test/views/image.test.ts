@@ -49,11 +49,12 @@ describe('pixel scores', () => {
   });
 });
 
+const sum = (data: Float64Array): number => data.reduce((a, b) => a + b, 0);
+
 describe('smoothing', () => {
   const map: ScoreMap = { width: 32, height: 16, data: Float64Array.from({ length: 512 }, (_, i) => Math.sin(i * 99)) };
 
   it('keeps the sum', () => {
-    const sum = (data: Float64Array): number => data.reduce((a, b) => a + b, 0);
     expect(sum(smooth(map, 2).data)).toBeCloseTo(sum(map.data), 9);
   });
 

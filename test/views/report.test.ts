@@ -8,7 +8,14 @@ import {
   renderExplanation,
   renderReport,
 } from '../../src/views/index.ts';
-import { formatDuration, formatNumber, formatPercent, formatSigned, ticks } from '../../src/views/format.ts';
+import {
+  formatDuration,
+  formatNumber,
+  formatPercent,
+  formatPercentBound,
+  formatSigned,
+  ticks,
+} from '../../src/views/format.ts';
 import { LANGUAGES } from '../../src/views/messages.ts';
 import { CHINESE, ENGLISH, ENGLISH_SCORES, imageExplanation, picture, textExplanation } from './fabricated.ts';
 
@@ -75,7 +82,7 @@ describe('the report', () => {
   it('states gap, baseline and warnings beside the picture', async () => {
     const explanation = textExplanation(ENGLISH, { scores: ENGLISH_SCORES, warnings: ['Take care.'] });
     const page = await renderExplanation(explanation, { format: 'html' });
-    expect(page).toContain('The scores add up to the change of the answer within 0.42 %.');
+    expect(page).toContain('The scores add up to the change of the answer within 0.42%.');
     expect(page).toContain('Attribution is relative to the baseline “pad”');
     expect(page).toContain('<li lang="en">Take care.</li>');
   });
@@ -87,7 +94,7 @@ describe('the verdict on completeness', () => {
   it('is the gap relative to the change of the answer', () => {
     const made = { ...explanation, value: 3, baselineValue: 1, convergenceDelta: -0.05 };
     expect(relativeGap(made)).toBeCloseTo(0.025);
-    expect(completenessSentence(made, 'en')).toContain('within 2.5 %');
+    expect(completenessSentence(made, 'en')).toContain('within 2.5%');
   });
 
   it('says so when the answer did not change or the method promises nothing', () => {
@@ -120,14 +127,25 @@ describe('numbers', () => {
     expect([1, -1, 0, Number.NaN].map((x) => formatSigned(x))).toEqual(['+1.00', '−1.00', '0', 'NaN']);
   });
 
+  it('that bound a gap are rounded up', () => {
+    expect([0.025, 0.0251, 0.000148, 1e-9, 0, 0.9999].map(formatPercentBound)).toEqual([
+      '2.5%',
+      '2.6%',
+      '0.02%',
+      '0.01%',
+      '0.01%',
+      '100%',
+    ]);
+  });
+
   it('never round a probability to certainty', () => {
     expect([1, 0.99999, 0.973, 0.0042, 0.00001, 0].map(formatPercent)).toEqual([
-      '100 %',
-      '> 99.9 %',
-      '97.3 %',
-      '0.42 %',
-      '< 0.01 %',
-      '0 %',
+      '100%',
+      '> 99.9%',
+      '97.3%',
+      '0.42%',
+      '< 0.01%',
+      '0%',
     ]);
   });
 

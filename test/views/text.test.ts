@@ -163,6 +163,7 @@ describe('tokens in a terminal', () => {
       width: 40,
     });
     for (const row of ansi.split('\n')) {
+      // eslint-disable-next-line no-control-regex
       const sequences = row.match(/\u001b\[[0-9;]*m/g) ?? [];
       expect(sequences.at(-1) ?? '\u001b[0m').toBe('\u001b[0m');
     }
