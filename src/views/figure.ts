@@ -70,13 +70,17 @@ export function captionOf(explanation: Explanation, subject: Subject, language: 
   ];
 }
 
-/** The images of an image explanation at display size; without a picture only the heat map. */
+/**
+ * The images of an image explanation, the picture's longer side at most `side` pixels and the heat map's at least
+ * `heatSide`; without a picture only the heat map.
+ */
 export function drawImages(
   explanation: Explanation,
   subject: Extract<Subject, { kind: 'image' }>,
   side = 448,
+  heatSide = side,
 ): { readonly original?: RgbaImage; readonly overlay?: RgbaImage; readonly heat: RgbaImage } {
-  const heat = heatImage(subject.scores.map, subject.scores.scale, side);
+  const heat = heatImage(subject.scores.map, subject.scores.scale, heatSide);
   if (subject.picture === undefined || explanation.image === undefined) return { heat };
   const picture = fitPicture(subject.picture, side);
   const crop = scaledCrop(explanation.image, picture);

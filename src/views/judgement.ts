@@ -58,7 +58,7 @@ export function cautions(explanation: Explanation, language: Language): readonly
     ...(explanation.baselineValue !== null && baseline !== undefined && baseline !== null
       ? [words.relativeToBaseline(String(baseline))]
       : []),
-    ...(gap !== undefined && gap > LARGE_GAP ? [words.largeGap(formatPercent(gap))] : []),
+    ...(gap !== undefined && gap > LARGE_GAP ? [words.largeGap(formatPercentBound(gap))] : []),
     ...(unit === 'sensitivity' || name === 'input-x-gradient' ? [words.gradientBaseline] : []),
   ];
 }

@@ -33,7 +33,8 @@ export function image(
   size: { readonly width: number; readonly height: number },
   alt: (words: Messages) => string,
   language: Language,
+  className?: string,
 ): string {
   const texts = { en: escapeMarkup(alt(MESSAGES.en)), zh: escapeMarkup(alt(MESSAGES.zh)) };
-  return `<img src="${uri}" width="${size.width}" height="${size.height}" alt="${texts[language]}" data-alt-en="${texts.en}" data-alt-zh="${texts.zh}">`;
+  return `<img${className === undefined ? '' : ` class="${className}"`} src="${uri}" width="${size.width}" height="${size.height}" alt="${texts[language]}" data-alt-en="${texts.en}" data-alt-zh="${texts.zh}">`;
 }

@@ -137,13 +137,14 @@ async function viewHtml(
 ): Promise<{ readonly first: string; readonly second: string }> {
   if (subject.kind === 'text') return { first: `<div>${tokensHtml(explanation, subject.scale)}</div>`, second: '' };
   if (subject.kind === 'features') return { first: '<div></div>', second: '' };
-  const { overlay, heat } = drawImages(explanation, subject);
+  const { overlay, heat } = drawImages(explanation, subject, 448, 160);
   const figure = async (drawn: typeof heat, caption: 'overlay' | 'heatMap'): Promise<string> => {
     const img = image(
       dataUri(await encodePng(drawn)),
       drawn,
       (words) => words.altOverlay(explanation.method, explanation.target.label),
       language,
+      caption === 'heatMap' ? 'pixels' : undefined,
     );
     return `<figure>${img}<figcaption class="small">${both((words) => words[caption])}</figcaption></figure>`;
   };

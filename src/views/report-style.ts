@@ -79,6 +79,7 @@ details{margin-bottom:.75rem}summary{cursor:pointer;color:var(--accent);font-siz
 .answers li:first-child{font-weight:650}.answers svg{grid-column:1/-1;width:100%;height:4px;display:block}
 .number{font-variant-numeric:tabular-nums}
 .methods{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:3rem 2.75rem;grid-auto-rows:auto}
+.one>.method>div:empty{display:none}
 .methods.one{grid-template-columns:minmax(0,46rem)}
 .method{display:grid;grid-template-rows:subgrid;grid-row:span 6;row-gap:1.1rem;align-content:start;min-width:0}
 .method>header p{margin:.35rem 0 0}
