@@ -1,0 +1,249 @@
+import type { KnownMethod, Unit } from './method.ts';
+
+export type Language = 'en' | 'zh';
+export const LANGUAGES: readonly Language[] = ['en', 'zh'];
+/** For `lang` attributes. */
+export const LANGUAGE_TAGS: Readonly<Record<Language, string>> = { en: 'en', zh: 'zh-CN' };
+
+/** Every word the views say. A key missing in one language does not compile. Arguments are already formatted. */
+export interface Messages {
+  readonly supports: (target: string) => string;
+  readonly opposes: (target: string) => string;
+  readonly weak: string;
+  readonly strong: string;
+  readonly legendSigned: (target: string) => string;
+  readonly legendUnsigned: string;
+  readonly units: Readonly<Record<Unit, (output: string) => string>>;
+  readonly limitLargest: (limit: string) => string;
+  readonly limitPercentile: (limit: string, percentile: number) => string;
+  readonly invalid: (count: number) => string;
+  readonly methods: Readonly<Record<KnownMethod, string>>;
+  readonly token: string;
+  readonly word: string;
+  readonly feature: string;
+  readonly region: string;
+  readonly score: string;
+  readonly specialToken: string;
+  readonly truncated: (count: number) => string;
+  readonly specialShare: (percent: string) => string;
+  readonly specialBeyond: string;
+  readonly others: (count: number, by: 'token' | 'word' | 'feature') => string;
+  readonly topOf: (shown: number, all: number, by: 'token' | 'word' | 'feature') => string;
+  readonly picture: string;
+  readonly overlay: string;
+  readonly heatMap: string;
+  readonly smoothed: (sigma: string) => string;
+  readonly notSmoothed: string;
+  readonly modelRead: string;
+  readonly input: string;
+  readonly prediction: string;
+  readonly answers: string;
+  readonly probability: string;
+  readonly value: string;
+  readonly valueOf: (output: string, target: string) => string;
+  readonly baselineValue: string;
+  readonly sum: string;
+  readonly gap: string;
+  readonly completeness: (percent: string) => string;
+  readonly completenessNoChange: string;
+  readonly largeGap: (percent: string) => string;
+  readonly noPromise: string;
+  readonly passes: string;
+  readonly time: string;
+  readonly relativeToBaseline: (baseline: string) => string;
+  readonly gradientBaseline: string;
+  readonly warnings: string;
+  readonly altOriginal: (name: string) => string;
+  readonly altOverlay: (method: string, target: string) => string;
+  readonly altBars: (method: string, target: string) => string;
+  readonly reportTitle: string;
+  readonly reportLede: string;
+  readonly howToRead: string;
+  readonly readColours: string;
+  readonly readTrust: string;
+  readonly models: string;
+  readonly inputs: string;
+  readonly licence: string;
+  readonly sha256: string;
+  readonly made: (date: string) => string;
+  readonly command: string;
+  readonly computedWith: string;
+  readonly threads: (count: number) => string;
+  readonly languageSwitch: string;
+  readonly otherInputs: string;
+  readonly skipToContent: string;
+  readonly wholeText: (characters: number) => string;
+}
+
+const en: Messages = {
+  supports: (target) => `supports “${target}”`,
+  opposes: (target) => `opposes “${target}”`,
+  weak: 'no influence',
+  strong: 'strong influence',
+  legendSigned: (target) => `Orange supports “${target}”, blue opposes it.`,
+  legendUnsigned: 'Stronger purple means more influence, for or against.',
+  units: {
+    contribution: (output) => `contribution to ${output}`,
+    sensitivity: (output) => `|change of ${output}| per unit of input`,
+    score: () => 'score',
+  },
+  limitLargest: (limit) => `Full colour at ${limit}, the largest |score|.`,
+  limitPercentile: (limit, percentile) =>
+    `Full colour from ${limit}, the ${percentile}th percentile of |score|; larger ones look the same.`,
+  invalid: (count) => `${count} scores are not numbers and are drawn grey.`,
+  methods: {
+    saliency: 'How strongly the answer reacts to a tiny change at each place. It has no sign.',
+    'input-x-gradient':
+      'The input times the gradient: what each place adds to the answer if the model were linear around this input.',
+    'integrated-gradients':
+      'Gradients averaged on the straight way from the baseline to the input: shares out the whole change of the answer.',
+  },
+  token: 'token',
+  word: 'word',
+  feature: 'feature',
+  region: 'region',
+  score: 'score',
+  specialToken: 'special token',
+  truncated: (count) =>
+    count === 1
+      ? 'The text was longer than the model reads: 1 token was cut off.'
+      : `The text was longer than the model reads: ${count} tokens were cut off.`,
+  specialBeyond: 'Special tokens beyond it are drawn in full colour.',
+  specialShare: (percent) => `Special tokens hold ${percent} of the total |score|.`,
+  others: (count, by) => (count === 1 ? `1 other ${by}` : `${count} other ${by}s`),
+  topOf: (shown, all, by) => `The ${shown} strongest of ${all} ${by}s.`,
+  picture: 'picture',
+  overlay: 'overlay',
+  heatMap: 'scores alone',
+  smoothed: (sigma) => `Smoothed for display only (Gaussian, σ = ${sigma} px of the model’s input).`,
+  notSmoothed: 'Not smoothed.',
+  modelRead: 'The outlined part is what the model saw.',
+  input: 'Input',
+  prediction: 'Prediction',
+  answers: 'The model’s best answers',
+  probability: 'probability',
+  value: 'Answer',
+  valueOf: (output, target) => `${output} of “${target}”`,
+  baselineValue: 'Answer for the baseline',
+  sum: 'Sum of scores',
+  gap: 'Gap',
+  completeness: (percent) => `The scores add up to the change of the answer within ${percent}.`,
+  completenessNoChange: 'The answer is the same for input and baseline, so there is no change to share out.',
+  largeGap: (percent) =>
+    `The gap is large: the scores miss ${percent} of the change of the answer. More steps may close it.`,
+  noPromise: 'This method does not promise that its scores add up to the answer.',
+  passes: 'Rows through the model',
+  time: 'Time',
+  relativeToBaseline: (baseline) =>
+    `Attribution is relative to the baseline “${baseline}”: another baseline asks another question.`,
+  gradientBaseline:
+    'A gradient sees only the surroundings of this input: where the answer is saturated, it can be near zero for a part that matters.',
+  warnings: 'Before you trust this',
+  altOriginal: (name) => `The input picture: ${name}`,
+  altOverlay: (method, target) =>
+    `Where the picture speaks for or against “${target}”, by ${method}, drawn over the picture`,
+  altBars: (method, target) => `Bar chart of the strongest scores for “${target}”, by ${method}`,
+  reportTitle: 'Why the models answered as they did',
+  reportLede:
+    'Each explanation here was compiled into the model’s own ONNX graph and ran at the speed of onnxruntime. Every picture carries the numbers to judge it by.',
+  howToRead: 'How to read this',
+  readColours:
+    'Orange speaks for the answer, blue against it; purple is influence without a direction. Colour strength is comparable within one picture, not between pictures: each legend states its own limit.',
+  readTrust:
+    'An explanation is a claim about the model, not about the world. Look at the gap and at the notes beside each picture before you believe it, and compare methods: where they disagree, none of them should be trusted alone.',
+  models: 'Models',
+  inputs: 'Inputs',
+  licence: 'Licence',
+  sha256: 'SHA-256',
+  made: (date) => `Made on ${date}`,
+  command: 'Command',
+  computedWith: 'Computed with',
+  threads: (count) => (count === 1 ? '1 thread' : `${count} threads`),
+  languageSwitch: 'Language',
+  otherInputs: 'In this report',
+  skipToContent: 'Skip to the explanations',
+  wholeText: (characters) => `The whole text (${characters} characters)`,
+};
+
+const zhBy = { token: '词元', word: '词', feature: '特征' } as const;
+
+const zh: Messages = {
+  supports: (target) => `支持“${target}”`,
+  opposes: (target) => `反对“${target}”`,
+  weak: '无影响',
+  strong: '影响强',
+  legendSigned: (target) => `橙色支持“${target}”，蓝色反对。`,
+  legendUnsigned: '紫色越深影响越大，不分支持或反对。',
+  units: {
+    contribution: (output) => `对 ${output} 的贡献`,
+    sensitivity: (output) => `输入变化一个单位时 |${output} 的变化|`,
+    score: () => '得分',
+  },
+  limitLargest: (limit) => `颜色在 ${limit} 处最深，即最大的 |得分|。`,
+  limitPercentile: (limit, percentile) =>
+    `颜色自 ${limit} 起最深，即 |得分| 的第 ${percentile} 百分位；更大的得分颜色相同。`,
+  invalid: (count) => `${count} 个得分不是有效数字，以灰色表示。`,
+  methods: {
+    saliency: '每一处发生微小变化时，答案的反应有多强。没有正负号。',
+    'input-x-gradient': '输入乘以梯度：若模型在此输入附近是线性的，每一处为答案贡献多少。',
+    'integrated-gradients': '从基线到输入的直线上对梯度取平均：把答案的全部变化分摊到每一处。',
+  },
+  token: '词元',
+  word: '词',
+  feature: '特征',
+  region: '区域',
+  score: '得分',
+  specialToken: '特殊词元',
+  truncated: (count) => `文本超过模型可读的长度：末尾 ${count} 个词元被截去。`,
+  specialBeyond: '超过此值的特殊词元也以最深色表示。',
+  specialShare: (percent) => `特殊词元占全部 |得分| 的 ${percent}。`,
+  others: (count, by) => `其余 ${count} 个${zhBy[by]}`,
+  topOf: (shown, all, by) => `共 ${all} 个${zhBy[by]}，列出最强的 ${shown} 个。`,
+  picture: '图像',
+  overlay: '叠加',
+  heatMap: '仅得分',
+  smoothed: (sigma) => `仅为显示而平滑（高斯，σ = 模型输入的 ${sigma} 像素）。`,
+  notSmoothed: '未平滑。',
+  modelRead: '框内是模型看到的部分。',
+  input: '输入',
+  prediction: '预测',
+  answers: '模型的最佳答案',
+  probability: '概率',
+  value: '答案',
+  valueOf: (output, target) => `“${target}”的 ${output}`,
+  baselineValue: '基线的答案',
+  sum: '得分之和',
+  gap: '差距',
+  completeness: (percent) => `得分之和与答案的变化相差不超过 ${percent}。`,
+  completenessNoChange: '输入与基线的答案相同，没有变化可分摊。',
+  largeGap: (percent) => `差距较大：得分遗漏了答案变化的 ${percent}。增加步数或可缩小。`,
+  noPromise: '此方法不保证得分之和等于答案。',
+  passes: '经过模型的行数',
+  time: '用时',
+  relativeToBaseline: (baseline) => `归因是相对于基线“${baseline}”的：换一个基线就是换一个问题。`,
+  gradientBaseline: '梯度只看到此输入的附近：当答案已饱和时，重要的部分也可能接近零。',
+  warnings: '相信之前请先看',
+  altOriginal: (name) => `输入图像：${name}`,
+  altOverlay: (method, target) => `按 ${method}，图像各处支持或反对“${target}”的程度，叠加在图像上`,
+  altBars: (method, target) => `按 ${method}，对“${target}”得分最强者的条形图`,
+  reportTitle: '模型为何如此回答',
+  reportLede: '这里的每个解释都编译进模型自己的 ONNX 图，以 onnxruntime 的速度运行。每幅图都附有判断它所需的数字。',
+  howToRead: '如何阅读',
+  readColours: '橙色支持答案，蓝色反对；紫色表示影响而不分方向。颜色深浅只在同一幅图内可比，各图例写明各自的上限。',
+  readTrust:
+    '解释说的是模型，而不是世界。相信之前，请先看差距和图旁的说明，并比较不同方法：方法之间不一致时，任何一种都不应单独采信。',
+  models: '模型',
+  inputs: '输入',
+  licence: '许可证',
+  sha256: 'SHA-256',
+  made: (date) => `生成于 ${date}`,
+  command: '命令',
+  computedWith: '计算环境',
+  threads: (count) => `${count} 个线程`,
+  languageSwitch: '语言',
+  otherInputs: '本报告内容',
+  skipToContent: '跳到解释',
+  wholeText: (characters) => `全文（${characters} 个字符）`,
+};
+
+export const MESSAGES: Readonly<Record<Language, Messages>> = { en, zh };

@@ -1,0 +1,138 @@
+import type { Explanation } from '../explanation/index.ts';
+import { barsOf } from './bars.ts';
+import { terminalSafe } from './escape.ts';
+import { captionOf, figureSvg, subjectOf } from './figure.ts';
+import { formatNumber, formatSigned } from './format.ts';
+import { imageAnsi } from './image-ansi.ts';
+import type { ImageScoreOptions } from './image-map.ts';
+import type { RgbPicture } from './image-overlay.ts';
+import { cautions, completenessSentence, predictionValues } from './judgement.ts';
+import { legendAnsi, wrapText } from './legend.ts';
+import { MESSAGES } from './messages.ts';
+import type { Language } from './messages.ts';
+import { methodFacts } from './method.ts';
+import { encodePng, svgToPng } from './png.ts';
+import type { PngEncoder } from './png.ts';
+import { renderReport } from './report.ts';
+import { makeScale } from './scale.ts';
+import type { Theme } from './scale.ts';
+import { bar, padEnd, padStart, tokensAnsi } from './tokens-ansi.ts';
+import type { TerminalColor } from './tokens-ansi.ts';
+import { columns, truncate } from './width.ts';
+
+export type Format = 'ansi' | 'svg' | 'html' | 'png';
+
+export interface RenderOptions extends ImageScoreOptions {
+  /** Default `en`. */
+  readonly language?: Language;
+  /** The given picture, for explanations of images; without it only the scores are drawn. */
+  readonly picture?: RgbPicture;
+  /** Page colour of SVG and PNG. Default `light`. HTML follows the reader's preference. */
+  readonly theme?: Theme;
+  /** Columns of the terminal (default 80) or user units of the SVG (default 720). */
+  readonly width?: number;
+  /** For `ansi`. Default `none`; see `terminalColor`. */
+  readonly color?: TerminalColor;
+  /** For `png`: pixels per user unit. Default 2. */
+  readonly density?: number;
+  /** How pixel buffers become PNG bytes. Default: sharp, which needs Node. */
+  readonly encodePng?: PngEncoder;
+}
+
+/** Draws one explanation: text for `ansi`, one complete document for `svg` and `html`, bytes for `png`. */
+export async function renderExplanation(
+  explanation: Explanation,
+  options: RenderOptions & { readonly format: 'png' },
+): Promise<Uint8Array>;
+export async function renderExplanation(
+  explanation: Explanation,
+  options: RenderOptions & { readonly format: Exclude<Format, 'png'> },
+): Promise<string>;
+export async function renderExplanation(
+  explanation: Explanation,
+  options: RenderOptions & { readonly format: Format },
+): Promise<string | Uint8Array>;
+export async function renderExplanation(
+  explanation: Explanation,
+  options: RenderOptions & { readonly format: Format },
+): Promise<string | Uint8Array> {
+  const language = options.language ?? 'en';
+  switch (options.format) {
+    case 'ansi':
+      return explanationAnsi(explanation, options);
+    case 'html':
+      return renderReport({
+        language,
+        models: [explanation.model],
+        sections: [
+          {
+            title: explanation.text?.texts[0] ?? explanation.image?.path ?? explanation.target.label,
+            explanations: [explanation],
+            ...(options.picture && { picture: options.picture }),
+          },
+        ],
+        ...(options.encodePng && { encodePng: options.encodePng }),
+      });
+    default: {
+      const svg = await figureSvg(explanation, {
+        ...options,
+        language,
+        theme: options.theme ?? 'light',
+        encodePng: options.encodePng ?? encodePng,
+      });
+      return options.format === 'svg' ? svg : svgToPng(svg, options.density);
+    }
+  }
+}
+
+/** The explanation for a terminal: what was asked, the coloured text or map, legend, strongest entries, what to know. */
+export function explanationAnsi(explanation: Explanation, options: RenderOptions = {}): string {
+  const language = options.language ?? 'en';
+  const width = Math.max(20, options.width ?? 80);
+  const color = options.color ?? 'none';
+  const words = MESSAGES[language];
+  const subject = subjectOf(explanation, options);
+  const value = `${words.valueOf(explanation.output, explanation.target.label)}: ${formatNumber(explanation.value, 4)}`;
+  const top = predictionValues(explanation).rows[0];
+  const heading = [explanation.method, ...(top ? [`${words.prediction}: ${top.label} ${top.text}`] : []), value]
+    .map(terminalSafe)
+    .join('  ·  ');
+  const blocks = [wrapText(heading, width).join('\n')];
+  if (subject.kind === 'text')
+    blocks.push(
+      tokensAnsi(explanation, subject.scale, { color, width, language }),
+      legendAnsi(explanation, subject.scale, { color, language, width }),
+    );
+  else if (subject.kind === 'image')
+    blocks.push(
+      imageAnsi(subject.scores, { color, width }),
+      legendAnsi(explanation, subject.scores.scale, { color, language, width }),
+    );
+  else blocks.push(featureRows(explanation, width));
+  const legend = subject.kind === 'features' ? 0 : 2;
+  const notes = [
+    ...captionOf(explanation, subject, language).slice(legend),
+    completenessSentence(explanation, language),
+    ...cautions(explanation, language),
+    ...explanation.warnings,
+  ].map(terminalSafe);
+  blocks.push(notes.flatMap((note) => wrapText(note, width)).join('\n'));
+  return blocks.join('\n\n');
+}
+
+function featureRows(explanation: Explanation, width: number): string {
+  const { bars } = barsOf(explanation, { top: 20 });
+  const scale = makeScale(
+    bars.map(({ score }) => score),
+    methodFacts(explanation).kind,
+  );
+  const labels = bars.map(({ label }) => truncate(terminalSafe(label), 28, columns));
+  const numbers = bars.map(({ score }) => formatSigned(score));
+  const [first, second] = [Math.max(0, ...labels.map(columns)), Math.max(0, ...numbers.map(columns))];
+  const half = Math.max(4, Math.min(16, Math.floor((width - first - second - 5) / 2)));
+  return bars
+    .map(({ score }, i) =>
+      `${padEnd(labels[i]!, first)}  ${padStart(numbers[i]!, second)}  ${bar(score, scale, half)}`.trimEnd(),
+    )
+    .join('\n');
+}
