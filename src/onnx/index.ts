@@ -2,3 +2,4 @@
  * onnx/: a model as data.
  */
 export * from './tensor.ts';
+export * from './errors.ts';

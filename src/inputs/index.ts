@@ -1,0 +1,9 @@
+/**
+ * inputs/: from what people have (a sentence, a picture, a JSON file) to tensors, and back to characters and pixels.
+ *
+ * Everything here is plain data and pure functions; only `image.ts` touches files, through sharp, in Node.
+ */
+export { checkTensors, readTensors } from './tensors.ts';
+export { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './float16.ts';
+export { normalRandom, seededRandom } from './random.ts';
+export type { Random } from './random.ts';
