@@ -7,3 +7,8 @@ export { checkTensors, readTensors } from './tensors.ts';
 export { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './float16.ts';
 export { normalRandom, seededRandom } from './random.ts';
 export type { Random } from './random.ts';
+export { loadTokenizer } from './text-tokenizer.ts';
+export type { SpecialToken, TextTokenizer, TokenizerFiles } from './text-tokenizer.ts';
+export { baselineIds, encodeText, takesText } from './text.ts';
+export type { EncodeTextOptions, TextBaseline, TextEncoding } from './text.ts';
+export { wordIndices, wordsOf } from './words.ts';
