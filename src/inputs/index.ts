@@ -12,3 +12,11 @@ export type { SpecialToken, TextTokenizer, TokenizerFiles } from './text-tokeniz
 export { baselineIds, encodeText, takesText } from './text.ts';
 export type { EncodeTextOptions, TextBaseline, TextEncoding } from './text.ts';
 export { wordIndices, wordsOf } from './words.ts';
+export { planImage, takesImage } from './image-plan.ts';
+export type { ImagePlan } from './image-plan.ts';
+export { imageBaseline, preprocess } from './preprocess.ts';
+export type { ImageBaseline, ImageBaselineOptions, ImageEncoding, Rectangle } from './preprocess.ts';
+export { FILTERS, resample } from './resample.ts';
+export type { Filter, Pixels } from './resample.ts';
+export { encodeImage, PIXEL_LIMIT, readImage } from './image.ts';
+export type { ImageFileEncoding } from './image.ts';

@@ -128,9 +128,12 @@ describe('16-bit floats', () => {
   });
 });
 
+function take(seed: number): number[] {
+  return Array.from({ length: 4000 }, seededRandom(seed));
+}
+
 describe('seededRandom', () => {
   it('repeats itself for a seed, differs between seeds, and fills [0, 1) evenly', () => {
-    const take = (seed: number) => Array.from({ length: 4000 }, seededRandom(seed));
     expect(take(7)).toEqual(take(7));
     expect(take(7)).not.toEqual(take(8));
     const values = take(1);
