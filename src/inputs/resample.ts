@@ -20,9 +20,8 @@ export type Filter = (typeof FILTERS)[number];
 
 /**
  * The picture at another size, equal to `PIL.Image.resize((width, height), filter)` in every byte. Reducing averages over
- * all pixels under the filter (antialias); `nearest` doesn't. Rows are resized
- * first, then columns. (Pillow 13 turns that round where height shrinks far more than width, which moves single values by
- * a few levels; what models were trained behind didn't.)
+ * all pixels under the filter (antialias); `nearest` doesn't. Rows are resized first, then columns. (Pillow 13 turns that
+ * round where height shrinks far more than width, which moves single values by a few levels; we keep the older order.)
  */
 export function resample(image: Pixels, width: number, height: number, filter: Filter): Pixels {
   if (filter === 'nearest') return nearest(image, width, height);
