@@ -15,7 +15,20 @@ export interface AttentionBlock {
 }
 
 /** Operators between the product of queries and keys and the softmax: scales, masks, biases, casts. */
-const BEFORE_SOFTMAX = new Set(['Div', 'Mul', 'Add', 'Sub', 'Where', 'Cast', 'Clip', 'Identity', 'Tanh', 'Reshape', 'Min', 'Max']);
+const BEFORE_SOFTMAX = new Set([
+  'Div',
+  'Mul',
+  'Add',
+  'Sub',
+  'Where',
+  'Cast',
+  'Clip',
+  'Identity',
+  'Tanh',
+  'Reshape',
+  'Min',
+  'Max',
+]);
 /** Operators between the softmax and the product with the values. */
 const AFTER_SOFTMAX = new Set(['Cast', 'Identity', 'Dropout', 'Where', 'Reshape', 'Transpose']);
 
@@ -28,9 +41,12 @@ export function locateAttention(model: Model): AttentionBlock[] {
   const facts = inferGraph(model.graph, opsetOf(model));
   const producers = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   const consumers = new Map<ValueName, Node[]>();
-  for (const node of nodes) for (const input of node.inputs) consumers.set(input, [...(consumers.get(input) ?? []), node]);
+  for (const node of nodes)
+    for (const input of node.inputs) consumers.set(input, [...(consumers.get(input) ?? []), node]);
   const constants = new Set<ValueName>(model.graph.initializers.keys());
-  for (const node of nodes) if (node.inputs.every((name) => name === '' || constants.has(name))) for (const output of node.outputs) constants.add(output);
+  for (const node of nodes)
+    if (node.inputs.every((name) => name === '' || constants.has(name)))
+      for (const output of node.outputs) constants.add(output);
 
   const blocks: AttentionBlock[] = [];
   for (const node of nodes) {
@@ -58,10 +74,16 @@ export function locateAttention(model: Model): AttentionBlock[] {
   return blocks;
 }
 
-function scoreProduct(value: ValueName, producers: ReadonlyMap<ValueName, Node>, constants: ReadonlySet<ValueName>, depth = 0): Node | undefined {
+function scoreProduct(
+  value: ValueName,
+  producers: ReadonlyMap<ValueName, Node>,
+  constants: ReadonlySet<ValueName>,
+  depth = 0,
+): Node | undefined {
   const node = producers.get(value);
   if (node === undefined || depth > 8) return undefined;
-  if (node.operator === 'MatMul' || node.operator === 'Einsum') return node.inputs.some((name) => constants.has(name)) ? undefined : node;
+  if (node.operator === 'MatMul' || node.operator === 'Einsum')
+    return node.inputs.some((name) => constants.has(name)) ? undefined : node;
   if (!BEFORE_SOFTMAX.has(node.operator)) return undefined;
   for (const input of node.inputs) {
     const found = scoreProduct(input, producers, constants, depth + 1);
@@ -70,11 +92,20 @@ function scoreProduct(value: ValueName, producers: ReadonlyMap<ValueName, Node>,
   return undefined;
 }
 
-function reachesProduct(value: ValueName, consumers: ReadonlyMap<ValueName, Node[]>, constants: ReadonlySet<ValueName>, depth = 0): boolean {
+function reachesProduct(
+  value: ValueName,
+  consumers: ReadonlyMap<ValueName, Node[]>,
+  constants: ReadonlySet<ValueName>,
+  depth = 0,
+): boolean {
   if (depth > 4) return false;
   return (consumers.get(value) ?? []).some((node) => {
-    if (node.operator === 'MatMul' || node.operator === 'Einsum') return !node.inputs.some((name) => constants.has(name));
-    return AFTER_SOFTMAX.has(node.operator) && node.outputs.some((output) => reachesProduct(output, consumers, constants, depth + 1));
+    if (node.operator === 'MatMul' || node.operator === 'Einsum')
+      return !node.inputs.some((name) => constants.has(name));
+    return (
+      AFTER_SOFTMAX.has(node.operator) &&
+      node.outputs.some((output) => reachesProduct(output, consumers, constants, depth + 1))
+    );
   });
 }
 

@@ -5,6 +5,7 @@ import { VERSIONS, defaultThreads } from '../runtime/index.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import { findFeatures } from './features.ts';
+import type { Feature } from './features.ts';
 import type { Attribution, Method } from './method.ts';
 import { findMethod } from './methods/index.ts';
 import type { OptionValue } from './options.ts';
@@ -59,7 +60,13 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
     onProgress: request.onProgress,
     memoryBudget: request.memoryBudget,
   };
-  const program = { output, features, baseline: run.baseline === 'zero' ? 'zero' : 'given', reduction: method.reduction(options) } as const;
+  const program = {
+    output,
+    features,
+    baseline: run.baseline === 'zero' ? 'zero' : 'given',
+    reduction: method.reduction(options),
+    dims: fixedDims(features, request.inputs),
+  } as const;
   const runner = await PathRunner.open(run, program);
   const answer = await runner.answer();
   if (!(await host.isChecked(program))) {
@@ -69,7 +76,20 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   const target = typeof request.target === 'function' ? request.target(answer) : request.target;
   const attribution = await method.attribute({ runner, target: targetWeights(target, answer, output) }, options);
   checkFinite(attribution);
-  return { explanation: describe(host, request, method, options, output, target, attribution, performance.now() - started, runner.passes), answer };
+  return {
+    explanation: describe(
+      host,
+      request,
+      method,
+      options,
+      output,
+      target,
+      attribution,
+      performance.now() - started,
+      runner.passes,
+    ),
+    answer,
+  };
 }
 
 function chooseOutput(host: ModelHost, name: string | undefined): string {
@@ -80,9 +100,25 @@ function chooseOutput(host: ModelHost, name: string | undefined): string {
     if (usable.length === 0) throw new UserError('the model has no floating-point output to explain');
     return usable[0]!.name;
   }
-  if (!outputs.some((info) => info.name === name)) throw new UserError(`the model has no output "${name}"; it has ${names}`);
-  if (!usable.some((info) => info.name === name)) throw new UserError(`output "${name}" is not a floating-point tensor and cannot be explained; choose one of ${names}`);
+  if (!outputs.some((info) => info.name === name))
+    throw new UserError(`the model has no output "${name}"; it has ${names}`);
+  if (!usable.some((info) => info.name === name))
+    throw new UserError(
+      `output "${name}" is not a floating-point tensor and cannot be explained; choose one of ${names}`,
+    );
   return name;
+}
+
+/**
+ * Pictures and rows of a table come in one size: programs for them are compiled for it, so that shapes are constants.
+ * Texts come in all lengths and share one program.
+ */
+function fixedDims(
+  features: readonly Feature[],
+  inputs: NamedTensors,
+): Readonly<Record<string, readonly (number | string)[]>> {
+  if (features.some(({ kind }) => kind === 'tokens')) return {};
+  return Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
 }
 
 /** The first time a program is used its answer is compared with that of the unmodified model. */
@@ -97,8 +133,14 @@ async function checkAgainstOriginal({ host, feeds }: RunContext, output: string,
       largest = Math.max(largest, Math.abs(right[index]!));
       difference = Math.max(difference, Math.abs(left[index]! - right[index]!));
     }
-    if (left.length !== right.length || difference > 1e-3 * Math.max(1, largest) || Number.isNaN(left[0]) !== Number.isNaN(right[0]))
-      throw new Error(`the compiled program answers differently from the model: output "${output}" is off by ${difference}`);
+    if (
+      left.length !== right.length ||
+      difference > 1e-3 * Math.max(1, largest) ||
+      Number.isNaN(left[0]) !== Number.isNaN(right[0])
+    )
+      throw new Error(
+        `the compiled program answers differently from the model: output "${output}" is off by ${difference}`,
+      );
   } finally {
     await session.release();
   }
@@ -114,8 +156,13 @@ function targetWeights({ indices, minus }: TargetRef, answer: DenseTensor, outpu
 }
 
 function flatIndex(indices: readonly number[], dims: readonly number[], output: string): number {
-  const inside = indices.length === dims.length && indices.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis]!);
-  if (!inside) throw new UserError(`target ${indices.join(',')} is not in output "${output}", which is ${dims.length === 0 ? 'a single number' : `[${dims.join(', ')}] after the batch axis`}`);
+  const inside =
+    indices.length === dims.length &&
+    indices.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis]!);
+  if (!inside)
+    throw new UserError(
+      `target ${indices.join(',')} is not in output "${output}", which is ${dims.length === 0 ? 'a single number' : `[${dims.join(', ')}] after the batch axis`}`,
+    );
   return indices.reduce((flat, index, axis) => flat * dims[axis]! + index, 0);
 }
 
@@ -123,16 +170,31 @@ function checkFinite({ scores, value }: Attribution): void {
   if (!Number.isFinite(value)) throw new UserError(`the model answers ${value} for this input: nothing to explain`);
   for (const [input, { data }] of Object.entries(scores)) {
     const bad = data.findIndex((score) => !Number.isFinite(score));
-    if (bad >= 0) throw new UserError(`the gradient at input "${input}" is not finite (element ${bad}): the model divides by zero or overflows on the way`);
+    if (bad >= 0)
+      throw new UserError(
+        `the gradient at input "${input}" is not finite (element ${bad}): the model divides by zero or overflows on the way`,
+      );
   }
 }
 
 function describe(
-  host: ModelHost, request: AttributeRequest, method: Method, options: Readonly<Record<string, OptionValue>>,
-  output: string, target: TargetRef, attribution: Attribution, ms: number, passes: number,
+  host: ModelHost,
+  request: AttributeRequest,
+  method: Method,
+  options: Readonly<Record<string, OptionValue>>,
+  output: string,
+  target: TargetRef,
+  attribution: Attribution,
+  ms: number,
+  passes: number,
 ): Explanation {
   const { scores, value, baselineValue, complete, found = {}, warnings = [] } = attribution;
-  const baseline: Readonly<Record<string, string>> = method.usesBaseline ? { baseline: request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given') } : {};
+  const baseline: Readonly<Record<string, string>> = method.usesBaseline
+    ? {
+        baseline:
+          request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given'),
+      }
+    : {};
   return {
     method: method.name,
     options: { ...options, ...found, ...baseline },

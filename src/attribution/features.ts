@@ -28,12 +28,16 @@ export function findFeatures(model: Model): Feature[] {
     if (isFloat(type)) features.push({ input: name, kind: 'elements', value: name });
     else {
       const found = findEmbedding(model, name);
-      if (found !== undefined) embeddings.push({ feature: { input: name, kind: 'tokens', value: found.value }, vocabulary: found.vocabulary });
+      if (found !== undefined)
+        embeddings.push({ feature: { input: name, kind: 'tokens', value: found.value }, vocabulary: found.vocabulary });
     }
   }
   const largest = embeddings.sort((left, right) => right.vocabulary - left.vocabulary)[0];
   if (largest !== undefined) features.push(largest.feature);
-  if (features.length === 0) throw new UserError('the model has no floating-point input and no embedding of token ids: there is nothing to attribute to');
+  if (features.length === 0)
+    throw new UserError(
+      'the model has no floating-point input and no embedding of token ids: there is nothing to attribute to',
+    );
   return features;
 }
 
@@ -56,12 +60,17 @@ function findEmbedding(model: Model, input: ValueName): { value: ValueName; voca
 function constantValues(model: Model): Set<ValueName> {
   const constants = new Set<ValueName>(model.graph.initializers.keys());
   for (const node of model.graph.nodes)
-    if (node.inputs.every((name) => name === '' || constants.has(name))) for (const output of node.outputs) constants.add(output);
+    if (node.inputs.every((name) => name === '' || constants.has(name)))
+      for (const output of node.outputs) constants.add(output);
   return constants;
 }
 
 /** The gathered rows as floats: the gather's own output, or what dequantising it gives. */
-function floatValue(model: Model, gather: Node, type: (name: ValueName) => Parameters<typeof isFloat>[0]): ValueName | undefined {
+function floatValue(
+  model: Model,
+  gather: Node,
+  type: (name: ValueName) => Parameters<typeof isFloat>[0],
+): ValueName | undefined {
   let value = gather.outputs[0]!;
   for (const node of model.graph.nodes) {
     if (isFloat(type(value))) return value;

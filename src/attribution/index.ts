@@ -7,6 +7,8 @@
  */
 export { attribute } from './attribute.ts';
 export type { AttributeRequest, Attributed } from './attribute.ts';
+export { ExplainableModel } from './explain.ts';
+export type { Baseline, ExplainOptions, Explained, Subject } from './explain.ts';
 export { findFeatures } from './features.ts';
 export type { Feature } from './features.ts';
 export { METHODS, findMethod } from './methods/index.ts';

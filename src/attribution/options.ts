@@ -23,12 +23,20 @@ export type OptionsOf<S extends OptionSpecs> = {
 };
 
 /** All options of a method, defaults filled in. Throws a UsageError for an unknown name or a value out of range. */
-export function readOptions<S extends OptionSpecs>(method: string, specs: S, given: Readonly<Record<string, OptionValue>>): OptionsOf<S> {
+export function readOptions<S extends OptionSpecs>(
+  method: string,
+  specs: S,
+  given: Readonly<Record<string, OptionValue>>,
+): OptionsOf<S> {
   const names = Object.keys(specs);
   for (const name of Object.keys(given))
     if (!names.includes(name))
-      throw new UsageError(`${method} has no option "${name}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`);
-  return Object.fromEntries(names.map((name) => [name, readOption(method, name, specs[name]!, given[name])])) as OptionsOf<S>;
+      throw new UsageError(
+        `${method} has no option "${name}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`,
+      );
+  return Object.fromEntries(
+    names.map((name) => [name, readOption(method, name, specs[name]!, given[name])]),
+  ) as OptionsOf<S>;
 }
 
 function readOption(method: string, name: string, spec: OptionSpec, value: OptionValue | undefined): OptionValue {
@@ -48,6 +56,10 @@ function readOption(method: string, name: string, spec: OptionSpec, value: Optio
     case 'choice':
       return spec.choices.includes(String(value)) ? String(value) : refuse(`one of ${spec.choices.join(', ')}`);
     case 'boolean':
-      return value === true || value === 'true' ? true : value === false || value === 'false' ? false : refuse('true or false');
+      return value === true || value === 'true'
+        ? true
+        : value === false || value === 'false'
+          ? false
+          : refuse('true or false');
   }
 }

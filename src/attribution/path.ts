@@ -78,7 +78,9 @@ export class PathRunner {
       this.passes += end - start;
       if (!quietly) this.#context.onProgress?.(end, alphas.length);
     }
-    const scores = Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]));
+    const scores = Object.fromEntries(
+      Array.from(sums, ([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]),
+    );
     return { scores, values, output: output! };
   }
 
@@ -94,8 +96,17 @@ export class PathRunner {
 
   #runRows(alphas: readonly number[], weights: readonly number[], target: DenseTensor): Promise<NamedTensors> {
     const { feeds, baseline, signal } = this.#context;
-    const vector = (list: readonly number[]): DenseTensor => ({ type: 'float32', dims: [list.length], data: Float32Array.from(list) });
-    const given: Record<string, DenseTensor> = { ...feeds, [PROGRAM.alphas]: vector(alphas), [PROGRAM.weights]: vector(weights), [PROGRAM.target]: target };
+    const vector = (list: readonly number[]): DenseTensor => ({
+      type: 'float32',
+      dims: [list.length],
+      data: Float32Array.from(list),
+    });
+    const given: Record<string, DenseTensor> = {
+      ...feeds,
+      [PROGRAM.alphas]: vector(alphas),
+      [PROGRAM.weights]: vector(weights),
+      [PROGRAM.target]: target,
+    };
     if (this.#request.baseline === 'given')
       for (const { input } of this.#request.features) {
         const tensor = baseline === 'zero' ? undefined : baseline[input];

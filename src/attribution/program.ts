@@ -1,5 +1,5 @@
 import { appendGradients } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, int, isFloat, pruneModel } from '../onnx/index.ts';
+import { GraphBuilder, UserError, int, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 
@@ -35,6 +35,8 @@ export interface PathRequest {
   /** `zero`, or `given`: the baseline is an input of the program, in the shape and type of the model's input. */
   readonly baseline: 'zero' | 'given';
   readonly reduction: Reduction;
+  /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */
+  readonly dims?: Readonly<Record<ValueName, readonly (number | string)[]>>;
 }
 
 /**
@@ -44,11 +46,18 @@ export interface PathRequest {
  * Saliency and input x gradient are the same program with one step at alpha 1.
  * Inputs have a batch of 1; the program repeats them for the steps.
  */
-export function compilePath(model: Model, request: PathRequest): Model {
+export function compilePath(given: Model, request: PathRequest): Model {
+  const model = normalizeModel(given, { dims: request.dims ?? {} });
   const { graph } = model;
   const output = graph.outputs.find(({ name }) => name === request.output);
-  if (output === undefined) throw new UserError(`the model has no output "${request.output}"; it has ${graph.outputs.map(({ name }) => `"${name}"`).join(', ')}`);
-  const b = new GraphBuilder({ ...model, graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() } });
+  if (output === undefined)
+    throw new UserError(
+      `the model has no output "${request.output}"; it has ${graph.outputs.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
+  const b = new GraphBuilder({
+    ...model,
+    graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() },
+  });
   const alphas = b.addInput({ name: PROGRAM.alphas, type: 'float32', dims: ['steps'] });
   const weights = b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['steps'] });
   const steps = b.shape(alphas);
@@ -66,9 +75,16 @@ export function compilePath(model: Model, request: PathRequest): Model {
   }
 
   const result = request.output;
-  if (b.facts(result) !== undefined && !isFloat(b.type(result))) throw new UserError(`output "${result}" is of type ${b.type(result)}: only floating-point outputs can be explained`);
+  if (b.facts(result) !== undefined && !isFloat(b.type(result)))
+    throw new UserError(
+      `output "${result}" is of type ${b.type(result)}: only floating-point outputs can be explained`,
+    );
   const resultDims = b.dims(result);
-  const target = b.addInput({ name: PROGRAM.target, type: b.type(result), dims: resultDims && [1, ...resultDims.slice(1)] });
+  const target = b.addInput({
+    name: PROGRAM.target,
+    type: b.type(result),
+    dims: resultDims && [1, ...resultDims.slice(1)],
+  });
   const axes = Array.from({ length: b.rank(result) - 1 }, (_, index) => index + 1);
   const values = b.sum(b.mul(result, target), axes, false);
   const seed = b.op('Expand', [target, b.shape(result)], {}, { dims: resultDims });
@@ -91,16 +107,26 @@ interface Path {
   readonly difference: ValueName;
 }
 
-function layPath(b: GraphBuilder, model: Model, feature: Feature, baseline: PathRequest['baseline'], alphas: ValueName): Path {
+function layPath(
+  b: GraphBuilder,
+  model: Model,
+  feature: Feature,
+  baseline: PathRequest['baseline'],
+  alphas: ValueName,
+): Path {
   const info = model.graph.inputs.find(({ name }) => name === feature.input)!;
   const end = feature.kind === 'elements' ? feature.input : copyUpstream(b, model, feature.value, new Map());
   let start: ValueName | undefined;
   if (baseline === 'given') {
     const given = b.addInput({ name: PROGRAM.baseline(feature.input), type: info.type, dims: info.dims });
-    start = feature.kind === 'elements' ? given : copyUpstream(b, model, feature.value, new Map([[feature.input, given]]));
+    start =
+      feature.kind === 'elements' ? given : copyUpstream(b, model, feature.value, new Map([[feature.input, given]]));
   }
   const difference = start === undefined ? end : b.sub(end, start);
-  const position = b.unsqueeze(b.cast(alphas, b.type(end)), Array.from({ length: b.rank(end) - 1 }, (_, index) => index + 1));
+  const position = b.unsqueeze(
+    b.cast(alphas, b.type(end)),
+    Array.from({ length: b.rank(end) - 1 }, (_, index) => index + 1),
+  );
   const moved = b.mul(position, difference);
   return { feature, difference, point: start === undefined ? moved : b.add(start, moved) };
 }
@@ -141,7 +167,13 @@ function sumOverSteps(b: GraphBuilder, gradient: ValueName, weights: ValueName, 
   return b.reshape(b.matmul(row, flat), b.shape(like), b.dims(like));
 }
 
-function reduce(b: GraphBuilder, summed: ValueName, difference: ValueName, feature: Feature, reduction: Reduction): ValueName {
+function reduce(
+  b: GraphBuilder,
+  summed: ValueName,
+  difference: ValueName,
+  feature: Feature,
+  reduction: Reduction,
+): ValueName {
   const hidden = [b.rank(summed) - 1];
   const tokens = feature.kind === 'tokens';
   if (reduction === 'magnitude') return tokens ? b.sqrt(b.sum(b.square(summed), hidden, false)) : b.abs(summed);

@@ -18,6 +18,10 @@ export function gradientCoverage(model: Model): Coverage {
   });
   return {
     covered: model.graph.nodes.length - missing.length,
-    missing: missing.map((node) => ({ operator: ruleKey(node), node: node.name || node.outputs[0] || '', opset: model.opsets.get(node.domain) ?? opsetOf(model) })),
+    missing: missing.map((node) => ({
+      operator: ruleKey(node),
+      node: node.name || node.outputs[0] || '',
+      opset: model.opsets.get(node.domain) ?? opsetOf(model),
+    })),
   };
 }

@@ -43,7 +43,8 @@ function countOperators(graph: Graph, counts: Record<string, number>): Record<st
   for (const node of graph.nodes) {
     const key = node.domain === '' ? node.operator : `${node.domain}::${node.operator}`;
     counts[key] = (counts[key] ?? 0) + 1;
-    for (const attribute of Object.values(node.attributes)) if (attribute.kind === 'graph') countOperators(attribute.value, counts);
+    for (const attribute of Object.values(node.attributes))
+      if (attribute.kind === 'graph') countOperators(attribute.value, counts);
   }
   return counts;
 }

@@ -18,7 +18,9 @@ export async function main(args: readonly string[]): Promise<number> {
       return error instanceof UsageError ? 2 : 1;
     }
     // A defect of ours: still one line; the stack is there for whoever asks.
-    complain(`unexpected: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}; set ONNXRAY_DEBUG=1 for the stack and please report it`);
+    complain(
+      `unexpected: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}; set ONNXRAY_DEBUG=1 for the stack and please report it`,
+    );
     if (process.env['ONNXRAY_DEBUG']) console.error(error);
     return 1;
   }

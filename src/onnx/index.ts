@@ -25,12 +25,11 @@ export { normalizeModel } from './normalize.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {
   byteLength,
-  float16ToNumber,
   isFloat,
-  numberToFloat16,
   numbersToData,
   numbersWeight,
   tensorWeight,
   weightNumbers,
   weightTensor,
 } from './weight.ts';
+export { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './float16.ts';

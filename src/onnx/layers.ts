@@ -23,7 +23,9 @@ export function listLayers(model: Model): Layer[] {
     const base = layerPath(node);
     const count = taken.get(base) ?? 0;
     taken.set(base, count + 1);
-    const dims = facts.get(output)?.dims?.map((dim) => (typeof dim === 'string' && dim.startsWith('?') ? undefined : dim));
+    const dims = facts
+      .get(output)
+      ?.dims?.map((dim) => (typeof dim === 'string' && dim.startsWith('?') ? undefined : dim));
     return [{ path: count === 0 ? base : `${base}#${count}`, node: node.name, output, dims }];
   });
 }

@@ -1,3 +1,4 @@
+import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './float16.ts';
 import type { Weight } from './model.ts';
 import type { DataType, DenseTensor, TensorData } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
@@ -95,9 +96,8 @@ export function weightNumbers(weight: Weight, limit = 4096): number[] | undefine
   if (sizeOf(weight.dims) > limit) return undefined;
   const tensor = weightTensor(weight);
   if (tensor === undefined || !ArrayBuffer.isView(tensor.data)) return undefined;
-  if (tensor.type === 'float16') return Array.from(tensor.data as Uint16Array, float16ToNumber);
-  if (tensor.type === 'bfloat16')
-    return Array.from(tensor.data as Uint16Array, (word) => new Float32Array(new Uint32Array([word << 16]).buffer)[0]!);
+  if (tensor.type === 'float16') return Array.from(tensor.data as Uint16Array, fromFloat16);
+  if (tensor.type === 'bfloat16') return Array.from(tensor.data as Uint16Array, fromBfloat16);
   return Array.from(tensor.data as ArrayLike<number | bigint>, Number);
 }
 
@@ -113,9 +113,9 @@ export function numbersToData(type: DataType, values: readonly number[]): Tensor
     case 'float64':
       return Float64Array.from(values);
     case 'float16':
-      return Uint16Array.from(values, numberToFloat16);
+      return Uint16Array.from(values, toFloat16);
     case 'bfloat16':
-      return Uint16Array.from(values, (value) => new Uint32Array(new Float32Array([value]).buffer)[0]! >>> 16);
+      return Uint16Array.from(values, toBfloat16);
     case 'int64':
       return BigInt64Array.from(values, toInt64);
     case 'uint64':
@@ -143,29 +143,4 @@ export function toInt64(value: number): bigint {
   if (value >= 2 ** 63) return 2n ** 63n - 1n;
   if (value <= -(2 ** 63)) return -(2n ** 63n);
   return BigInt(value);
-}
-
-export function float16ToNumber(word: number): number {
-  const sign = word & 0x8000 ? -1 : 1;
-  const exponent = (word >> 10) & 0x1f;
-  const fraction = word & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** Nearest float16, ties to even; overflow gives infinity. */
-export function numberToFloat16(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude || 2 ** -24)));
-  const step = 2 ** (exponent - 10);
-  const quotient = magnitude / step;
-  const floor = Math.floor(quotient);
-  const rest = quotient - floor;
-  const units = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-  // A mantissa that rounds up to 2048 carries into the exponent by itself, as the fields are adjacent.
-  return sign | (units < 1024 && exponent === -14 ? units : ((exponent + 15) << 10) + (units - 1024));
 }

@@ -9,7 +9,10 @@ export const DEFAULT_MEMORY_BUDGET = 1024 ** 3;
  * since onnxruntime reuses what it can. Values of unknown size are left out.
  */
 export function activationBytes(model: Model, inputDims: Readonly<Record<string, readonly number[]>>): number {
-  const inputs = model.graph.inputs.map((info) => ({ ...info, dims: (inputDims[info.name] ?? info.dims) as readonly Dim[] | undefined }));
+  const inputs = model.graph.inputs.map((info) => ({
+    ...info,
+    dims: (inputDims[info.name] ?? info.dims) as readonly Dim[] | undefined,
+  }));
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, inputs, valueInfos: new Map() } });
   let bytes = 0;
   for (const node of model.graph.nodes)

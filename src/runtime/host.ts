@@ -47,7 +47,8 @@ export class ModelHost {
   /** Opens a model file. Throws a UserError when it cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
     const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'ENOENT' ? 'no such file' : error.code === 'EISDIR' ? 'it is a folder' : String(error.code);
+      const reason =
+        error.code === 'ENOENT' ? 'no such file' : error.code === 'EISDIR' ? 'it is a folder' : String(error.code);
       throw new UserError(`cannot read ${file}: ${reason}`);
     });
     try {
@@ -102,7 +103,10 @@ export class ModelHost {
     const key = this.#key(request);
     if (this.#checked.has(key)) return true;
     if (this.#cacheFolder === undefined) return false;
-    return readFile(path.join(this.#cacheFolder, `${key}.checked`)).then(() => true, () => false);
+    return readFile(path.join(this.#cacheFolder, `${key}.checked`)).then(
+      () => true,
+      () => false,
+    );
   }
 
   async rememberChecked(request: object): Promise<void> {
@@ -114,11 +118,22 @@ export class ModelHost {
   async release(): Promise<void> {
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
-    for (const session of sessions) await session.then((open) => open.release(), () => undefined);
+    for (const session of sessions)
+      await session.then(
+        (open) => open.release(),
+        () => undefined,
+      );
   }
 
   #key(request: object): string {
-    const text = JSON.stringify([PROGRAM_FORMAT, this.sha256, path.basename(this.path), opsetOf(this.model), this.options.optimization ?? 'all', request]);
+    const text = JSON.stringify([
+      PROGRAM_FORMAT,
+      this.sha256,
+      path.basename(this.path),
+      opsetOf(this.model),
+      this.options.optimization ?? 'all',
+      request,
+    ]);
     return createHash('sha256').update(text).digest('hex').slice(0, 40);
   }
 

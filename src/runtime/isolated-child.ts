@@ -17,7 +17,13 @@ async function answer(request: Request): Promise<unknown> {
 process.on('message', (request: Request) => {
   answer(request).then(
     (result) => process.send!({ id: request.id, ok: true, result } satisfies Response),
-    (error: Error) => process.send!({ id: request.id, ok: false, message: error.message, forPeople: error instanceof UserError } satisfies Response),
+    (error: Error) =>
+      process.send!({
+        id: request.id,
+        ok: false,
+        message: error.message,
+        forPeople: error instanceof UserError,
+      } satisfies Response),
   );
 });
 // The parent is gone: nobody waits for an answer any more.

@@ -8,7 +8,12 @@ import type { RunOptions, Session, SessionOptions } from './session.ts';
 /** What the parent asks of the child, and what it answers; see isolated-child.ts. */
 export type Request =
   | { readonly id: number; readonly kind: 'open'; readonly bytes: Uint8Array; readonly options: SessionOptions }
-  | { readonly id: number; readonly kind: 'run'; readonly feeds: NamedTensors; readonly outputs: readonly string[] | undefined };
+  | {
+      readonly id: number;
+      readonly kind: 'run';
+      readonly feeds: NamedTensors;
+      readonly outputs: readonly string[] | undefined;
+    };
 export type Response =
   | { readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly id: number; readonly ok: false; readonly message: string; readonly forPeople: boolean };
@@ -37,15 +42,25 @@ class IsolatedSession implements Session {
   #ended: Error | undefined;
 
   constructor() {
-    const script = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/runtime/isolated-child.js' : './isolated-child.js', import.meta.url));
+    const script = fileURLToPath(
+      new URL(
+        import.meta.url.endsWith('.ts') ? '../../dist/runtime/isolated-child.js' : './isolated-child.js',
+        import.meta.url,
+      ),
+    );
     this.#child = fork(script, { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child.on('message', (response) => this.#settle(response as Response));
-    this.#child.on('exit', (code, signal) => this.#end(new Error(`the process that runs the model ended (${signal ?? `code ${code}`})`)));
+    this.#child.on('exit', (code, signal) =>
+      this.#end(new Error(`the process that runs the model ended (${signal ?? `code ${code}`})`)),
+    );
     this.#child.on('error', (error) => this.#end(error));
   }
 
   async open(bytes: Uint8Array, options: SessionOptions): Promise<void> {
-    const names = (await this.#ask({ id: this.#nextId++, kind: 'open', bytes, options })) as { inputs: string[]; outputs: string[] };
+    const names = (await this.#ask({ id: this.#nextId++, kind: 'open', bytes, options })) as {
+      inputs: string[];
+      outputs: string[];
+    };
     this.inputNames = names.inputs;
     this.outputNames = names.outputs;
   }

@@ -37,7 +37,7 @@ export function factsOf(explanation: Explanation, language: Language): readonly 
     ...(convergenceDelta === null
       ? []
       : [
-          { name: words.sum, value: formatSigned(sumOfScores(explanation), 4) },
+          { name: words.sum, value: formatSigned(sumOfScores(explanation.attributions), 4) },
           { name: words.gap, value: formatSigned(convergenceDelta, 2) },
         ]),
     { name: words.passes, value: String(runtime.passes) },

@@ -198,7 +198,7 @@ describe('bars', () => {
     const explanation = textExplanation(ENGLISH, { scores: ENGLISH_SCORES });
     const { bars, others } = barsOf(explanation, { top: 5 });
     const sum = bars.reduce((total, { score }) => total + score, others.score);
-    expect(sum).toBeCloseTo(sumOfScores(explanation));
+    expect(sum).toBeCloseTo(sumOfScores(explanation.attributions));
   });
 
   it('tell repeated words apart', () => {

@@ -10,6 +10,7 @@ export const METHODS: readonly Method[] = [integratedGradients, inputXGradient, 
 /** The method of a name. Throws a UsageError that lists the names there are. */
 export function findMethod(name: string): Method {
   const method = METHODS.find((each) => each.name === name);
-  if (method === undefined) throw new UsageError(`unknown method "${name}"; there are ${METHODS.map((each) => each.name).join(', ')}`);
+  if (method === undefined)
+    throw new UsageError(`unknown method "${name}"; there are ${METHODS.map((each) => each.name).join(', ')}`);
   return method;
 }

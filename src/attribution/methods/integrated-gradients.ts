@@ -19,16 +19,36 @@ export const integratedGradients = defineMethod({
   name: 'integrated-gradients',
   summary: 'gradients integrated from a baseline to the input; the scores sum to the change of the answer',
   options: {
-    steps: { kind: 'integer', default: null, min: 1, help: 'points on the path; without it as many as the tolerance needs' },
-    tolerance: { kind: 'number', default: 0.01, above: 0, help: 'largest gap accepted, relative to value - baseline value' },
-    rule: { kind: 'choice', default: 'gauss-legendre', choices: QUADRATURES, help: 'quadrature rule when steps is given' },
+    steps: {
+      kind: 'integer',
+      default: null,
+      min: 1,
+      help: 'points on the path; without it as many as the tolerance needs',
+    },
+    tolerance: {
+      kind: 'number',
+      default: 0.01,
+      above: 0,
+      help: 'largest gap accepted, relative to value - baseline value',
+    },
+    rule: {
+      kind: 'choice',
+      default: 'gauss-legendre',
+      choices: QUADRATURES,
+      help: 'quadrature rule when steps is given',
+    },
   },
   usesBaseline: true,
   reduction: () => 'times-difference',
-  attribute: (context, { steps, tolerance, rule }) => (steps === null ? adaptive(context, tolerance) : fixed(context, steps, rule)),
+  attribute: (context, { steps, tolerance, rule }) =>
+    steps === null ? adaptive(context, tolerance) : fixed(context, steps, rule),
 });
 
-async function fixed({ runner, target }: AttributionContext, steps: number, rule: QuadratureName): Promise<Attribution> {
+async function fixed(
+  { runner, target }: AttributionContext,
+  steps: number,
+  rule: QuadratureName,
+): Promise<Attribution> {
   // The trapezoid needs both ends; one step of it is their mean.
   const { alphas, weights } = quadrature(rule, rule === 'trapezoid' ? Math.max(2, steps) : steps);
   // The ends ride along with weight 0: their values tell the gap.
@@ -43,7 +63,9 @@ async function adaptive({ runner, target }: AttributionContext, tolerance: numbe
   let trapezoid = ends.scores;
   let best = trapezoid;
   let intervals = FIRST_INTERVALS;
-  const accepted = () => Math.abs(sumOfScores(best) - (value - baselineValue)) <= tolerance * Math.max(Math.abs(value - baselineValue), 1e-4);
+  const accepted = () =>
+    Math.abs(sumOfScores(best) - (value - baselineValue)) <=
+    tolerance * Math.max(Math.abs(value - baselineValue), 1e-4);
   while (!accepted() && intervals < LAST_INTERVALS) {
     const middle = await runner.run(midpoints(intervals), target);
     intervals *= 2;
@@ -51,7 +73,9 @@ async function adaptive({ runner, target }: AttributionContext, tolerance: numbe
     best = combine(finer, 4 / 3, trapezoid, -1 / 3);
     trapezoid = finer;
   }
-  const warnings = accepted() ? [] : [`the scores do not add up to the answer within ${tolerance * 100}% even after ${intervals + 1} steps`];
+  const warnings = accepted()
+    ? []
+    : [`the scores do not add up to the answer within ${tolerance * 100}% even after ${intervals + 1} steps`];
   return { scores: best, value, baselineValue, complete: true, found: { steps: intervals + 1 }, warnings };
 }
 

@@ -1,9 +1,9 @@
-import { rename, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { differentiate } from '../../autodiff/index.ts';
-import { UserError, writeModel } from '../../onnx/index.ts';
+import { writeModel } from '../../onnx/index.ts';
 import { ModelHost } from '../../runtime/index.ts';
-import { resolveModelFile } from '../model-file.ts';
+import { writeWhole } from '../output.ts';
+import { openModel } from '../../tasks/index.ts';
 
 interface GradientFlags {
   readonly of: string;
@@ -16,32 +16,31 @@ interface GradientFlags {
 export function addGradient(program: Command): void {
   program
     .command('gradient')
-    .description('write a model that also computes the gradient of one of its values: a plain .onnx any onnxruntime runs')
+    .description(
+      'write a model that also computes the gradient of one of its values: a plain .onnx any onnxruntime runs',
+    )
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub')
     .requiredOption('--of <output>', 'the value to differentiate; the gradient is that of the sum of its elements')
     .requiredOption('--wrt <value...>', 'inputs, weights or intermediate values to differentiate with respect to')
     .requiredOption('-o, --output <file>', 'where to write the new model')
     .option('--seed-input <name>', 'add an input of this name, shaped like the value of --of: weights of its elements')
     .option('--json', 'print what was written as one JSON document')
-    .addHelpText('after', '\nExamples:\n  onnxray gradient model.onnx --of logits --wrt pixel_values -o gradient.onnx\n\nThe gradient of VALUE is the output VALUE_grad of the new model.')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  onnxray gradient model.onnx --of logits --wrt pixel_values -o gradient.onnx\n\nThe gradient of VALUE is the output VALUE_grad of the new model.',
+    )
     .action(async (model: string, flags: GradientFlags) => {
-      const host = await ModelHost.open(await resolveModelFile(model), { cache: false });
+      const host = await ModelHost.open(openModel(model).modelPath, { cache: false });
       const seed = flags.seedInput === undefined ? 'ones' : ({ input: flags.seedInput } as const);
       const { model: differentiated, gradients } = differentiate(host.model, { of: flags.of, wrt: flags.wrt, seed });
       await writeWhole(flags.output, writeModel(differentiated));
       const names = Object.fromEntries(gradients);
       if (flags.json) process.stdout.write(`${JSON.stringify({ file: flags.output, gradients: names })}\n`);
-      else process.stdout.write(`${flags.output}: ${Object.entries(names).map(([value, name]) => `d ${flags.of} / d ${value} is output ${name}`).join('; ')}\n`);
+      else
+        process.stdout.write(
+          `${flags.output}: ${Object.entries(names)
+            .map(([value, name]) => `d ${flags.of} / d ${value} is output ${name}`)
+            .join('; ')}\n`,
+        );
     });
-}
-
-/** Written beside and moved into place, so that a failure leaves nothing half-written. */
-async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
-  const partial = `${file}.partial`;
-  try {
-    await writeFile(partial, bytes);
-    await rename(partial, file);
-  } catch (error) {
-    throw new UserError(`cannot write ${file}: ${(error as NodeJS.ErrnoException).code}`);
-  }
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ModelHost } from '../../runtime/index.ts';
+import { openModel } from '../../tasks/index.ts';
 import type { ValueInfo } from '../../onnx/index.ts';
-import { resolveModelFile } from '../model-file.ts';
+
 import { inspectModel } from '../inspect.ts';
 import type { Inspection } from '../inspect.ts';
 
@@ -14,7 +15,7 @@ export function addInspect(program: Command): void {
     .option('--json', 'print one JSON document')
     .addHelpText('after', '\nExamples:\n  onnxray inspect model.onnx\n  onnxray inspect zoo/text-spam --json')
     .action(async (model: string, { json }: { json?: boolean }) => {
-      const file = await resolveModelFile(model);
+      const file = openModel(model).modelPath;
       const host = await ModelHost.open(file, { cache: false });
       const { length } = await readFile(file);
       const inspection = inspectModel(host.original, host.model, length);
@@ -24,7 +25,8 @@ export function addInspect(program: Command): void {
 
 function describe(inspection: Inspection, file: string): string {
   const { attention, differentiable, layers, operators } = inspection;
-  const value = ({ name, type, dims }: ValueInfo) => `    ${name}: ${type} [${dims?.map((dim) => dim ?? '?').join(', ') ?? '?'}]`;
+  const value = ({ name, type, dims }: ValueInfo) =>
+    `    ${name}: ${type} [${dims?.map((dim) => dim ?? '?').join(', ') ?? '?'}]`;
   const counts = Object.entries(operators).sort(([, left], [, right]) => right - left);
   const missing = [...new Set(differentiable.missing.map(({ operator }) => operator))];
   const lines = [

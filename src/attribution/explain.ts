@@ -1,0 +1,197 @@
+/** From what a person has (a folder and a sentence, a picture, tensors) to an explanation. Node only: it opens files. */
+import { baselineIds, checkTensors, encodeImage, encodeText, imageBaseline, loadTokenizer } from '../inputs/index.ts';
+import type { ImageFileEncoding, Pixels, TextEncoding, TextTokenizer } from '../inputs/index.ts';
+import { UserError, isFloat, numbersToData, sizeOf } from '../onnx/index.ts';
+import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
+import { ModelHost } from '../runtime/index.ts';
+import type { HostOptions } from '../runtime/index.ts';
+import { openModel, parseTarget, requireTokenizer, topPredictions } from '../tasks/index.ts';
+import type { ModelFolder } from '../tasks/index.ts';
+import type { Explanation } from '../explanation/index.ts';
+import type { AttributeRequest } from './attribute.ts';
+import { attribute } from './attribute.ts';
+
+/** What is to be explained. */
+export type Subject =
+  | { readonly text: string; readonly pair?: string }
+  /** A picture file's path, or its bytes. */
+  | { readonly image: string | Uint8Array }
+  | { readonly tensors: NamedTensors };
+
+/**
+ * `zero`: zeros as the model sees them (of the embedding, for text); `pad`, `mask`, `unk`: that token in every place;
+ * `mean`, `blur`, `noise`, `black`, `white`: for pictures; a number; or tensors by input.
+ */
+export type Baseline =
+  | 'zero'
+  | 'pad'
+  | 'mask'
+  | 'unk'
+  | 'mean'
+  | 'blur'
+  | 'noise'
+  | 'black'
+  | 'white'
+  | number
+  | NamedTensors;
+
+export interface ExplainOptions extends Pick<
+  AttributeRequest,
+  'method' | 'options' | 'output' | 'signal' | 'onProgress' | 'memoryBudget'
+> {
+  /** A label, indices into the output after the batch axis (`3`, `0,5`), or a difference `a-b`. Default: the best answer. */
+  readonly target?: string;
+  /** Default: `pad` for text where the tokenizer has one, `zero` otherwise. */
+  readonly baseline?: Baseline;
+  /** Of what has chance in it, such as the `noise` baseline. Default 0. */
+  readonly seed?: number;
+}
+
+export interface Explained {
+  readonly explanation: Explanation;
+  /** For a picture: the picture to draw on, at most 1024 pixels on its longer side. */
+  readonly picture?: Pixels;
+}
+
+/** What a subject became on its way to the model. */
+type Encoded =
+  | { readonly kind: 'text'; readonly encoding: TextEncoding; readonly tensors: NamedTensors }
+  | { readonly kind: 'image'; readonly encoding: ImageFileEncoding; readonly tensors: NamedTensors }
+  | { readonly kind: 'tensors'; readonly tensors: NamedTensors };
+
+/** A model with the files beside it, open for explanations. Release it when done. */
+export class ExplainableModel {
+  readonly folder: ModelFolder;
+  readonly host: ModelHost;
+  #tokenizer: TextTokenizer | undefined;
+
+  private constructor(folder: ModelFolder, host: ModelHost) {
+    this.folder = folder;
+    this.host = host;
+  }
+
+  /**
+   * Opens an .onnx file, or a folder laid out as on the Hugging Face hub.
+   * Throws a UserError when there is no model, or it cannot be read.
+   */
+  static async open(location: string, options: HostOptions = {}): Promise<ExplainableModel> {
+    const folder = openModel(location);
+    return new ExplainableModel(folder, await ModelHost.open(folder.modelPath, options));
+  }
+
+  get inputs(): readonly ValueInfo[] {
+    return this.host.original.graph.inputs;
+  }
+
+  /** Explains one answer. Throws a UserError that says what is wrong with the subject, target, baseline or options. */
+  async explain(subject: Subject, options: ExplainOptions = {}): Promise<Explained> {
+    const encoded = await this.#encode(subject);
+    const baseline =
+      options.baseline ?? (encoded.kind === 'text' && encoded.encoding.neutral.pad !== undefined ? 'pad' : 'zero');
+    const { labels } = this.folder;
+    const { explanation, answer } = await attribute(this.host, {
+      ...options,
+      inputs: encoded.tensors,
+      target: (output) => parseTarget(options.target, output, labels),
+      baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
+      baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
+    });
+    const described = { ...explanation, ...describeSubject(encoded), ...predictionsOf(answer, labels) };
+    return encoded.kind === 'image'
+      ? { explanation: described, picture: encoded.encoding.preview }
+      : { explanation: described };
+  }
+
+  async release(): Promise<void> {
+    await this.host.release();
+  }
+
+  async #encode(subject: Subject): Promise<Encoded> {
+    if ('text' in subject) {
+      const files = requireTokenizer(this.folder);
+      this.#tokenizer ??= loadTokenizer(files);
+      const texts = subject.pair === undefined ? [subject.text] : [subject.text, subject.pair];
+      const encoding = encodeText(
+        this.#tokenizer,
+        texts,
+        this.inputs,
+        this.folder.config ? { config: this.folder.config } : {},
+      );
+      return { kind: 'text', encoding, tensors: encoding.tensors };
+    }
+    if ('image' in subject) {
+      const encoding = await encodeImage(subject.image, this.inputs, this.folder.preprocessor);
+      return { kind: 'image', encoding, tensors: encoding.tensors };
+    }
+    checkTensors(subject.tensors, this.inputs);
+    return { kind: 'tensors', tensors: subject.tensors };
+  }
+}
+
+function resolveBaseline(
+  encoded: Encoded,
+  baseline: Baseline,
+  seed: number,
+  inputs: readonly ValueInfo[],
+): NamedTensors | 'zero' {
+  if (baseline === 'zero') return 'zero';
+  if (typeof baseline === 'object') {
+    for (const [name, tensor] of Object.entries(baseline)) checkBaselineShape(name, tensor, encoded.tensors);
+    return fillBaseline(baseline, encoded.tensors, inputs);
+  }
+  if (encoded.kind === 'text') {
+    if (baseline === 'pad' || baseline === 'mask' || baseline === 'unk')
+      return { [encoded.encoding.input]: baselineIds(encoded.encoding, baseline) };
+    throw new UserError(`baseline "${baseline}" does not suit a text; use pad, mask, unk or zero`);
+  }
+  if (baseline === 'pad' || baseline === 'mask' || baseline === 'unk')
+    throw new UserError(`baseline "${baseline}" is for texts`);
+  if (encoded.kind === 'image')
+    return { [encoded.encoding.input]: imageBaseline(encoded.encoding, baseline, { seed }) };
+  if (typeof baseline !== 'number')
+    throw new UserError(`baseline "${baseline}" is for pictures; give zero, a number, or @FILE.json`);
+  const floats = Object.entries(encoded.tensors).filter(([, { type }]) => isFloat(type));
+  return Object.fromEntries(
+    floats.map(([name, { type, dims }]) => [
+      name,
+      { type, dims, data: numbersToData(type, Array<number>(sizeOf(dims)).fill(baseline)) },
+    ]),
+  );
+}
+
+function checkBaselineShape(name: string, tensor: DenseTensor, tensors: NamedTensors): void {
+  const input = tensors[name];
+  if (input === undefined) throw new UserError(`the baseline names input "${name}", which the model does not have`);
+  if (input.dims.join() !== tensor.dims.join() || input.type !== tensor.type)
+    throw new UserError(
+      `the baseline of "${name}" is ${tensor.type} [${tensor.dims.join(', ')}], but the input is ${input.type} [${input.dims.join(', ')}]`,
+    );
+}
+
+/** Inputs a given baseline leaves out stay as they are, so they get no share. */
+function fillBaseline(baseline: NamedTensors, tensors: NamedTensors, inputs: readonly ValueInfo[]): NamedTensors {
+  return Object.fromEntries(
+    inputs.flatMap(({ name }) => (tensors[name] === undefined ? [] : [[name, baseline[name] ?? tensors[name]]])),
+  );
+}
+
+function describeSubject(encoded: Encoded): Partial<Explanation> {
+  if (encoded.kind === 'text') {
+    const { input, texts, tokens, offsets, segments, words, truncated } = encoded.encoding;
+    return { tokens, text: { input, texts, offsets, segments, words, truncated } };
+  }
+  if (encoded.kind === 'image') {
+    const { input, width, height, crop, layout, path } = encoded.encoding;
+    return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }) } };
+  }
+  return {};
+}
+
+/** The best classes, for an output that is one row of them. */
+function predictionsOf(answer: DenseTensor, labels: readonly string[] | undefined): Pick<Explanation, 'predictions'> {
+  if (answer.dims.length !== 2 || answer.dims[1]! < 2) return {};
+  const row = answer.data as Float32Array;
+  const probabilities =
+    row.every((value) => value >= 0 && value <= 1) && Math.abs(row.reduce((left, right) => left + right, 0) - 1) < 1e-3;
+  return { predictions: topPredictions(answer, labels, 5, !probabilities) };
+}

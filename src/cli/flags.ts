@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
+import { readTensors } from '../inputs/index.ts';
+import { UsageError, UserError } from '../onnx/index.ts';
+import type { ValueInfo } from '../onnx/index.ts';
+import type { Baseline, OptionValue, Subject } from '../attribution/index.ts';
+import { PROVIDERS } from '../runtime/index.ts';
+import type { HostOptions, Provider } from '../runtime/index.ts';
+
+/** Flags of every command that runs a model. */
+export interface RuntimeFlags {
+  readonly threads?: number;
+  readonly provider: Provider;
+  readonly quiet?: boolean;
+}
+
+export function addRuntimeFlags(command: Command): Command {
+  return command
+    .option('--threads <n>', 'threads onnxruntime uses (default: all cores)', positiveInteger)
+    .addOption(new Option('--provider <name>', 'what runs the model').choices(PROVIDERS).default('cpu'))
+    .option('--quiet', 'no progress on the terminal');
+}
+
+export function hostOptions({ threads, provider }: RuntimeFlags): HostOptions {
+  return { provider, ...(threads === undefined ? {} : { threads }) };
+}
+
+/** Flags that say what is explained. */
+export interface SubjectFlags {
+  readonly text?: string;
+  readonly pair?: string;
+  readonly image?: string;
+  readonly inputs?: string;
+}
+
+export function addSubjectFlags(command: Command): Command {
+  return command
+    .option('--text <text>', 'explain the answer to a text')
+    .option('--pair <text>', 'the second text of a pair, with --text')
+    .option('--image <file>', 'explain the answer to a picture (PNG, JPEG, WebP)')
+    .option('--inputs <file>', 'explain the answer to tensors: JSON { "<input>": { "dims", "type", "data" } }');
+}
+
+/** The one subject the flags name. */
+export function readSubject({ text, pair, image, inputs }: SubjectFlags, declared: readonly ValueInfo[]): Subject {
+  const given = [text, image, inputs].filter((flag) => flag !== undefined);
+  if (given.length !== 1)
+    throw new UsageError(
+      given.length === 0
+        ? 'say what to explain: --text, --image or --inputs'
+        : 'give only one of --text, --image and --inputs',
+    );
+  if (pair !== undefined && text === undefined) throw new UsageError('--pair goes with --text');
+  if (text !== undefined) return pair === undefined ? { text } : { text, pair };
+  if (image !== undefined) return { image };
+  return { tensors: readTensors(readText(inputs!), inputs!, declared) };
+}
+
+/** SPEC of --baseline: a name, a number, or @FILE.json. */
+export function readBaseline(spec: string, declared: readonly ValueInfo[]): Baseline {
+  if (spec.startsWith('@')) {
+    const file = spec.slice(1);
+    // A baseline may leave inputs out: only those it names are read.
+    const names = new Set(Object.keys(JSON.parse(readText(file)) as object));
+    return readTensors(
+      readText(file),
+      file,
+      declared.filter(({ name }) => names.has(name)),
+    );
+  }
+  if (spec.trim() !== '' && Number.isFinite(Number(spec))) return Number(spec);
+  const names = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
+  const name = names.find((each) => each === spec);
+  if (name === undefined)
+    throw new UsageError(`unknown baseline "${spec}"; use ${names.join(', ')}, a number, or @FILE.json`);
+  return name;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UserError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+  }
+}
+
+/** Collects `--option key=value`, given any number of times. */
+export function collectOption(
+  pair: string,
+  earlier: Readonly<Record<string, OptionValue>>,
+): Record<string, OptionValue> {
+  const at = pair.indexOf('=');
+  if (at <= 0) throw new InvalidArgumentError('write it as key=value.');
+  return { ...earlier, [pair.slice(0, at)]: pair.slice(at + 1) };
+}
+
+export function positiveInteger(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError('it must be a whole number of at least 1.');
+  return number;
+}
+
+export function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError('it must be a whole number.');
+  return number;
+}

@@ -1,0 +1,40 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { UserError } from '../onnx/index.ts';
+
+/** Writes a whole file or nothing: beside its place first, then moved there. */
+export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
+  const partial = `${file}.${process.pid}.partial`;
+  try {
+    await writeFile(partial, content);
+    await rename(partial, file);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw new UserError(`cannot write ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+  }
+}
+
+/** Rows done of rows to do, on one line of a terminal; silent elsewhere. */
+export function progressLine(
+  label: string,
+  quiet: boolean,
+): ((done: number, total: number) => void) & { clear(): void } {
+  const stream = process.stderr;
+  const show = stream.isTTY && !quiet;
+  const report = (done: number, total: number): void => {
+    if (!show) return;
+    const cells = Math.round((24 * done) / total);
+    stream.write(`\r${label} ${'█'.repeat(cells)}${'░'.repeat(24 - cells)} ${done}/${total}\u001b[K`);
+  };
+  return Object.assign(report, {
+    clear(): void {
+      if (show) stream.write('\r\u001b[K');
+    },
+  });
+}
+
+/** An AbortSignal that fires at Ctrl-C; a second Ctrl-C ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort(new UserError('interrupted')));
+  return controller.signal;
+}

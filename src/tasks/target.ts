@@ -1,0 +1,220 @@
+/** What about an output is to be explained: from what a person writes to indices, seeds and values. */
+import { fromBfloat16, fromFloat16, sizeOf, UserError } from '../onnx/index.ts';
+import type { DenseTensor } from '../onnx/index.ts';
+
+/** One element of an output, or the difference of two. */
+export interface Target {
+  /** What a person would call it: a label, `3`, `spam - ham`. */
+  readonly label: string;
+  /** Index into the output after the batch axis. */
+  readonly indices: readonly number[];
+  /** For a difference `a - b`: the index of `b`. */
+  readonly minus?: readonly number[];
+}
+
+/**
+ * The target a person means by `spec`, for row 0 of an output:
+ * - a label, in any case as long as only one label matches; ImageNet's synonyms (`tabby, tabby cat`) count each;
+ * - indices into the output after the batch axis: `3`, or `0,5` for an output of rank 3; negative ones count from the end;
+ * - a difference `a-b` of two of these; a label that has a hyphen itself is tried whole first;
+ * - absent: the largest value of the row.
+ * @param output the output's values, dims [batch, ...]. A label needs one axis of classes: the last, the others being 1.
+ * @param labels the classes' names in order, where known.
+ * @throws UserError for an unknown label (with the nearest ones), an index out of range, a wrong number of indices.
+ */
+export function parseTarget(spec: string | undefined, output: DenseTensor, labels?: readonly string[]): Target {
+  const dims = rowDims(output.dims);
+  if (spec === undefined || spec.trim() === '') {
+    const index = argmax(output);
+    const indices = unflatten(index, dims);
+    return { label: labelOf(indices, dims, labels), indices };
+  }
+  const text = spec.trim();
+  const whole = element(text, dims, labels);
+  if (whole) return { label: labelOf(whole, dims, labels), indices: whole };
+  for (const match of text.matchAll(/-/g)) {
+    const [left, right] = [text.slice(0, match.index).trim(), text.slice(match.index + 1).trim()];
+    if (left === '' || right === '') continue;
+    const [indices, minus] = [element(left, dims, labels), element(right, dims, labels)];
+    if (indices && minus)
+      return { label: `${labelOf(indices, dims, labels)} - ${labelOf(minus, dims, labels)}`, indices, minus };
+  }
+  throw unknown(text, labels);
+}
+
+/**
+ * The weights that pick the target out of row 0 of an output: 1 at its place, -1 at what is subtracted, 0 elsewhere; so
+ * that the sum of seed * output is the target's value, and the seed is where backpropagation starts.
+ * @param outputDims dims of the output with batch axis; the seed has as many elements.
+ */
+export function targetSeed(target: Target, outputDims: readonly number[]): Float32Array {
+  const dims = rowDims(outputDims);
+  const seed = new Float32Array(sizeOf(outputDims));
+  seed[flatten(target.indices, dims)]! += 1;
+  if (target.minus) seed[flatten(target.minus, dims)]! -= 1;
+  return seed;
+}
+
+/** The target's value in one row of an output; `row` is the index into the batch axis, 0 by default. */
+export function targetValue(target: Target, output: DenseTensor, row = 0): number {
+  const dims = rowDims(output.dims);
+  const start = row * sizeOf(dims);
+  const value = valueAt(output, start + flatten(target.indices, dims));
+  return target.minus ? value - valueAt(output, start + flatten(target.minus, dims)) : value;
+}
+
+/** One of a model's best answers. */
+export interface Prediction {
+  readonly label: string;
+  readonly index: number;
+  readonly value: number;
+}
+
+/**
+ * The `count` largest classes of row 0, largest first; equal ones by index.
+ * @param softmax whether to turn the row into probabilities first (for outputs that are logits).
+ */
+export function topPredictions(
+  output: DenseTensor,
+  labels: readonly string[] | undefined,
+  count: number,
+  softmax: boolean,
+): Prediction[] {
+  const dims = rowDims(output.dims);
+  const row = Array.from({ length: sizeOf(dims) }, (_, index) => valueAt(output, index));
+  const values = softmax ? softmaxOf(row) : row;
+  return values
+    .map((value, index) => ({ label: labelOf(unflatten(index, dims), dims, labels), index, value }))
+    .sort((a, b) => b.value - a.value || a.index - b.index)
+    .slice(0, count);
+}
+
+function softmaxOf(row: readonly number[]): number[] {
+  let most = -Infinity;
+  for (const value of row) most = Math.max(most, value);
+  const powers = row.map((value) => Math.exp(value - most));
+  let sum = 0;
+  for (const power of powers) sum += power;
+  return powers.map((power) => power / sum);
+}
+
+/** Dims after the batch axis; an output without axes is one row of one element. */
+function rowDims(dims: readonly number[]): readonly number[] {
+  return dims.slice(1);
+}
+
+/** Indices for what looks like indices or like a known label; undefined for anything else. */
+function element(text: string, dims: readonly number[], labels: readonly string[] | undefined): number[] | undefined {
+  const label = labels && findLabel(text, labels);
+  if (label !== undefined) return labelIndices(label, dims, labels!);
+  if (!/^-?\d+(?:\s*,\s*-?\d+)*$/.test(text)) return undefined;
+  const indices = text.split(',').map(Number);
+  if (indices.length !== dims.length) {
+    const takes = dims.length === 1 ? '1 index' : `${dims.length} indices`;
+    throw new UserError(
+      `target "${text}" has ${indices.length} ${indices.length === 1 ? 'index' : 'indices'}, but the output takes ${takes} after the batch axis (dims ${dims.join(' x ') || 'none'})`,
+    );
+  }
+  return indices.map((index, axis) => {
+    const size = dims[axis]!;
+    if (index >= -size && index < size) return index < 0 ? index + size : index;
+    const where = dims.length === 1 ? 'the output' : `axis ${axis + 1} of the output`;
+    throw new UserError(`target "${text}" is out of range: ${where} has indices 0 to ${size - 1}`);
+  });
+}
+
+/** The index of the label a person means: exactly, in another case, or by one of its synonyms. */
+function findLabel(text: string, labels: readonly string[]): number | undefined {
+  const folded = fold(text);
+  const accepted: readonly ((label: string) => boolean)[] = [
+    (label) => label === text,
+    (label) => fold(label) === folded,
+    (label) => label.split(',').some((name) => fold(name) === folded),
+  ];
+  let found: number[] = [];
+  for (const accept of accepted) {
+    found = labels.flatMap((label, index) => (accept(label) ? [index] : []));
+    if (found.length > 0) break;
+  }
+  if (found.length > 1) {
+    const which = found.slice(0, 3).map((index) => `"${labels[index]}" (${index})`);
+    throw new UserError(`label "${text}" could be ${which.join(' or ')}; give the index`);
+  }
+  return found[0];
+}
+
+function labelIndices(label: number, dims: readonly number[], labels: readonly string[]): number[] {
+  const classes = dims.at(-1) ?? 1;
+  if (dims.slice(0, -1).some((dim) => dim !== 1))
+    throw new UserError(
+      `label "${labels[label]}" is not enough: the output has dims ${dims.join(' x ')} after the batch axis; give indices`,
+    );
+  if (label >= classes)
+    throw new UserError(`label "${labels[label]}" has index ${label}, but the output has only ${classes} values`);
+  return dims.length === 0 ? [] : [...dims.slice(0, -1).map(() => 0), label];
+}
+
+function labelOf(indices: readonly number[], dims: readonly number[], labels: readonly string[] | undefined): string {
+  const classes = dims.at(-1);
+  const label = labels?.[indices.at(-1) ?? 0];
+  const one = dims.slice(0, -1).every((dim) => dim === 1);
+  return label !== undefined && one && labels!.length === classes ? label : indices.join(',') || '0';
+}
+
+function unknown(text: string, labels: readonly string[] | undefined): UserError {
+  if (!labels || labels.length === 0)
+    return new UserError(`unknown target "${text}": the model has no labels; give an index such as 3`);
+  const folded = fold(text);
+  const near = labels
+    .map((label) => ({
+      label,
+      distance: Math.min(...label.split(',').map((name) => editDistance(folded, fold(name)))),
+    }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ label }) => `"${label}"`);
+  return new UserError(`unknown target "${text}"; nearest labels: ${near.join(', ')}`);
+}
+
+function fold(text: string): string {
+  return text.trim().toLowerCase().replaceAll('_', ' ');
+}
+
+/** Levenshtein's distance: the fewest insertions, deletions and changes from one text to the other. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++)
+      current[j] = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    previous = current;
+  }
+  return previous[b.length]!;
+}
+
+function argmax(output: DenseTensor): number {
+  const size = sizeOf(rowDims(output.dims));
+  let best = 0;
+  for (let index = 1; index < size; index++) if (valueAt(output, index) > valueAt(output, best)) best = index;
+  return best;
+}
+
+function valueAt({ type, data }: DenseTensor, index: number): number {
+  if (type === 'float16') return fromFloat16(data[index] as number);
+  if (type === 'bfloat16') return fromBfloat16(data[index] as number);
+  return Number(data[index]);
+}
+
+function flatten(indices: readonly number[], dims: readonly number[]): number {
+  return dims.reduce((at, dim, axis) => at * dim + (indices[axis] ?? 0), 0);
+}
+
+function unflatten(index: number, dims: readonly number[]): number[] {
+  const indices: number[] = [];
+  let rest = index;
+  for (const dim of dims.toReversed()) {
+    indices.unshift(rest % dim);
+    rest = Math.floor(rest / dim);
+  }
+  return indices;
+}
