@@ -34,6 +34,8 @@ export class GraphBuilder {
   /** Outputs of emitted nodes by what they compute. */
   readonly #made = new Map<string, ValueName[]>();
   readonly #taken: Set<string>;
+  /** Values of which a rule said more than inference finds: whoever reads the model next should know it too. */
+  readonly #told = new Set<ValueName>();
   #inputs: ValueInfo[];
   #outputs: ValueInfo[];
   #counter = 0;
@@ -60,6 +62,7 @@ export class GraphBuilder {
       this.#producers.set(name, this.#nodes.length);
       this.#taken.add(name);
       let known = mergeFacts(inferred[index], this.#model.graph.valueInfos.get(name));
+      if (index === 0 && dims !== undefined) this.#told.add(name);
       if (index === 0 && dims !== undefined) known = mergeFacts(known, { type: known?.type ?? 'float32', dims });
       if (known !== undefined) this.#facts.set(name, nameUnknownDims(known, name));
     });
@@ -105,6 +108,10 @@ export class GraphBuilder {
     do name = `${prefix}_${this.#counter++}`;
     while (this.#taken.has(name) || this.#taken.has(`${name}:0`));
     return name;
+  }
+
+  isTaken(name: string): boolean {
+    return this.#taken.has(name);
   }
 
   // --- what is known -------------------------------------------------------------------------------------------
@@ -217,8 +224,13 @@ export class GraphBuilder {
 
   /** The new model. Weights are shared with the one it came from. */
   build(): Model {
+    const told = Array.from(
+      this.#told,
+      (name) => [name, { name, type: this.type(name), dims: this.dims(name) }] as const,
+    );
     const graph: Graph = {
       ...this.#model.graph,
+      valueInfos: new Map([...this.#model.graph.valueInfos, ...told]),
       inputs: this.#inputs,
       outputs: this.#outputs,
       nodes: this.#nodes,
@@ -351,6 +363,14 @@ export class GraphBuilder {
   /** Broadcasts `x` to the shape of `like`. */
   expandLike(x: ValueName, like: ValueName): ValueName {
     return this.op('Expand', [x, this.shape(like)], {}, { dims: this.dims(like) });
+  }
+
+  /** 0, 1, 2, ... along an axis of a value, as an int64 vector. */
+  positions(x: ValueName, axis: number): ValueName {
+    const length = this.dims(x)?.[axis];
+    if (typeof length === 'number' && length <= 64) return this.int64s(Array.from({ length }, (_, at) => at));
+    const [zero, one] = [this.constant('int64', [], [0]), this.constant('int64', [], [1])];
+    return this.op('Range', [zero, this.squeeze(this.dimension(x, axis), [0]), one], {}, { dims: [length] });
   }
 
   squeeze = (x: ValueName, axes: readonly number[]) => this.op('Squeeze', [x, this.int64s(axes)]);

@@ -99,8 +99,11 @@ const where = rule((b, node, dZ) => {
   ];
 });
 
-/** Mod with fmod: d(x mod y) = dx - trunc(x / y) dy; only the part in x is given, the usual use. */
-const mod = rule((b, node, dZ) => [() => unbroadcast(b, dZ, node.inputs[0]!), undefined]);
+// fmod: d(x mod y) = dx - q dy with the whole quotient q = (x - z) / y
+const mod = binary(
+  (_, _x, _y, dZ) => dZ,
+  (b, x, y, dZ, z) => b.neg(b.mul(dZ, b.div(b.sub(x, z), y))),
+);
 
 /** A float to another float; to and from integers only the straight-through rules of quantisation look further. */
 const cast = rule((b, node, dZ) => [() => b.cast(dZ, b.type(node.inputs[0]!))]);

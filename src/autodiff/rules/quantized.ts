@@ -3,6 +3,7 @@
  * so the gradient is that of the float model the chain stands for.
  */
 import type { ValueName } from '../../onnx/index.ts';
+import { UserError } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { matmulLeft, matmulRight } from './linear.ts';
@@ -18,7 +19,7 @@ const dequantize = rule((b, node, dY) => {
   return [
     () => {
       if (b.rank(scale) !== 0 && b.dims(scale)?.[0] !== 1)
-        throw new Error(
+        throw new UserError(
           `DequantizeLinear "${node.name}": scales per axis have no gradient rule for the quantised input`,
         );
       return b.mul(dY, scale);
