@@ -66,7 +66,7 @@ function differentiablePath(b: GraphBuilder, of: ValueName, wrt: readonly ValueN
     path.push(node);
     for (const input of node.inputs) if (depends.has(input)) reaches.add(input);
   }
-  return { nodes: path.reverse(), values: reaches };
+  return { nodes: path.toReversed(), values: reaches };
 }
 
 function missingRules(path: readonly Node[], rules: RuleTable): Node[] {

@@ -15,7 +15,7 @@ function pruneGraph(graph: Graph): Graph {
   }
   return {
     ...graph,
-    nodes: kept.reverse(),
+    nodes: kept.toReversed(),
     initializers: new Map([...graph.initializers].filter(([name]) => needed.has(name))),
     valueInfos: new Map([...graph.valueInfos].filter(([name]) => needed.has(name))),
   };

@@ -11,7 +11,7 @@ interface Geometry extends ConvAttributes {
   readonly rank: number;
 }
 
-function geometry(b: GraphBuilder, node: Node): Geometry {
+export function geometry(b: GraphBuilder, node: Node): Geometry {
   const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1]!)?.slice(2);
   const rank = b.rank(node.inputs[0]!) - 2;
   return {
@@ -61,7 +61,7 @@ const convTranspose = rule((b, node, dY) => {
 });
 
 /** Gradient of a convolution's input. */
-function convInput(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY: ValueName): ValueName {
+export function convInput(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY: ValueName): ValueName {
   const reach = g.kernel?.map((size, axis) => g.dilations[axis]! * (size - 1));
   const begins = g.pads.slice(0, g.rank);
   const ends = g.pads.slice(g.rank);

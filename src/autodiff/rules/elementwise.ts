@@ -1,5 +1,6 @@
 /** Arithmetic, element by element, with broadcasting. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
+import { isFloat } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule, unary } from '../rule.ts';
@@ -105,8 +106,14 @@ const mod = binary(
   (b, x, y, dZ, z) => b.neg(b.mul(dZ, b.div(b.sub(x, z), y))),
 );
 
-/** A float to another float; to and from integers only the straight-through rules of quantisation look further. */
-const cast = rule((b, node, dZ) => [() => b.cast(dZ, b.type(node.inputs[0]!))]);
+/**
+ * A float to another float. From integers the gradient passes as it is: only the straight-through rules of
+ * quantisation look further, and they reckon in floats.
+ */
+const cast = rule((b, node, dZ) => {
+  const from = b.type(node.inputs[0]!);
+  return [() => (isFloat(from) ? b.cast(dZ, from) : dZ)];
+});
 
 const one = (b: GraphBuilder, like: ValueName) => b.scalar(1, like);
 

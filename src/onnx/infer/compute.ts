@@ -90,7 +90,7 @@ const convTranspose: InferenceRule = (input) => {
       const kept =
         strides[axis] === 1 &&
         typeof kernel === 'number' &&
-        dilations[axis]! * (kernel - 1) + extra[axis]! === pads[axis]! + pads[axis + rank]!;
+        pads[axis]! + pads[axis + rank]! - extra[axis]! - dilations[axis]! * (kernel - 1) === 0;
       return kept ? size : undefined;
     }
     if (auto.startsWith('SAME')) return size * strides[axis]!;
@@ -196,7 +196,7 @@ export const computing: Readonly<Record<string, InferenceRule>> = {
   ConvTranspose: convTranspose,
   Einsum: einsum,
   MatMulInteger: (input) => [{ type: 'int32', dims: matmulDims(input.dims(0), input.dims(1)) }],
-  ConvInteger: (input) => conv(input).map((facts) => facts && { ...facts, type: 'int32' as const }),
+  ConvInteger: (input) => [{ type: 'int32', dims: conv(input)[0]?.dims }],
   QLinearMatMul: (input) => [{ type: input.facts(7)?.type ?? 'uint8', dims: matmulDims(input.dims(0), input.dims(3)) }],
   MaxPool: pool,
   AveragePool: pool,

@@ -41,7 +41,7 @@ export const UNCHECKED: Readonly<Record<string, string>> = {
     ['Multinomial', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli'].map((operator) => [operator, 'is random']),
   ),
   ...Object.fromEntries(
-    ['QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'MatMulInteger'].map((operator) => [
+    ['QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger'].map((operator) => [
       operator,
       'is straight-through: quantized.test.ts compares it to the float model',
     ]),
