@@ -24,6 +24,7 @@ export { layerPath, listLayers } from './layers.ts';
 export type { Layer } from './layers.ts';
 export { pruneModel, valuesRead } from './prune.ts';
 export { normalizeModel } from './normalize.ts';
+export { foldPadding } from './padding.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {
   byteLength,
