@@ -13,14 +13,14 @@ TOLERANCE = 1e-4
 
 
 def export(model: torch.nn.Module, inputs: tuple, path: Path, *, input_names: list[str],
-           dynamic_axes: dict, opset: int) -> None:
-    """One float32 ONNX file with an output named `logits`, by the TorchScript exporter.
+           dynamic_axes: dict, opset: int, output: str = "logits") -> None:
+    """One float32 ONNX file with one named output, by the TorchScript exporter.
 
     That exporter is the one most files in the wild came from, and it keeps module paths
     in the node names, which is what a person asks for when naming a layer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(model, inputs, str(path), input_names=input_names, output_names=["logits"],
+    torch.onnx.export(model, inputs, str(path), input_names=input_names, output_names=[output],
                       dynamic_axes=dynamic_axes, opset_version=opset, dynamo=False)
     _tidy(path)
 
@@ -80,7 +80,8 @@ def largest_difference(model: torch.nn.Module, runtime: onnxruntime.InferenceSes
                        feeds: dict[str, np.ndarray]) -> float:
     """Largest |torch - onnxruntime| over the logits, for inputs given in the model's order."""
     with torch.no_grad():
-        expected = model(*[torch.from_numpy(value) for value in feeds.values()]).numpy()
+        answer = model(*[torch.from_numpy(value) for value in feeds.values()])
+    expected = (answer[0] if isinstance(answer, tuple) else answer).numpy()
     (actual,) = runtime.run(["logits"], feeds)
     return float(np.abs(expected - actual).max())
 
