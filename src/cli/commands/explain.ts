@@ -17,14 +17,14 @@ import {
   readSubject,
   wholeNumber,
 } from '../flags.ts';
-import { interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
 interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly method: string;
   readonly output?: string;
   readonly target?: string;
   readonly baseline?: string;
-  readonly option: Readonly<Record<string, OptionValue>>;
+  readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
   readonly json?: boolean;
@@ -47,7 +47,7 @@ export function addExplain(program: Command): void {
       'a label, indices after the batch axis ("3", "0,5"), or a difference "a-b" (default: the best answer)',
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
-    .option('--option <key=value>', 'an option of the method; may be repeated', collectOption, {})
+    .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option('--out <file>', 'write .html, .svg, .png or .json')
     .option('--json', 'print one JSON document')
@@ -75,13 +75,14 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
   findMethod(flags.method);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out);
+  if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   try {
     const { method, target, output, seed, option } = flags;
     const explained = await model.explain(readSubject(flags, model.inputs), {
       method,
-      options: option,
+      options: option ?? {},
       seed,
       signal: interruptSignal(),
       onProgress: progress,
