@@ -70,7 +70,7 @@ function cleanDomain(domain: string): string {
 }
 
 /** Graphs within graphs deeper than any real model's would overflow the stack of the passes. */
-const DEEPEST = 32;
+const DEEPEST = 16;
 
 function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
   if (depth > DEEPEST) throw new UserError(`not a valid ONNX model: graphs within graphs more than ${DEEPEST} deep`);

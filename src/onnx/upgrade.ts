@@ -107,6 +107,9 @@ const without = (node: Node, ...names: string[]): Node['attributes'] =>
 
 const int64s = (values: readonly number[]): Weight => numbersWeight('int64', [values.length], values);
 
+/** Name of a node that does part of another's work; nodes need no names, but those they have must differ. */
+const partName = (node: Node, part: string) => (node.name === '' ? '' : `${node.name}/${part}`);
+
 /** Inputs with one set at a position, absent ones between filled with the empty name. */
 function withInput(node: Node, index: number, value: ValueName): ValueName[] {
   const inputs = [...node.inputs];
@@ -183,7 +186,7 @@ const softmax: Upgrade = (node, context) => {
     inputs: ValueName[],
     output: ValueName,
     attributes: Record<string, Attribute>,
-  ): Node => ({ name: `${node.name}/${operator}`, operator, domain: '', inputs, outputs: [output], attributes });
+  ): Node => ({ name: partName(node, operator), operator, domain: '', inputs, outputs: [output], attributes });
   return [
     step('Flatten', [x], flat, { axis: int(axis) }),
     step(node.operator, [flat], soft, { axis: int(-1) }),
@@ -220,7 +223,7 @@ const oldResize: Upgrade = (node, context) => {
   if (!grows) return step(x, all(), 'ceil', y);
   const between = context.fresh(x);
   return [
-    step(x, list(scales!.map((scale) => Math.max(scale, 1))), 'floor', between),
+    { ...step(x, list(scales!.map((scale) => Math.max(scale, 1))), 'floor', between), name: partName(node, 'up') },
     step(between, list(scales!.map((scale) => Math.min(scale, 1))), 'ceil', y),
   ];
 };

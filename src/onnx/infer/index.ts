@@ -44,8 +44,13 @@ export function inferNode(
   return inferred.map((known) => known && possible(known));
 }
 
+/** More axes than any tensor has. */
+const MAX_RANK = 64;
+
 /** Nonsense in a file, such as a stride of 0, makes nonsense dims: those count as unknown. */
 function possible(facts: Facts): Facts {
+  // An axis far beyond the rank makes a list that long: not to be walked through.
+  if ((facts.dims?.length ?? 0) > MAX_RANK) return { ...facts, dims: undefined };
   const isDim = (dim: Dim) => typeof dim !== 'number' || (Number.isSafeInteger(dim) && dim >= 0);
   if (facts.dims?.every(isDim) ?? true) return facts;
   return { ...facts, dims: facts.dims!.map((dim) => (isDim(dim) ? dim : undefined)) };
