@@ -115,7 +115,7 @@ export function numbersToData(type: DataType, values: readonly number[]): Tensor
     case 'float16':
       return Uint16Array.from(values, numberToFloat16);
     case 'bfloat16':
-      return Uint16Array.from(values, (value) => new Uint32Array(new Float32Array([value]).buffer)[0]! >>> 16);
+      return Uint16Array.from(values, numberToBfloat16);
     case 'int64':
       return BigInt64Array.from(values, toInt64);
     case 'uint64':
@@ -152,6 +152,13 @@ export function float16ToNumber(word: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Nearest bfloat16, ties to even: the upper half of a float32. */
+function numberToBfloat16(value: number): number {
+  if (Number.isNaN(value)) return 0x7fc0;
+  const word = new Uint32Array(new Float32Array([value]).buffer)[0]!;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
 /** Nearest float16, ties to even; overflow gives infinity. */
