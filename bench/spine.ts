@@ -12,7 +12,18 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  BLOCKED_RULES, GraphBuilder, ModelHost, VERSIONS, appendGradients, attribute, findFeatures, foldPadding, normalizeModel, openSession, pruneModel, writeModel,
+  BLOCKED_RULES,
+  GraphBuilder,
+  ModelHost,
+  VERSIONS,
+  appendGradients,
+  attribute,
+  findFeatures,
+  foldPadding,
+  normalizeModel,
+  openSession,
+  pruneModel,
+  writeModel,
 } from 'onnxray';
 import type { DenseTensor, Model, NamedTensors, Session } from 'onnxray';
 import { table, writeBlock } from '../scripts/blocks.ts';
@@ -55,7 +66,11 @@ const CASES: Readonly<Record<string, Case>> = {
     output: 'logits',
     dims: { pixel_values: ['batch', 3, 224, 224] },
     inputs: (batch) => ({
-      pixel_values: { type: 'float32', dims: [batch, 3, 224, 224], data: Float32Array.from({ length: batch * 3 * 224 * 224 }, (_, index) => Math.sin(index / 300)) },
+      pixel_values: {
+        type: 'float32',
+        dims: [batch, 3, 224, 224],
+        data: Float32Array.from({ length: batch * 3 * 224 * 224 }, (_, index) => Math.sin(index / 300)),
+      },
     }),
   },
 };
@@ -66,7 +81,12 @@ function gradientProgram({ file, output, dims }: Case, model: Model): Uint8Array
   const feature = findFeatures(canonical)[0]!;
   const b = new GraphBuilder(canonical);
   b.setOutputs([]);
-  const gradient = appendGradients(b, { of: output, wrt: [feature.value], seed: b.onesLike(output), rules: BLOCKED_RULES }).get(feature.value)!;
+  const gradient = appendGradients(b, {
+    of: output,
+    wrt: [feature.value],
+    seed: b.onesLike(output),
+    rules: BLOCKED_RULES,
+  }).get(feature.value)!;
   b.addOutput(gradient, 'gradient');
   return writeModel(pruneModel(b.build()), { weightsIn: path.basename(file) });
 }
@@ -74,7 +94,10 @@ function gradientProgram({ file, output, dims }: Case, model: Model): Uint8Array
 const host = (each: Case) => ModelHost.open(each.file, { threads: THREADS, cache: false });
 const openForward = (each: Case) => openSession(readFileSync(each.file), { threads: THREADS });
 const openGradient = async (each: Case) =>
-  openSession(gradientProgram(each, (await host(each)).original), { threads: THREADS, weightsFolder: path.dirname(each.file) });
+  openSession(gradientProgram(each, (await host(each)).original), {
+    threads: THREADS,
+    weightsFolder: path.dirname(each.file),
+  });
 
 function median(values: readonly number[]): number {
   return [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)]!;
@@ -98,7 +121,14 @@ async function compareGradient(each: Case, batch: number): Promise<string[]> {
   }
   await release(forward, gradient);
   const [f, g] = [median(times.forward), median(times.both)];
-  return [each.name, String(batch), f.toFixed(1), g.toFixed(1), (g / f).toFixed(2), each === CASES['encoder'] ? '2.5' : '3.0'];
+  return [
+    each.name,
+    String(batch),
+    f.toFixed(1),
+    g.toFixed(1),
+    (g / f).toFixed(2),
+    each === CASES['encoder'] ? '2.5' : '3.0',
+  ];
 }
 
 async function compareIntegratedGradients(each: Case): Promise<string[]> {
@@ -108,7 +138,13 @@ async function compareIntegratedGradients(each: Case): Promise<string[]> {
   const batches: number[] = [];
   for (let left = STEPS; left > 0; left -= 16) batches.push(Math.min(16, left));
   const feeds = new Map([...new Set(batches)].map((batch) => [batch, each.inputs(batch)]));
-  const explain = () => attribute(model, { inputs, method: 'integrated-gradients', options: { steps: STEPS }, target: { label: '1', indices: [1] } });
+  const explain = () =>
+    attribute(model, {
+      inputs,
+      method: 'integrated-gradients',
+      options: { steps: STEPS },
+      target: { label: '1', indices: [1] },
+    });
   const bare = async () => {
     for (const batch of batches) await gradient.run(feeds.get(batch)!);
   };
@@ -132,14 +168,23 @@ async function measureMemory(what: string, key: string, batch: number): Promise<
     const session = what === 'forward' ? await openForward(each) : await openGradient(each);
     for (let run = 0; run < 3; run++) await session.run(each.inputs(batch));
   } else {
-    await attribute(await host(each), { inputs: each.inputs(1), method: 'integrated-gradients', options: { steps: STEPS }, target: { label: '1', indices: [1] } });
+    await attribute(await host(each), {
+      inputs: each.inputs(1),
+      method: 'integrated-gradients',
+      options: { steps: STEPS },
+      target: { label: '1', indices: [1] },
+    });
   }
   console.log(process.resourceUsage().maxRSS);
 }
 
 function memory(what: string, key: string, batch: number): number {
   const tsx = fileURLToPath(import.meta.resolve('tsx'));
-  const child = spawnSync(process.execPath, ['--import', tsx, import.meta.filename, 'memory', what, key, String(batch)], { encoding: 'utf8' });
+  const child = spawnSync(
+    process.execPath,
+    ['--import', tsx, import.meta.filename, 'memory', what, key, String(batch)],
+    { encoding: 'utf8' },
+  );
   if (child.status !== 0) throw new Error(child.stderr);
   return Number(child.stdout) / 1024;
 }
@@ -166,7 +211,10 @@ else {
   const report = [
     `onnxruntime-node ${VERSIONS['onnxruntime']}, ${THREADS} threads, medians of ${RUNS} alternating runs, ${new Date().toISOString().slice(0, 10)}.`,
     table(['model', 'batch', 'forward, ms', 'forward + backward, ms', 'ratio', 'goal'], gradients),
-    table(['model', `${STEPS} forward + backward, ms`, `integrated gradients, ${STEPS} steps, ms`, 'ratio', 'goal'], paths),
+    table(
+      ['model', `${STEPS} forward + backward, ms`, `integrated gradients, ${STEPS} steps, ms`, 'ratio', 'goal'],
+      paths,
+    ),
     table(['model', 'batch', 'forward, peak MiB', 'forward + backward, peak MiB', 'ratio', 'goal'], memories),
   ].join('\n\n');
   console.log(report);

@@ -68,7 +68,14 @@ const clip: Rule = (b, node, gradients) => {
   // Only bounds that times 2^100 are exact and finite: then y = bound gives exactly 0.
   const exact = (value: number | undefined) =>
     value === undefined || (Math.abs(value) < 2 ** 20 && Math.fround(value) === value);
-  if (dY === undefined || low === undefined || !exact(low) || !exact(high) || !isBlocked(b, y) || !arrivesBlocked(b, dY))
+  if (
+    dY === undefined ||
+    low === undefined ||
+    !exact(low) ||
+    !exact(high) ||
+    !isBlocked(b, y) ||
+    !arrivesBlocked(b, dY)
+  )
     return plain;
   const input = () => {
     const above = b.mul(dY, step(b, y, 1, -low));
