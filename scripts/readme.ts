@@ -34,7 +34,7 @@ for (const readme of ['README.md', 'README.zh-CN.md']) {
   writeBlock(
     path.join(root, readme),
     'demo',
-    `    ${`${first}\n...\n${last}   (${seconds} s)`.replaceAll('\n', '\n    ')}`,
+    ['```text', first, '...', `${last}   (${seconds} s)`, '```'].join('\n'),
   );
   writeBlock(path.join(root, readme), 'methods', METHODS.map(({ name }) => `\`${name}\``).join(', '));
 }
