@@ -1,11 +1,17 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataLocation } from 'onnx-buf';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType as Kind,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  TypeProtoSchema,
+} from 'onnx-buf';
 import type { AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
 import { UserError } from './errors.ts';
 import type { Attribute, Graph, Model, Node, Weight } from './model.ts';
-import type { DataType, Dim, ValueInfo } from './tensor.ts';
+import type { DataType, DenseTensor, Dim, ValueInfo } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
-import { byteLength, numbersToData, tensorWeight } from './weight.ts';
+import { byteLength, numbersToData, tensorWeight, weightTensor } from './weight.ts';
 
 /** ONNX's TensorProto.DataType numbers. */
 export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
@@ -88,7 +94,8 @@ function readGraph(proto: GraphProto, file: Uint8Array): Graph {
 function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, TypeProto>): ValueInfo {
   const value = type?.value;
   if (value?.case !== 'tensorType') {
-    if (type !== undefined) otherTypes.set(name, type);
+    // A value without a type, which subgraphs may have, is written without one again.
+    otherTypes.set(name, type ?? create(TypeProtoSchema));
     return { name, type: 'float32', dims: undefined };
   }
   const dims = value.value.shape?.dim.map((dim): Dim => {
@@ -214,4 +221,17 @@ function checkNames(graph: Graph, outer: ReadonlySet<string>): void {
   }
   for (const { name } of graph.outputs)
     if (!known.has(name)) throw new UserError(`not a valid ONNX model: nothing produces the output "${name}"`);
+}
+
+/** Reads one tensor as ONNX's tests and tools store it (`.pb`). Throws a UserError when it is none. */
+export function readTensor(bytes: Uint8Array): DenseTensor {
+  let proto: TensorProto;
+  try {
+    proto = fromBinary(TensorProtoSchema, bytes);
+  } catch {
+    throw new UserError('not an ONNX tensor: the file is truncated, corrupt or of another format');
+  }
+  const tensor = weightTensor(readWeight(proto, bytes));
+  if (tensor === undefined) throw new UserError('the tensor keeps its values in another file');
+  return tensor;
 }

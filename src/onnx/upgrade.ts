@@ -33,6 +33,8 @@ type Upgrade = (node: Node, context: Context) => Node | Node[];
 
 /** The same model in ai.onnx opset 18, or as it is when newer. Names of all values stay. */
 export function upgradeModel(model: Model): Model {
+  // Models of other domains only, such as trees, may not name ai.onnx: what is appended needs it.
+  if (!model.opsets.has('')) return { ...model, opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]) };
   const opset = opsetOf(model);
   if (opset >= CANONICAL_OPSET) return model;
   if (opset < OLDEST_OPSET)
