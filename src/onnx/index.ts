@@ -22,7 +22,7 @@ export { inferGraph } from './infer/index.ts';
 export { isStatic, positiveAxis } from './dims.ts';
 export { layerPath, listLayers } from './layers.ts';
 export type { Layer } from './layers.ts';
-export { pruneModel, valuesRead } from './prune.ts';
+export { pruneModel, valuesCaptured, valuesRead } from './prune.ts';
 export { normalizeModel } from './normalize.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {

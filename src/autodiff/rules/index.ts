@@ -2,6 +2,7 @@
 import type { RuleEntry, RuleTable } from '../rule.ts';
 import { PIECEWISE_CONSTANT } from '../rule.ts';
 import { activation } from './activation.ts';
+import { control } from './control.ts';
 import { convolution } from './convolution.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
@@ -64,5 +65,6 @@ export const GRADIENT_RULES: RuleTable = {
   ...indexing,
   ...resizing,
   ...quantized,
+  ...control,
   ...constant,
 } satisfies RuleTable;
