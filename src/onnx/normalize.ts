@@ -1,4 +1,5 @@
 import { GraphBuilder } from './builder.ts';
+import { decomposeModel } from './decompose/index.ts';
 import { isStatic } from './dims.ts';
 import { inferGraph } from './infer/index.ts';
 import type { Graph, Model, Node, ValueName } from './model.ts';
@@ -15,12 +16,13 @@ export interface NormalizeOptions {
 
 /**
  * The one form all later passes work on, computing the same values under the same names:
- * ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding.
+ * ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding, composite
+ * operators in primitives.
  * Throws a UserError when the model's opset is too old or an operator cannot be brought up.
  */
 export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
   const bound = bindDims(model, options.dims ?? {});
-  return foldShapes(explicitPadding(upgradeModel(constantsToInitializers(bound))));
+  return foldShapes(decomposeModel(explicitPadding(upgradeModel(constantsToInitializers(bound)))));
 }
 
 function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>>): Model {
