@@ -79,5 +79,11 @@ export const EMITTED_OPERATORS = [
   'Flatten',
   'Gelu',
   'Softplus',
+  'Elu',
+  'HardSigmoid',
+  'LeakyRelu',
+  'Relu',
+  'Softsign',
+  'ThresholdedRelu',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

@@ -9,9 +9,10 @@ import type { Attribute, Graph, Model, Node } from '../model.ts';
 import { UnknownRankError } from '../node-builder.ts';
 import { attentionFamily } from './attention.ts';
 import type { Decomposition } from './decomposition.ts';
+import { recurrentFamily } from './recurrent.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
-  Object.entries<Decomposition>({ ...attentionFamily }),
+  Object.entries<Decomposition>({ ...attentionFamily, ...recurrentFamily }),
 );
 
 const keyOf = ({ domain, operator }: Node) => (domain === '' ? operator : `${domain}::${operator}`);
