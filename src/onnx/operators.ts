@@ -85,5 +85,8 @@ export const EMITTED_OPERATORS = [
   'Relu',
   'Softsign',
   'ThresholdedRelu',
+  'ArgMax',
+  'Floor',
+  'LogSoftmax',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

@@ -7,12 +7,23 @@
 import { GraphBuilder } from '../builder.ts';
 import type { Attribute, Graph, Model, Node } from '../model.ts';
 import { UnknownRankError } from '../node-builder.ts';
+import { algebraFamily } from './algebra.ts';
 import { attentionFamily } from './attention.ts';
 import type { Decomposition } from './decomposition.ts';
+import { lossFamily } from './losses.ts';
 import { recurrentFamily } from './recurrent.ts';
+import { selectionFamily } from './selection.ts';
+import { spatialFamily } from './spatial.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
-  Object.entries<Decomposition>({ ...attentionFamily, ...recurrentFamily }),
+  Object.entries<Decomposition>({
+    ...algebraFamily,
+    ...attentionFamily,
+    ...lossFamily,
+    ...recurrentFamily,
+    ...selectionFamily,
+    ...spatialFamily,
+  }),
 );
 
 const keyOf = ({ domain, operator }: Node) => (domain === '' ? operator : `${domain}::${operator}`);
