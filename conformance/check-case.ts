@@ -1,5 +1,5 @@
 /** One of ONNX's node tests through the product. */
-import { readModel } from '../src/onnx/index.ts';
+import { readModel, valuesCaptured } from '../src/onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../src/onnx/index.ts';
 import { checkGradient } from './check-gradient.ts';
 import { checkValues } from './check-values.ts';
@@ -61,6 +61,7 @@ function isMarkedConstant({ graph }: Model, { operators }: Corpus, input: string
   );
   return (
     uses.length > 0 &&
+    !graph.nodes.some((node) => valuesCaptured(node).includes(input)) &&
     uses.every(({ node, index }) => {
       if (STRUCTURAL[node.operator]?.includes(index)) return true;
       const schema = operators[node.operator];

@@ -66,7 +66,10 @@ export async function checkValues(files: CaseFiles): Promise<Values> {
   }
   if (random) return { ...outcome, normalized: skipped('random by design') };
   const truth = typeof reference === 'string' ? expected : reference;
-  const normalized = compare(truth, normal, (type) => BOUNDS[type] ?? 0);
+  const normalized = compare(truth, normal, (type) =>
+    // The tests' own values are sometimes given to four digits only.
+    typeof reference === 'string' ? 1e-3 : (BOUNDS[type] ?? 0),
+  );
   const note =
     typeof reference === 'string' ? 'against the values of the test: onnxruntime does not run it fused' : undefined;
   return {

@@ -88,5 +88,7 @@ export const EMITTED_OPERATORS = [
   'ArgMax',
   'Floor',
   'LogSoftmax',
+  'Ceil',
+  'Round',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

@@ -12,6 +12,7 @@ import { pooling } from './pooling.ts';
 import { quantized } from './quantized.ts';
 import { reductions } from './reduction.ts';
 import { resizing } from './resize.ts';
+import { scattering } from './scatter.ts';
 import { shaping } from './shape.ts';
 
 /** Operators with no gradient in any input. */
@@ -50,6 +51,13 @@ const constant = {
   RandomUniformLike: PIECEWISE_CONSTANT,
   Bernoulli: PIECEWISE_CONSTANT,
   Hardmax: PIECEWISE_CONSTANT,
+  RandomNormal: PIECEWISE_CONSTANT,
+  RandomUniform: PIECEWISE_CONSTANT,
+  HannWindow: PIECEWISE_CONSTANT,
+  HammingWindow: PIECEWISE_CONSTANT,
+  BlackmanWindow: PIECEWISE_CONSTANT,
+  MelWeightMatrix: PIECEWISE_CONSTANT,
+  TfIdfVectorizer: PIECEWISE_CONSTANT,
 } satisfies Readonly<Record<string, RuleEntry>>;
 
 /** The gradient. `satisfies` keeps the promise that what rules emit can be differentiated again. */
@@ -63,6 +71,7 @@ export const GRADIENT_RULES: RuleTable = {
   ...reductions,
   ...shaping,
   ...indexing,
+  ...scattering,
   ...resizing,
   ...quantized,
   ...control,

@@ -13,6 +13,9 @@ import type { Decomposition } from './decomposition.ts';
 import { lossFamily } from './losses.ts';
 import { recurrentFamily } from './recurrent.ts';
 import { selectionFamily } from './selection.ts';
+import { samplingFamily } from './sampling.ts';
+import { regionFamily } from './regions.ts';
+import { fourierFamily } from './fourier.ts';
 import { spatialFamily } from './spatial.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
@@ -22,6 +25,9 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...lossFamily,
     ...recurrentFamily,
     ...selectionFamily,
+    ...samplingFamily,
+    ...regionFamily,
+    ...fourierFamily,
     ...spatialFamily,
   }),
 );
