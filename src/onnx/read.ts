@@ -75,7 +75,13 @@ function cleanDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }
 
-function readGraph(proto: GraphProto, file: Uint8Array): Graph {
+/** Graphs within graphs deeper than any real model's would overflow the stack of the passes. */
+const DEEPEST = 16;
+
+function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
+  if (depth > DEEPEST) throw new UserError(`not a valid ONNX model: graphs within graphs more than ${DEEPEST} deep`);
+  if (proto.sparseInitializer.length > 0)
+    throw new UserError('the model has sparse weights, which are not supported: convert them to dense ones');
   const initializers = new Map(proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)]));
   const otherTypes = new Map<string, TypeProto>();
   const infos = (list: ValueInfoProto[]) => list.map((info) => readValueInfo(info, otherTypes));
@@ -84,7 +90,7 @@ function readGraph(proto: GraphProto, file: Uint8Array): Graph {
     // Before IR 4 every initializer was listed among the inputs; those are weights, not something to ask for.
     inputs: infos(proto.input).filter(({ name }) => !initializers.has(name)),
     outputs: infos(proto.output),
-    nodes: proto.node.map((node) => readNode(node, file)),
+    nodes: proto.node.map((node) => readNode(node, file, depth)),
     initializers,
     valueInfos: new Map(infos(proto.valueInfo).map((info) => [info.name, info])),
     otherTypes,
@@ -99,7 +105,8 @@ function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, T
     return { name, type: 'float32', dims: undefined };
   }
   const dims = value.value.shape?.dim.map((dim): Dim => {
-    if (dim.value.case === 'dimValue') return Number(dim.value.value);
+    // Some exporters write -1 for a dimension that is not fixed.
+    if (dim.value.case === 'dimValue') return dim.value.value < 0n ? undefined : Number(dim.value.value);
     return dim.value.case === 'dimParam' && dim.value.value !== '' ? dim.value.value : undefined;
   });
   return { name, type: readType(value.value.elemType, name), dims };
@@ -112,7 +119,7 @@ function readType(number: number, name: string): DataType {
   return type;
 }
 
-function readNode(proto: NodeProto, file: Uint8Array): Node {
+function readNode(proto: NodeProto, file: Uint8Array, depth: number): Node {
   return {
     name: proto.name,
     operator: proto.opType,
@@ -120,12 +127,12 @@ function readNode(proto: NodeProto, file: Uint8Array): Node {
     inputs: proto.input,
     outputs: proto.output,
     attributes: Object.fromEntries(
-      proto.attribute.map((attribute) => [attribute.name, readAttribute(attribute, file)]),
+      proto.attribute.map((attribute) => [attribute.name, readAttribute(attribute, file, depth)]),
     ),
   };
 }
 
-function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
+function readAttribute(proto: AttributeProto, file: Uint8Array, depth: number): Attribute {
   if (proto.refAttrName !== '') return { kind: 'opaque', value: proto };
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   switch (proto.type) {
@@ -144,7 +151,7 @@ function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
     case Kind.TENSOR:
       return proto.t ? { kind: 'tensor', value: readWeight(proto.t, file) } : { kind: 'opaque', value: proto };
     case Kind.GRAPH:
-      return proto.g ? { kind: 'graph', value: readGraph(proto.g, file) } : { kind: 'opaque', value: proto };
+      return proto.g ? { kind: 'graph', value: readGraph(proto.g, file, depth + 1) } : { kind: 'opaque', value: proto };
     default:
       return { kind: 'opaque', value: proto };
   }
@@ -153,6 +160,8 @@ function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
 function readWeight(proto: TensorProto, file: Uint8Array): Weight {
   const type = readType(proto.dataType, proto.name);
   const dims = proto.dims.map(Number);
+  if (dims.some((dim) => dim < 0) || !Number.isSafeInteger(sizeOf(dims)))
+    throw new UserError(`not a valid ONNX model: weight "${proto.name}" has the impossible dims [${dims.join(', ')}]`);
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
     const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
     const location = entries.get('location');
@@ -217,7 +226,11 @@ function checkNames(graph: Graph, outer: ReadonlySet<string>): void {
         );
     for (const attribute of Object.values(node.attributes))
       if (attribute.kind === 'graph') checkNames(attribute.value, known);
-    for (const output of node.outputs) known.add(output);
+    for (const output of node.outputs) {
+      if (output !== '' && known.has(output) && !outer.has(output))
+        throw new UserError(`not a valid ONNX model: the value "${output}" is produced twice`);
+      known.add(output);
+    }
   }
   for (const { name } of graph.outputs)
     if (!known.has(name)) throw new UserError(`not a valid ONNX model: nothing produces the output "${name}"`);

@@ -19,9 +19,14 @@ const clip = rule((b, node, dY) => {
   const total = (value: ValueName, like: ValueName) => unbroadcast(b, value, like);
   return [
     () => {
-      let dX = dY;
-      if (low) dX = gate(b, b.not(below()), dX);
-      return high ? gate(b, b.not(above()), dX) : dX;
+      const inside = [...(low ? [b.greaterOrEqual(x!, low)] : []), ...(high ? [b.lessOrEqual(x!, high)] : [])];
+      return inside.length === 0
+        ? dY
+        : gate(
+            b,
+            inside.reduce((left, right) => b.and(left, right)),
+            dY,
+          );
     },
     low ? () => total(gate(b, below(), dY), low) : undefined,
     high ? () => total(gate(b, above(), dY), high) : undefined,

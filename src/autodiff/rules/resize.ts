@@ -35,9 +35,15 @@ function resizeMatrix(b: GraphBuilder, node: Node, x: ValueName, axis: number, i
     throw new UserError(`Resize "${node.name}": keep_aspect_ratio_policy has no gradient rule`);
   const pick = (list: ValueName) => b.slice(list, b.int64s([index]), b.int64s([index + 1]), [0]);
   const [, , scales, sizes] = node.inputs;
+  const scale = scales ? b.numbers(scales)?.[index] : undefined;
+  const lateScales = () => b.concat([b.constant('float32', [3], [1, 1, 1]), pick(scales!)], 0);
   const resized = sizes
     ? b.op('Resize', [image, '', '', b.concat([b.int64s([1, 1]), length, pick(sizes)], 0)], attributes)
-    : b.op('Resize', [image, '', b.concat([b.constant('float32', [3], [1, 1, 1]), pick(scales!)], 0)], attributes);
+    : b.op(
+        'Resize',
+        [image, '', scale === undefined ? lateScales() : b.constant('float32', [4], [1, 1, 1, scale])],
+        attributes,
+      );
   return b.squeeze(resized, [0, 1]);
 }
 

@@ -2,6 +2,7 @@
 import type { Facts } from '../facts.ts';
 import { givenFacts, nameUnknownDims, weightFacts } from '../facts.ts';
 import type { Graph, Node, ValueName, Weight } from '../model.ts';
+import type { Dim } from '../tensor.ts';
 import { weightNumbers } from '../weight.ts';
 import { computing } from './compute.ts';
 import { controlling } from './control.ts';
@@ -30,7 +31,7 @@ export function inferNode(node: Node, around: Surroundings, opset: number): read
     return name === undefined || name === '' ? undefined : around.facts(name);
   };
   const scales = node.inputs[2] === undefined ? undefined : around.weight(node.inputs[2]);
-  return rule({
+  const inferred = rule({
     node,
     opset,
     facts,
@@ -44,6 +45,19 @@ export function inferNode(node: Node, around: Surroundings, opset: number): read
     outerFacts: (name) => around.facts(name),
     inside: (graph, inputs) => inferGraph(graph, opset, around, inputs),
   });
+  return inferred.map((known) => known && possible(known));
+}
+
+/** More axes than any tensor has. */
+const MAX_RANK = 64;
+
+/** Nonsense in a file, such as a stride of 0, makes nonsense dims: those count as unknown. */
+function possible(facts: Facts): Facts {
+  // An axis far beyond the rank makes a list that long: not to be walked through.
+  if ((facts.dims?.length ?? 0) > MAX_RANK) return { ...facts, dims: undefined };
+  const isDim = (dim: Dim) => typeof dim !== 'number' || (Number.isSafeInteger(dim) && dim >= 0);
+  if (facts.dims?.every(isDim) ?? true) return facts;
+  return { ...facts, dims: facts.dims!.map((dim) => (isDim(dim) ? dim : undefined)) };
 }
 
 function constantFacts(node: Node): Facts | undefined {

@@ -37,6 +37,14 @@ export const UNCHECKED: Readonly<Record<string, string>> = {
   ConstantOfShape: 'takes no floats',
   Constant: 'takes nothing',
   NonMaxSuppression: 'gives indices',
+  ...Object.fromEntries(['If', 'Scan', 'Loop'].map((operator) => [operator, 'checked in control.test.ts'])),
+  ...Object.fromEntries(
+    ['HannWindow', 'HammingWindow', 'BlackmanWindow', 'MelWeightMatrix', 'TfIdfVectorizer'].map((operator) => [
+      operator,
+      'has no differentiable input',
+    ]),
+  ),
+  ...Object.fromEntries(['RandomNormal', 'RandomUniform'].map((operator) => [operator, 'is random'])),
   ...Object.fromEntries(
     ['Multinomial', 'RandomNormalLike', 'RandomUniformLike', 'Bernoulli'].map((operator) => [operator, 'is random']),
   ),
