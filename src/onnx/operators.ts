@@ -90,5 +90,10 @@ export const EMITTED_OPERATORS = [
   'LogSoftmax',
   'Ceil',
   'Round',
+  'DequantizeLinear',
+  'DynamicQuantizeLinear',
+  'Gemm',
+  'MatMulInteger',
+  'QuantizeLinear',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

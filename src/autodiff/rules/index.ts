@@ -10,6 +10,7 @@ import { linear } from './linear.ts';
 import { normalization } from './normalization.ts';
 import { pooling } from './pooling.ts';
 import { quantized } from './quantized.ts';
+import { quantizedLinear } from './quantized-linear.ts';
 import { reductions } from './reduction.ts';
 import { resizing } from './resize.ts';
 import { scattering } from './scatter.ts';
@@ -74,6 +75,7 @@ export const GRADIENT_RULES: RuleTable = {
   ...scattering,
   ...resizing,
   ...quantized,
+  ...quantizedLinear,
   ...control,
   ...constant,
 } satisfies RuleTable;

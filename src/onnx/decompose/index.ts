@@ -16,6 +16,9 @@ import { selectionFamily } from './selection.ts';
 import { samplingFamily } from './sampling.ts';
 import { regionFamily } from './regions.ts';
 import { fourierFamily } from './fourier.ts';
+import { fusedFamily } from './fused.ts';
+import { fusedAttentionFamily } from './fused-attention.ts';
+import { quantizedFamily } from './quantized.ts';
 import { spatialFamily } from './spatial.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
@@ -28,6 +31,9 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...samplingFamily,
     ...regionFamily,
     ...fourierFamily,
+    ...fusedFamily,
+    ...fusedAttentionFamily,
+    ...quantizedFamily,
     ...spatialFamily,
   }),
 );

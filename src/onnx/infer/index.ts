@@ -7,12 +7,13 @@ import { weightNumbers } from '../weight.ts';
 import { computing } from './compute.ts';
 import { controlling } from './control.ts';
 import { elementwise } from './elementwise.ts';
+import { microsoft } from './microsoft.ts';
 import type { InferenceRule } from './rule.ts';
 import { numeric } from './rule.ts';
 import { shaping } from './shape.ts';
 
 const RULES: ReadonlyMap<string, InferenceRule> = new Map(
-  Object.entries({ ...elementwise, ...shaping, ...computing, ...controlling }),
+  Object.entries({ ...elementwise, ...shaping, ...computing, ...controlling, ...microsoft }),
 );
 
 /** What is known around a node. */
@@ -24,7 +25,7 @@ export interface Surroundings {
 /** Facts of a node's outputs; an operator without an inference rule gives unknown shapes, which is never wrong. */
 export function inferNode(node: Node, around: Surroundings, opset: number): readonly (Facts | undefined)[] {
   if (node.operator === 'Constant' && node.domain === '') return [constantFacts(node)];
-  const rule = node.domain === '' ? RULES.get(node.operator) : undefined;
+  const rule = RULES.get(node.domain === '' ? node.operator : `${node.domain}::${node.operator}`);
   if (rule === undefined) return node.outputs.map(() => undefined);
   const facts = (index: number) => {
     const name = node.inputs[index];
