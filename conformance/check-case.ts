@@ -6,11 +6,12 @@ import { checkValues } from './check-values.ts';
 import type { Corpus } from './corpus.ts';
 import { readCase } from './corpus.ts';
 import { numbersOf } from './numbers.ts';
+import { ownCase } from './own-cases.ts';
 import type { CaseResult } from './result.ts';
 import { messageOf, skipped } from './result.ts';
 
 export async function checkCase(corpus: Corpus, name: string): Promise<CaseResult> {
-  const files = readCase(corpus.cases, name);
+  const files = ownCase(name) ?? readCase(corpus.cases, name);
   let original: Model | undefined;
   try {
     original = readModel(files.bytes);
@@ -52,7 +53,14 @@ function operatorOf({ graph }: Model, name: string): string | undefined {
 }
 
 /** Inputs that decide the output's length: a small change of them is no small change of the output. */
-const STRUCTURAL: Readonly<Record<string, readonly number[]>> = { OneHot: [0, 1], Range: [0, 1, 2] };
+const STRUCTURAL: Readonly<Record<string, readonly number[]>> = {
+  OneHot: [0, 1],
+  Range: [0, 1, 2],
+  Unique: [0],
+  MaxRoiPool: [1],
+  Upsample: [1],
+  MelWeightMatrix: [0, 1, 2, 3, 4],
+};
 
 /** Whether every use of an input is structural, or one that its operator's schema marks as not differentiable. */
 function isMarkedConstant({ graph }: Model, { operators }: Corpus, input: string): boolean {
@@ -64,7 +72,7 @@ function isMarkedConstant({ graph }: Model, { operators }: Corpus, input: string
     !graph.nodes.some((node) => valuesCaptured(node).includes(input)) &&
     uses.every(({ node, index }) => {
       if (STRUCTURAL[node.operator]?.includes(index)) return true;
-      const schema = operators[node.operator];
+      const schema = operators[node.domain === '' ? node.operator : `${node.domain}::${node.operator}`];
       return schema?.inputs.includes('yes') && schema.inputs[Math.min(index, schema.inputs.length - 1)] === 'no';
     })
   );

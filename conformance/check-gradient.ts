@@ -33,7 +33,8 @@ const POINTS = {
     { away: 0.05, step: 1e-4 },
     { away: 0.2, step: 1e-4 },
     { away: 0.05, step: 1e-5 },
-    { away: 0.2, step: 1e-5 },
+    { away: -0.05, step: 1e-5 },
+    { away: 0.2, step: 1e-6 },
   ],
   float32: [
     { away: 0, step: 0.02 },
@@ -42,6 +43,7 @@ const POINTS = {
     { away: 0.2, step: 0.005 },
     { away: 0.2, step: 0.1 },
     { away: 0.2, step: 0.001 },
+    { away: -0.05, step: 0.005 },
   ],
 } as const;
 type Precision = keyof typeof PRECISIONS;

@@ -161,9 +161,13 @@ export class GraphBuilder extends NodeBuilder {
     return this.op('Slice', [x, starts, ends, this.int64s(axes), steps ? this.int64s(steps) : ''], {}, { dims });
   }
 
-  /** Pads with zeros; `pads` is the int64 vector of all begins, then all ends, over all axes. */
+  /**
+   * Pads with zeros; `pads` is the int64 vector of all begins, then all ends, over all axes. The axes are named although
+   * they are all: onnxruntime 1.30 fuses a Pad without them into a convolution even when it pads the kernel, and breaks.
+   */
   pad(x: ValueName, pads: ValueName, dims?: readonly Dim[]): ValueName {
-    return this.op('Pad', [x, pads], { mode: string('constant') }, { dims });
+    const axes = this.int64s(Array.from({ length: this.rank(x) }, (_, axis) => axis));
+    return this.op('Pad', [x, pads, '', axes], { mode: string('constant') }, { dims });
   }
 
   /** A tensor of one value in the shape of `like`. */

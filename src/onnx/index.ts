@@ -23,6 +23,7 @@ export { isStatic, positiveAxis } from './dims.ts';
 export { layerPath, listLayers } from './layers.ts';
 export type { Layer } from './layers.ts';
 export { pruneModel, valuesCaptured, valuesRead } from './prune.ts';
+export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {

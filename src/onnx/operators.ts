@@ -95,5 +95,6 @@ export const EMITTED_OPERATORS = [
   'Gemm',
   'MatMulInteger',
   'QuantizeLinear',
+  'IsNaN',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

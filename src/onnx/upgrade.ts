@@ -244,7 +244,11 @@ const resize: Upgrade = (node, context) => {
 };
 
 /** Attributes of training that inference ignores, and outputs it does not have. */
-const batchNorm: Upgrade = (node) => ({
+const batchNorm: Upgrade = (node) => {
+  if (intAttribute(node, 'training_mode', 0) === 1) return node;
+  return inferenceBatchNorm(node);
+};
+const inferenceBatchNorm = (node: Node): Node => ({
   ...node,
   outputs: node.outputs.slice(0, 1),
   attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),

@@ -14,6 +14,7 @@ import { quantizedLinear } from './quantized-linear.ts';
 import { reductions } from './reduction.ts';
 import { resizing } from './resize.ts';
 import { scattering } from './scatter.ts';
+import { selection } from './selection.ts';
 import { shaping } from './shape.ts';
 
 /** Operators with no gradient in any input. */
@@ -52,6 +53,13 @@ const constant = {
   RandomUniformLike: PIECEWISE_CONSTANT,
   Bernoulli: PIECEWISE_CONSTANT,
   Hardmax: PIECEWISE_CONSTANT,
+  'ai.onnx.ml::CategoryMapper': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::OneHotEncoder': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::LabelEncoder': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsembleClassifier': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsembleRegressor': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsemble': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::Binarizer': PIECEWISE_CONSTANT,
   RandomNormal: PIECEWISE_CONSTANT,
   RandomUniform: PIECEWISE_CONSTANT,
   HannWindow: PIECEWISE_CONSTANT,
@@ -73,6 +81,7 @@ export const GRADIENT_RULES: RuleTable = {
   ...shaping,
   ...indexing,
   ...scattering,
+  ...selection,
   ...resizing,
   ...quantized,
   ...quantizedLinear,

@@ -19,6 +19,8 @@ import { fourierFamily } from './fourier.ts';
 import { fusedFamily } from './fused.ts';
 import { fusedAttentionFamily } from './fused-attention.ts';
 import { quantizedFamily } from './quantized.ts';
+import { normalizationFamily } from './normalization.ts';
+import { mlFamily } from './ml.ts';
 import { spatialFamily } from './spatial.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
@@ -34,9 +36,14 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...fusedFamily,
     ...fusedAttentionFamily,
     ...quantizedFamily,
+    ...normalizationFamily,
+    ...mlFamily,
     ...spatialFamily,
   }),
 );
+
+/** The composite operators; those of other domains by `domain::operator`. */
+export const COMPOSITE_OPERATORS: readonly string[] = [...DECOMPOSITIONS.keys()];
 
 const keyOf = ({ domain, operator }: Node) => (domain === '' ? operator : `${domain}::${operator}`);
 
