@@ -3,15 +3,19 @@ import { readModel, valuesCaptured } from '../src/onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../src/onnx/index.ts';
 import { checkGradient } from './check-gradient.ts';
 import { checkValues } from './check-values.ts';
-import type { Corpus } from './corpus.ts';
+import type { CaseFiles, Corpus } from './corpus.ts';
 import { readCase } from './corpus.ts';
 import { numbersOf } from './numbers.ts';
 import { ownCase } from './own-cases.ts';
 import type { CaseResult } from './result.ts';
 import { messageOf, skipped } from './result.ts';
 
-export async function checkCase(corpus: Corpus, name: string): Promise<CaseResult> {
-  const files = ownCase(name) ?? readCase(corpus.cases, name);
+export function checkCase(corpus: Corpus, name: string): Promise<CaseResult> {
+  return checkFiles(ownCase(name) ?? readCase(corpus.cases, name), corpus.operators);
+}
+
+export async function checkFiles(files: CaseFiles, operators: Corpus['operators']): Promise<CaseResult> {
+  const { name } = files;
   let original: Model | undefined;
   try {
     original = readModel(files.bytes);
@@ -25,7 +29,7 @@ export async function checkCase(corpus: Corpus, name: string): Promise<CaseResul
   if (model === undefined || feeds === undefined || results === undefined)
     return { ...common, roundTrip, normalized, first: skipped('not run'), second: skipped('not run') };
   const wrt = Object.keys(feeds).filter(
-    (input) => FLOATS.has(feeds[input]!.type) && !isMarkedConstant(original, corpus, input),
+    (input) => FLOATS.has(feeds[input]!.type) && !isMarkedConstant(original, operators, input),
   );
   const outputs = model.graph.outputs.map(({ name }) => name).filter((output) => isSmooth(feeds, results[output]));
   if (wrt.length === 0 || outputs.length === 0) {
@@ -63,7 +67,7 @@ const STRUCTURAL: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Whether every use of an input is structural, or one that its operator's schema marks as not differentiable. */
-function isMarkedConstant({ graph }: Model, { operators }: Corpus, input: string): boolean {
+function isMarkedConstant({ graph }: Model, operators: Corpus['operators'], input: string): boolean {
   const uses = graph.nodes.flatMap((node) =>
     node.inputs.flatMap((value, index) => (value === input ? [{ node, index }] : [])),
   );

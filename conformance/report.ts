@@ -22,7 +22,7 @@ export interface OperatorRow {
   readonly first: Verdict;
   readonly second: Verdict;
   readonly precision: string;
-  readonly exception?: string;
+  readonly exception: string | undefined;
 }
 
 const DOCUMENT = path.join(import.meta.dirname, '..', 'docs', 'conformance.md');
@@ -90,7 +90,7 @@ function operatorRows({ operators }: Corpus, results: readonly CaseResult[]): Op
         first: verdict('first'),
         second: verdict('second'),
         precision: [...new Set(own.flatMap(({ precision }) => precision ?? []))].sort().join(', '),
-        ...(exception === undefined ? {} : { exception }),
+        exception,
       };
     })
     .sort((a, b) => (a.operator < b.operator ? -1 : 1));

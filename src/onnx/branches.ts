@@ -71,9 +71,9 @@ function inlineBranch(node: Node, branch: Graph, taken: Set<string>): Pick<Graph
 }
 
 /** The node with values renamed, in its subgraphs too, as far as these don't define the names anew. */
-export function renameValues(node: Node, names: ReadonlyMap<ValueName, ValueName>): Node {
+export function renameValues(node: Node, names: ReadonlyMap<ValueName, ValueName>, name = node.name): Node {
   const rename = (name: ValueName) => names.get(name) ?? name;
-  const renamed = { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
+  const renamed = { ...node, name, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) };
   return withSubgraphs(renamed, (inner) => {
     const own = new Set([...inner.inputs.map(({ name }) => name), ...inner.initializers.keys()]);
     for (const each of inner.nodes) for (const output of each.outputs) own.add(output);

@@ -3,6 +3,7 @@ import { takeBranches } from './branches.ts';
 import { decomposeModel } from './decompose/index.ts';
 import { isStatic } from './dims.ts';
 import { UserError } from './errors.ts';
+import { inlineFunctions } from './inline.ts';
 import { inferGraph } from './infer/index.ts';
 import type { Graph, Model, Node, ValueName } from './model.ts';
 import { ints, intsAttribute, opsetOf, stringAttribute, withSubgraphs } from './model.ts';
@@ -20,13 +21,13 @@ export interface NormalizeOptions {
 
 /**
  * The one form all later passes work on, computing the same values under the same names:
- * ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding, composite
+ * Functions of the model's own inlined, ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding, composite
  * operators in primitives.
  * Throws a UserError when the model's opset is too old or an operator cannot be brought up.
  */
 export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
   const bound = bindValues(bindDims(model, options.dims ?? {}), options.values ?? {});
-  const upgraded = upgradeModel(constantsToInitializers(bound));
+  const upgraded = upgradeModel(constantsToInitializers(inlineFunctions(bound)));
   return foldShapes(decomposeModel(explicitPadding(knownBranches(upgraded))));
 }
 

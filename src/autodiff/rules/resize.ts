@@ -32,8 +32,8 @@ function resizeMatrix(b: GraphBuilder, node: Node, x: ValueName, axis: number, i
   const identity = b.op('EyeLike', [b.op('ConstantOfShape', [square], { value: zero }, { dims: [known, known] })]);
   const image = b.unsqueeze(identity, [0, 1]);
   // What stands outside the image is a constant: it adds nothing to the gradient.
-  const dropped = ['axes', 'keep_aspect_ratio_policy', 'extrapolation_value'];
-  const attributes = Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !dropped.includes(name)));
+  const dropped = new Set(['axes', 'keep_aspect_ratio_policy', 'extrapolation_value']);
+  const attributes = Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !dropped.has(name)));
   const pick = (list: ValueName, at = index) => b.slice(list, b.int64s([at]), b.int64s([at + 1]), [0]);
   const [, roi, scales, givenSizes] = node.inputs;
   const kept = keptScale(b, node, x, axis);

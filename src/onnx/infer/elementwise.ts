@@ -168,7 +168,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     {
       type: input.type(0),
       dims: input.dims(0),
-      values: input.values(0)?.map((value) => (typeof value === 'number' ? -value : undefined)),
+      values: input.values(0)?.map((value) => (typeof value === 'number' ? 0 - value : undefined)),
     },
   ],
   Where: where,
