@@ -12,3 +12,4 @@ export * from './tasks/index.ts';
 export * from './explanation/index.ts';
 export * from './attribution/index.ts';
 export * from './attention/index.ts';
+export * from './evaluation/index.ts';

@@ -65,6 +65,7 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
     features,
     baseline: run.baseline === 'zero' ? 'zero' : 'given',
     reduction: method.reduction(options),
+    rules: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
     dims: fixedDims(features, request.inputs),
   } as const;
   const runner = await PathRunner.open(run, program);

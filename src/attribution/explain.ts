@@ -96,7 +96,8 @@ export class ExplainableModel {
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
     });
-    const described = { ...explanation, ...describeSubject(encoded), ...predictionsOf(answer, labels) };
+    const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
+    const described = { ...explanation, ...describeSubject(encoded), ...predictionsOf(answer, labels), warnings };
     return encoded.kind === 'image'
       ? { explanation: described, picture: encoded.encoding.preview }
       : { explanation: described };
@@ -185,6 +186,12 @@ function describeSubject(encoded: Encoded): Partial<Explanation> {
     return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }) } };
   }
   return {};
+}
+
+function subjectWarnings(encoded: Encoded): readonly string[] {
+  if (encoded.kind === 'image') return encoded.encoding.warnings;
+  if (encoded.kind !== 'text' || encoded.encoding.truncated === 0) return [];
+  return [`the model does not read the last ${encoded.encoding.truncated} tokens: the text is longer than it takes`];
 }
 
 /** The best classes, for an output that is one row of them. */

@@ -1,5 +1,5 @@
-import { appendGradients } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, int, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
+import { BLOCKED_RULES, GRADIENT_RULES, appendGradients } from '../autodiff/index.ts';
+import { GraphBuilder, UserError, foldPadding, int, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 
@@ -35,6 +35,8 @@ export interface PathRequest {
   /** `zero`, or `given`: the baseline is an input of the program, in the shape and type of the model's input. */
   readonly baseline: 'zero' | 'given';
   readonly reduction: Reduction;
+  /** `blocked` suits onnxruntime's CPU provider; `plain` (the default) any. */
+  readonly rules?: 'plain' | 'blocked';
   /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */
   readonly dims?: Readonly<Record<ValueName, readonly (number | string)[]>>;
 }
@@ -47,7 +49,7 @@ export interface PathRequest {
  * Inputs have a batch of 1; the program repeats them for the steps.
  */
 export function compilePath(given: Model, request: PathRequest): Model {
-  const model = normalizeModel(given, { dims: request.dims ?? {} });
+  const model = foldPadding(normalizeModel(given, { dims: request.dims ?? {} }));
   const { graph } = model;
   const output = graph.outputs.find(({ name }) => name === request.output);
   if (output === undefined)
@@ -88,7 +90,12 @@ export function compilePath(given: Model, request: PathRequest): Model {
   const axes = Array.from({ length: b.rank(result) - 1 }, (_, index) => index + 1);
   const values = b.sum(b.mul(result, target), axes, false);
   const seed = b.op('Expand', [target, b.shape(result)], {}, { dims: resultDims });
-  const gradients = appendGradients(b, { of: result, wrt: paths.map(({ point }) => point), seed });
+  const gradients = appendGradients(b, {
+    of: result,
+    wrt: paths.map(({ point }) => point),
+    seed,
+    rules: request.rules === 'blocked' ? BLOCKED_RULES : GRADIENT_RULES,
+  });
 
   b.addOutput(result, PROGRAM.output);
   b.addOutput(values, PROGRAM.values);

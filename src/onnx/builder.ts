@@ -125,7 +125,10 @@ export class GraphBuilder extends NodeBuilder {
     const [from, to] = [this.dims(x), this.dims(like)];
     if (from && to && from.length === to.length && from.every((dim, axis) => dim !== undefined && dim === to[axis]))
       return x;
-    return this.reshape(x, this.shape(like), to);
+    const shape = from && to && reshapeTarget(from, to);
+    return shape === undefined
+      ? this.reshape(x, this.shape(like), to)
+      : this.op('Reshape', [x, this.int64s(shape)], {}, { dims: to });
   }
 
   /** Broadcasts `x` to the shape of `like`. */
@@ -251,4 +254,16 @@ export interface ConvAttributes {
 
 function convAttributes({ strides, dilations, pads, group }: ConvAttributes): Readonly<Record<string, Attribute>> {
   return { strides: ints(strides), dilations: ints(dilations), pads: ints(pads), group: int(group) };
+}
+
+/**
+ * The shape input that takes a value of dims `from` to dims `to` without computing anything at run time: 0 keeps an axis,
+ * one axis may be -1. Besides the nodes it saves, onnxruntime knows more shapes this way. undefined when that can't be said.
+ */
+function reshapeTarget(from: readonly Dim[], to: readonly Dim[]): number[] | undefined {
+  const shape = to.map((dim, axis) =>
+    typeof dim === 'number' ? dim : from[axis] === dim && dim !== undefined ? 0 : -1,
+  );
+  const unknown = shape.filter((dim) => dim === -1).length;
+  return unknown <= 1 && !to.includes(0) ? shape : undefined;
 }

@@ -95,7 +95,7 @@ const convTranspose: InferenceRule = (input) => {
       const kept =
         strides[axis] === 1 &&
         typeof kernel === 'number' &&
-        pads[axis]! + pads[axis + rank]! - extra[axis]! - dilations[axis]! * (kernel - 1) === 0;
+        (pads[axis] ?? 0) + (pads[axis + rank] ?? 0) === (dilations[axis] ?? 1) * (kernel - 1) + (extra[axis] ?? 0);
       return kept ? size : undefined;
     }
     if (auto.startsWith('SAME')) return size * strides[axis]!;
