@@ -8,6 +8,7 @@ import type { Graph, Model, Node, ValueName } from './model.ts';
 import { opsetOf, withSubgraphs } from './model.ts';
 import { explicitPadding } from './padding.ts';
 import { pruneModel } from './prune.ts';
+import { resolveSequences } from './sequences.ts';
 import type { Dim } from './tensor.ts';
 import { upgradeModel } from './upgrade.ts';
 import { numbersWeight } from './weight.ts';
@@ -28,7 +29,7 @@ export interface NormalizeOptions {
 export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
   const bound = bindValues(bindDims(model, options.dims ?? {}), options.values ?? {});
   const upgraded = upgradeModel(constantsToInitializers(inlineFunctions(bound)));
-  return foldShapes(decomposeModel(explicitPadding(knownBranches(upgraded))));
+  return foldShapes(decomposeModel(explicitPadding(resolveSequences(knownBranches(upgraded)))));
 }
 
 function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>>): Model {

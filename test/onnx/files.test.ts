@@ -8,9 +8,18 @@ import { toFloat64, tensorToFloat64 } from '../../conformance/float64.ts';
 import { maxDifference, numbersOf } from '../../conformance/numbers.ts';
 import { differentiate } from '../../src/autodiff/index.ts';
 import type { DenseTensor, Model } from '../../src/onnx/index.ts';
-import { UserError, normalizeModel, numbersToData, readModel, sizeOf, writeModel } from '../../src/onnx/index.ts';
+import {
+  UserError,
+  int,
+  normalizeModel,
+  numbersToData,
+  numbersWeight,
+  readModel,
+  sizeOf,
+  writeModel,
+} from '../../src/onnx/index.ts';
 import { ModelHost } from '../../src/runtime/index.ts';
-import { chance, runModel } from '../models.ts';
+import { chance, makeModel, makeNode, runModel } from '../models.ts';
 
 const FIXTURES = path.join(import.meta.dirname, 'fixtures');
 const bytesOf = (name: string) => readFileSync(path.join(FIXTURES, name));
@@ -44,6 +53,34 @@ test('sparse weights are read by flat positions and by coordinates', async () =>
   expect([...model.graph.initializers.keys()].sort()).toEqual(['flat', 'pairs']);
   const x = tensor(2, 3);
   expect(await runModel(model, { x })).toEqual(await runModel(bytesOf('sparse.onnx'), { x }));
+});
+
+test('elements of known sequences are read as the tensors they are', async () => {
+  const float = (name: string, dims: readonly number[] | undefined) => ({ name, type: 'float32' as const, dims });
+  const original = makeModel({
+    inputs: [float('x', [5, 3])],
+    outputs: [float('y', undefined), float('z', undefined)],
+    nodes: [
+      makeNode('SplitToSequence', ['x', 'two'], ['s'], { axis: int(0) }),
+      makeNode('SequenceAt', ['s', 'last'], ['a']),
+      makeNode('Tanh', ['a'], ['t']),
+      makeNode('SequenceInsert', ['s', 't', 'one'], ['longer']),
+      makeNode('SequenceErase', ['longer', 'last'], ['shorter']),
+      makeNode('ConcatFromSequence', ['shorter'], ['y'], { axis: int(0) }),
+      makeNode('SequenceConstruct', ['t', 'a'], ['pair']),
+      makeNode('ConcatFromSequence', ['pair'], ['z'], { axis: int(1), new_axis: int(1) }),
+    ],
+    initializers: [
+      ['two', numbersWeight('int64', [], [2])],
+      ['last', numbersWeight('int64', [], [-1])],
+      ['one', numbersWeight('int64', [], [1])],
+    ],
+  });
+  const model = normalizeModel(original);
+  expect(model.graph.nodes.map(({ operator }) => operator).filter((name) => name.includes('Sequence'))).toEqual([]);
+  const x = tensor(5, 3);
+  expect(await runModel(model, { x })).toEqual(await runModel(original, { x }));
+  await verify(model, x);
 });
 
 test('a file of IR version 3 asks for its inputs only, not for the weights it lists among them', async () => {
