@@ -31,11 +31,7 @@ rmSync(folder, { recursive: true });
 const first = printed.split('\n').slice(0, 26).join('\n');
 const last = printed.trimEnd().split('\n').at(-1)!.replace(folder, 'onnxray-report');
 for (const readme of ['README.md', 'README.zh-CN.md']) {
-  writeBlock(
-    path.join(root, readme),
-    'demo',
-    ['```text', first, '...', `${last}   (${seconds} s)`, '```'].join('\n'),
-  );
+  writeBlock(path.join(root, readme), 'demo', ['```text', first, '...', `${last}   (${seconds} s)`, '```'].join('\n'));
   writeBlock(path.join(root, readme), 'methods', METHODS.map(({ name }) => `\`${name}\``).join(', '));
 }
 console.log(`demo took ${seconds} s`);

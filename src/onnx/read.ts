@@ -1,11 +1,27 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataLocation } from 'onnx-buf';
-import type { AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType as Kind,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  TypeProtoSchema,
+} from 'onnx-buf';
+import type {
+  AttributeProto,
+  GraphProto,
+  NodeProto,
+  SparseTensorProto,
+  TensorProto,
+  TypeProto,
+  ValueInfoProto,
+} from 'onnx-buf';
 import { UserError } from './errors.ts';
+import { externalStorage } from './external.ts';
 import type { Attribute, Graph, Model, Node, Weight } from './model.ts';
-import type { DataType, Dim, ValueInfo } from './tensor.ts';
+import { denseWeight } from './sparse.ts';
+import type { DataType, DenseTensor, Dim, ValueInfo } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
-import { byteLength, numbersToData, tensorWeight } from './weight.ts';
+import { byteLength, numbersToData, tensorWeight, weightTensor } from './weight.ts';
 
 /** ONNX's TensorProto.DataType numbers. */
 export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
@@ -74,9 +90,10 @@ const DEEPEST = 16;
 
 function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
   if (depth > DEEPEST) throw new UserError(`not a valid ONNX model: graphs within graphs more than ${DEEPEST} deep`);
-  if (proto.sparseInitializer.length > 0)
-    throw new UserError('the model has sparse weights, which are not supported: convert them to dense ones');
-  const initializers = new Map(proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)]));
+  const initializers = new Map([
+    ...proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)] as const),
+    ...proto.sparseInitializer.map((tensor) => [tensor.values?.name ?? '', readSparse(tensor, file)] as const),
+  ]);
   const otherTypes = new Map<string, TypeProto>();
   const infos = (list: ValueInfoProto[]) => list.map((info) => readValueInfo(info, otherTypes));
   return {
@@ -94,7 +111,8 @@ function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
 function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, TypeProto>): ValueInfo {
   const value = type?.value;
   if (value?.case !== 'tensorType') {
-    if (type !== undefined) otherTypes.set(name, type);
+    // A value without a type, which subgraphs may have, is written without one again.
+    otherTypes.set(name, type ?? create(TypeProtoSchema));
     return { name, type: 'float32', dims: undefined };
   }
   const dims = value.value.shape?.dim.map((dim): Dim => {
@@ -112,7 +130,7 @@ function readType(number: number, name: string): DataType {
   return type;
 }
 
-function readNode(proto: NodeProto, file: Uint8Array, depth: number): Node {
+export function readNode(proto: NodeProto, file: Uint8Array, depth: number): Node {
   return {
     name: proto.name,
     operator: proto.opType,
@@ -120,12 +138,16 @@ function readNode(proto: NodeProto, file: Uint8Array, depth: number): Node {
     inputs: proto.input,
     outputs: proto.output,
     attributes: Object.fromEntries(
-      proto.attribute.map((attribute) => [attribute.name, readAttribute(attribute, file, depth)]),
+      proto.attribute.map((attribute) => [
+        // Sparse constants are dense from here on.
+        attribute.name === 'sparse_value' ? 'value' : attribute.name,
+        readAttribute(attribute, file, depth),
+      ]),
     ),
   };
 }
 
-function readAttribute(proto: AttributeProto, file: Uint8Array, depth: number): Attribute {
+export function readAttribute(proto: AttributeProto, file: Uint8Array, depth: number): Attribute {
   if (proto.refAttrName !== '') return { kind: 'opaque', value: proto };
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   switch (proto.type) {
@@ -143,11 +165,21 @@ function readAttribute(proto: AttributeProto, file: Uint8Array, depth: number): 
       return { kind: 'strings', value: proto.strings.map(text) };
     case Kind.TENSOR:
       return proto.t ? { kind: 'tensor', value: readWeight(proto.t, file) } : { kind: 'opaque', value: proto };
+    case Kind.SPARSE_TENSOR:
+      return proto.sparseTensor
+        ? { kind: 'tensor', value: readSparse(proto.sparseTensor, file) }
+        : { kind: 'opaque', value: proto };
     case Kind.GRAPH:
       return proto.g ? { kind: 'graph', value: readGraph(proto.g, file, depth + 1) } : { kind: 'opaque', value: proto };
     default:
       return { kind: 'opaque', value: proto };
   }
+}
+
+function readSparse({ values, indices, dims }: SparseTensorProto, file: Uint8Array): Weight {
+  if (values === undefined || indices === undefined)
+    throw new UserError('not a valid ONNX model: a sparse weight has no values or no indices');
+  return denseWeight(values.name, readWeight(values, file), readWeight(indices, file), dims.map(Number));
 }
 
 function readWeight(proto: TensorProto, file: Uint8Array): Weight {
@@ -160,13 +192,7 @@ function readWeight(proto: TensorProto, file: Uint8Array): Weight {
     const location = entries.get('location');
     if (location === undefined)
       throw new UserError(`not a valid ONNX model: "${proto.name}" is external but names no file`);
-    const length = entries.get('length');
-    const offset = Number(entries.get('offset') ?? 0);
-    return {
-      type,
-      dims,
-      storage: { kind: 'external', location, offset, length: length === undefined ? undefined : Number(length) },
-    };
+    return { type, dims, storage: externalStorage(proto.name, location, entries.get('offset'), entries.get('length')) };
   }
   if (type === 'string') {
     const strings = proto.stringData.map((bytes) => new TextDecoder().decode(bytes));
@@ -227,4 +253,17 @@ function checkNames(graph: Graph, outer: ReadonlySet<string>): void {
   }
   for (const { name } of graph.outputs)
     if (!known.has(name)) throw new UserError(`not a valid ONNX model: nothing produces the output "${name}"`);
+}
+
+/** Reads one tensor as ONNX's tests and tools store it (`.pb`). Throws a UserError when it is none. */
+export function readTensor(bytes: Uint8Array): DenseTensor {
+  let proto: TensorProto;
+  try {
+    proto = fromBinary(TensorProtoSchema, bytes);
+  } catch {
+    throw new UserError('not an ONNX tensor: the file is truncated, corrupt or of another format');
+  }
+  const tensor = weightTensor(readWeight(proto, bytes));
+  if (tensor === undefined) throw new UserError('the tensor keeps its values in another file');
+  return tensor;
 }

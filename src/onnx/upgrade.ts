@@ -35,6 +35,8 @@ type Upgrade = (node: Node, context: Context) => Node | Node[];
 
 /** The same model in ai.onnx opset 18, or as it is when newer. Names of all values stay. */
 export function upgradeModel(model: Model): Model {
+  // Models of other domains only, such as trees, may not name ai.onnx: what is appended needs it.
+  if (!model.opsets.has('')) return { ...model, opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]) };
   const opset = opsetOf(model);
   if (opset >= CANONICAL_OPSET) return model;
   if (opset < OLDEST_OPSET)
@@ -242,7 +244,11 @@ const resize: Upgrade = (node, context) => {
 };
 
 /** Attributes of training that inference ignores, and outputs it does not have. */
-const batchNorm: Upgrade = (node) => ({
+const batchNorm: Upgrade = (node) => {
+  if (intAttribute(node, 'training_mode', 0) === 1) return node;
+  return inferenceBatchNorm(node);
+};
+const inferenceBatchNorm = (node: Node): Node => ({
   ...node,
   outputs: node.outputs.slice(0, 1),
   attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),

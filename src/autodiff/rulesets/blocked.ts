@@ -54,17 +54,18 @@ function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): Val
 
 const fallBack = (operator: 'Relu' | 'Clip'): Rule => GRADIENT_RULES[operator] as Rule;
 
-const relu: Rule = (b, node, gradients) => {
+const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
-  if (dY === undefined || !isBlocked(b, y) || !arrivesBlocked(b, dY)) return fallBack('Relu')(b, node, gradients);
+  if (dY === undefined || !isBlocked(b, y) || !arrivesBlocked(b, dY))
+    return fallBack('Relu')(b, node, gradients, context);
   return [() => b.mul(dY, step(b, y, 1, 0))];
 };
 
-const clip: Rule = (b, node, gradients) => {
+const clip: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
   const bound = (name: ValueName | undefined) => (name ? b.numbers(name)?.[0] : undefined);
   const [low, high] = [bound(node.inputs[1]), bound(node.inputs[2])];
-  const plain = fallBack('Clip')(b, node, gradients);
+  const plain = fallBack('Clip')(b, node, gradients, context);
   // Only bounds that times 2^100 are exact and finite: then y = bound gives exactly 0.
   const exact = (value: number | undefined) =>
     value === undefined || (Math.abs(value) < 2 ** 20 && Math.fround(value) === value);

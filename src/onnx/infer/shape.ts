@@ -317,6 +317,12 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   OneHot: oneHot,
   NonZero: (input) => [{ type: 'int64', dims: [input.dims(0)?.length, undefined] }],
   EyeLike: (input) => [{ type: input.type(0), dims: input.dims(0) }],
+  Unique: (input) => {
+    const axis = intAttribute(input.node, 'axis');
+    const dims = axis === undefined ? [undefined] : input.dims(0)?.map((dim, at) => (at === axis ? undefined : dim));
+    const places = { type: 'int64', dims: [undefined] } as const;
+    return [{ type: input.type(0), dims }, places, places, places];
+  },
   Compress: (input) => [
     {
       type: input.type(0),
