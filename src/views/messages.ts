@@ -45,6 +45,7 @@ export interface Messages {
   readonly sum: string;
   readonly gap: string;
   readonly completeness: (percent: string) => string;
+  readonly conservation: (percent: string) => string;
   readonly completenessNoChange: string;
   readonly largeGap: (percent: string) => string;
   readonly noPromise: string;
@@ -97,6 +98,36 @@ const en: Messages = {
       'The input times the gradient: what each place adds to the answer if the model were linear around this input.',
     'integrated-gradients':
       'Gradients averaged on the straight way from the baseline to the input: shares out the whole change of the answer.',
+    'guided-backprop':
+      'The gradient with only positive signals let through each ReLU. Sharp, but it hardly depends on the answer asked about.',
+    deconvnet: 'What a deconvolutional network projects back from the answer; ReLUs act on the signal going backwards.',
+    'deep-lift':
+      'Each place’s difference from the baseline, carried through the model by multipliers: shares out the whole change of the answer.',
+    'deep-lift-reveal-cancel':
+      'As deep-lift, with what speaks for and against kept apart, so that parts which cancel each other are seen.',
+    'deep-lift-shap':
+      'DeepLIFT averaged over several baselines, an estimate of each place’s fair share of the change of the answer.',
+    'lrp-0': 'The answer handed back layer by layer, to each part in proportion to what it contributed.',
+    'lrp-epsilon':
+      'The answer handed back layer by layer in proportion to contributions; weak and contradictory ones are absorbed.',
+    'lrp-gamma': 'The answer handed back layer by layer, with what speaks for it favoured.',
+    'lrp-alpha1-beta0': 'The answer handed back layer by layer, to positive contributions only.',
+    'lrp-alpha2-beta1':
+      'The answer handed back layer by layer: positive contributions count twice, negative ones against them.',
+    'lrp-z-plus': 'The answer handed back layer by layer, to positive contributions only.',
+    'lrp-w-square': 'The answer handed back layer by layer by squared weights, whatever the input was.',
+    'lrp-flat': 'The answer handed back layer by layer in equal shares: shows where the model looks, not what it sees.',
+    'lrp-zb':
+      'The answer handed back layer by layer in proportion to contributions; the first layer knows the bounds of the input.',
+    'lrp-epsilon-plus':
+      'The answer handed back: through linear layers in proportion, through convolutions to positive contributions only.',
+    'lrp-epsilon-gamma-box':
+      'The answer handed back: through linear layers in proportion, through convolutions favouring what speaks for it, into the input by its bounds.',
+    'lrp-epsilon-plus-flat':
+      'The answer handed back: through linear layers in proportion, through convolutions to positive contributions, into the input in equal shares.',
+    'attn-lrp':
+      'The answer handed back through the transformer, with rules of their own for attention, norms and gates.',
+    'cp-lrp': 'The answer handed back through the transformer with attention weights held constant.',
   },
   token: 'token',
   word: 'word',
@@ -128,6 +159,7 @@ const en: Messages = {
   sum: 'Sum of scores',
   gap: 'Gap',
   completeness: (percent) => `The scores add up to the change of the answer within ${percent}.`,
+  conservation: (percent) => `The scores add up to the answer itself within ${percent}.`,
   completenessNoChange: 'The answer is the same for input and baseline, so there is no change to share out.',
   largeGap: (percent) =>
     `The gap is large: the scores miss ${percent} of the change of the answer. More steps may close it.`,
@@ -187,6 +219,25 @@ const zh: Messages = {
     saliency: '每一处发生微小变化时，答案的反应有多强。没有正负号。',
     'input-x-gradient': '输入乘以梯度：若模型在此输入附近是线性的，每一处为答案贡献多少。',
     'integrated-gradients': '从基线到输入的直线上对梯度取平均：把答案的全部变化分摊到每一处。',
+    'guided-backprop': '每个 ReLU 只放行正信号的梯度。图像清晰，但几乎不随所问的答案而变。',
+    deconvnet: '反卷积网络从答案投影回来的信号；ReLU 作用于反向信号。',
+    'deep-lift': '每一处与基线之差，经乘数穿过模型：把答案的全部变化分摊到每一处。',
+    'deep-lift-reveal-cancel': '同 deep-lift，但正负贡献分开计算，相互抵消的部分也能看到。',
+    'deep-lift-shap': '对多个基线平均的 DeepLIFT，估计每一处在答案变化中的公平份额。',
+    'lrp-0': '答案逐层回传，按各部分的贡献成比例分配。',
+    'lrp-epsilon': '答案逐层按贡献比例回传；微弱和矛盾的贡献被吸收。',
+    'lrp-gamma': '答案逐层回传，偏重支持它的贡献。',
+    'lrp-alpha1-beta0': '答案逐层回传，只分给正贡献。',
+    'lrp-alpha2-beta1': '答案逐层回传：正贡献计两倍，再减去负贡献。',
+    'lrp-z-plus': '答案逐层回传，只分给正贡献。',
+    'lrp-w-square': '答案逐层按权重的平方回传，与输入无关。',
+    'lrp-flat': '答案逐层等分回传：显示模型看哪里，而非看到什么。',
+    'lrp-zb': '答案逐层按贡献比例回传；第一层考虑输入的取值范围。',
+    'lrp-epsilon-plus': '答案回传：线性层按比例，卷积层只分给正贡献。',
+    'lrp-epsilon-gamma-box': '答案回传：线性层按比例，卷积层偏重支持者，输入层按取值范围。',
+    'lrp-epsilon-plus-flat': '答案回传：线性层按比例，卷积层只分给正贡献，输入层等分。',
+    'attn-lrp': '答案穿过 Transformer 回传，注意力、归一化与门控各有规则。',
+    'cp-lrp': '答案穿过 Transformer 回传，注意力权重视为常数。',
   },
   token: '词元',
   word: '词',
@@ -215,6 +266,7 @@ const zh: Messages = {
   sum: '得分之和',
   gap: '差距',
   completeness: (percent) => `得分之和与答案的变化相差不超过 ${percent}。`,
+  conservation: (percent) => `得分之和与答案本身相差不超过 ${percent}。`,
   completenessNoChange: '输入与基线的答案相同，没有变化可分摊。',
   largeGap: (percent) => `差距较大：得分遗漏了答案变化的 ${percent}。增加步数或可缩小。`,
   noPromise: '此方法不保证得分之和等于答案。',

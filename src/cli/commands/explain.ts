@@ -2,7 +2,8 @@ import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ExplainableModel, METHODS, findMethod } from '../../attribution/index.ts';
-import type { Explained, OptionValue } from '../../attribution/index.ts';
+import type { Explained } from '../../attribution/index.ts';
+import type { OptionValue } from '../../programs/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import { UsageError } from '../../onnx/index.ts';
 import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
@@ -14,6 +15,7 @@ import {
   collectOption,
   hostOptions,
   readBaseline,
+  readNeuron,
   readSubject,
   wholeNumber,
 } from '../flags.ts';
@@ -24,6 +26,8 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly output?: string;
   readonly target?: string;
   readonly baseline?: string;
+  readonly layer?: string;
+  readonly neuron?: string;
   readonly option: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
@@ -47,6 +51,8 @@ export function addExplain(program: Command): void {
       'a label, indices after the batch axis ("3", "0,5"), or a difference "a-b" (default: the best answer)',
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
+    .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
+    .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
     .option('--option <key=value>', 'an option of the method; may be repeated', collectOption, {})
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option('--out <file>', 'write .html, .svg, .png or .json')
@@ -87,6 +93,8 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
       onProgress: progress,
       ...(target === undefined ? {} : { target }),
       ...(output === undefined ? {} : { output }),
+      ...(flags.layer === undefined ? {} : { layer: flags.layer }),
+      ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
       ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
     });
     progress.clear();
