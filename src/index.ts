@@ -13,3 +13,4 @@ export * from './explanation/index.ts';
 export * from './programs/index.ts';
 export * from './attribution/index.ts';
 export * from './attention/index.ts';
+export * from './evaluation/index.ts';

@@ -57,7 +57,7 @@ export function locateAttention(model: Model): AttentionBlock[] {
     if (axis !== -1 && axis !== (dims?.length ?? 0) - 1) continue;
     const scores = scoreProduct(node.inputs[0]!, producers, constants);
     if (scores === undefined || !reachesProduct(probabilities, consumers, constants)) continue;
-    const path = layerPath(node).replace(/\.?Softmax(_\d+)?$/, '') || layerPath(node);
+    const path = layerPath(node).replace(/\.Softmax(_\d+)?$/, '') || layerPath(node);
     const heads = dims?.length === 4 ? dims[1] : dims?.length === 3 ? dims[0] : undefined;
     const count = typeof heads === 'number' ? heads : null;
     const number = path.match(/(?:layers?|blocks?|h|encoder|decoder)\.(\d+)(?:\.|$)/)?.[1];

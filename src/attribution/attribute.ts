@@ -133,6 +133,7 @@ class Scene implements AttributionContext {
       features: onInputs ? own : this.features,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
+      layout: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
       dims: fixedDims(own, inputs),
     };
     const runner = await ProgramRunner.open(

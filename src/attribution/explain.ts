@@ -99,7 +99,8 @@ export class ExplainableModel {
       modality: modalityOf(encoded),
     });
     const predictions = options.neuron === undefined ? predictionsOf(answer, labels) : {};
-    const described = { ...explanation, ...describeSubject(encoded), ...predictions };
+    const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
+    const described = { ...explanation, ...describeSubject(encoded), ...predictions, warnings };
     return encoded.kind === 'image'
       ? { explanation: described, picture: encoded.encoding.preview }
       : { explanation: described };
@@ -202,6 +203,12 @@ function describeSubject(encoded: Encoded): Partial<Explanation> {
     return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }) } };
   }
   return {};
+}
+
+function subjectWarnings(encoded: Encoded): readonly string[] {
+  if (encoded.kind === 'image') return encoded.encoding.warnings;
+  if (encoded.kind !== 'text' || encoded.encoding.truncated === 0) return [];
+  return [`the model does not read the last ${encoded.encoding.truncated} tokens: the text is longer than it takes`];
 }
 
 /** The best classes, for an output that is one row of them. */

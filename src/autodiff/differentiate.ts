@@ -103,8 +103,15 @@ export interface DifferentiateOptions {
 export interface Differentiated {
   /** The model with the reverse pass appended. */
   readonly model: Model;
-  /** Name of the gradient output of each value in `wrt`: the value's name with `_grad` behind it. */
+  /** Name of the gradient output of each value in `wrt`: the value's name with `_grad` behind it, and a number if that is taken. */
   readonly gradients: ReadonlyMap<ValueName, ValueName>;
+}
+
+function gradientName(b: GraphBuilder, value: ValueName): ValueName {
+  const name = `${value}_grad`;
+  let order = 1;
+  while (b.isTaken(order === 1 ? name : `${name}_${order}`)) order++;
+  return order === 1 ? name : `${name}_${order}`;
 }
 
 /**
@@ -130,7 +137,7 @@ export function differentiate(
     if (!keepOutputs) b.setOutputs([]);
     const gradients = new Map<ValueName, ValueName>();
     for (const [value, gradient] of appendGradients(b, { of, wrt, seed: seedValue })) {
-      const name = `${value}_grad`;
+      const name = gradientName(b, value);
       b.addOutput(gradient, name);
       gradients.set(value, name);
     }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSIONS } from '../runtime/index.ts';
+import { addDemo } from './commands/demo.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGradient } from './commands/gradient.ts';
 import { addInspect } from './commands/inspect.ts';
@@ -12,7 +13,7 @@ export function buildProgram(): Command {
     .showHelpAfterError(false)
     .exitOverride()
     .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
-  for (const add of [addInspect, addExplain, addGradient]) add(program);
+  for (const add of [addInspect, addExplain, addGradient, addDemo]) add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;

@@ -165,8 +165,15 @@ const BYTE_CHARACTERS: readonly string[] = (() => {
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
+/** A plain character alone, or a run of others with the plain one before it, at most 256 and their marks. */
+const RUN =
+  /[\0-\x7f\p{Script=Han}](?![^\0-\x7f\p{Script=Han}])|[\0-\x7f\p{Script=Han}]?[^\0-\x7f\p{Script=Han}]{1,256}\p{M}*/gu;
+
+/** Grapheme clusters. The segmenter takes quadratic time in the text's length, so it only gets short runs. */
 function* graphemes(text: string): Generator<string> {
-  for (const { segment } of segmenter.segment(text)) yield segment;
+  for (const [run] of text.matchAll(RUN))
+    if (run.length === 1) yield run;
+    else for (const { segment } of segmenter.segment(run)) yield segment;
 }
 
 /** Escapes what a regular expression would read as syntax. */

@@ -79,7 +79,8 @@ export function tokenize(pipeline: Pipeline, text: string): Piece[] {
     else
       for (const part of sections(normalizeSection(section.text, pipeline), pipeline.normalizedTokens, pipeline))
         if ('added' in part) pieces.push(part.added);
-        else pieces.push(...tokenizePart(part.text, index, pipeline));
+        // Not spread: a long text has more pieces than a call has room for arguments.
+        else for (const piece of tokenizePart(part.text, index, pipeline)) pieces.push(piece);
   }
   return pieces;
 }
@@ -125,7 +126,7 @@ function tokenizePart(part: AlignedText, sectionIndex: number, pipeline: Pipelin
   for (const preToken of preTokens) {
     const word = take(view, at, preToken, alphabet === 'bytes' ? 'Ġ' : space);
     at = word.end;
-    pieces.push(...tokenizeWord(word.text, pipeline));
+    for (const found of tokenizeWord(word.text, pipeline)) pieces.push(found);
   }
   return pieces;
 }

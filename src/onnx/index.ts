@@ -11,8 +11,10 @@ export { UsageError, UserError } from './errors.ts';
 export { readModel } from './read.ts';
 export { writeModel } from './write.ts';
 export type { WriteOptions } from './write.ts';
-export { GraphBuilder, UnknownRankError } from './builder.ts';
-export type { ConvAttributes, NodeOptions } from './builder.ts';
+export { GraphBuilder } from './builder.ts';
+export type { ConvAttributes } from './builder.ts';
+export { UnknownRankError } from './node-builder.ts';
+export type { NodeOptions } from './node-builder.ts';
 export type { EmittedOperator } from './operators.ts';
 export { EMITTED_OPERATORS } from './operators.ts';
 export type { Facts } from './facts.ts';
@@ -22,6 +24,7 @@ export { layerPath, listLayers } from './layers.ts';
 export type { Layer } from './layers.ts';
 export { pruneModel, valuesRead } from './prune.ts';
 export { normalizeModel } from './normalize.ts';
+export { foldPadding } from './padding.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {
   byteLength,

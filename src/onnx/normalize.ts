@@ -1,8 +1,8 @@
-import { GraphBuilder } from './builder.ts';
 import { isStatic } from './dims.ts';
 import { inferGraph } from './infer/index.ts';
 import type { Graph, Model, Node, ValueName } from './model.ts';
-import { ints, intsAttribute, opsetOf, stringAttribute, withSubgraphs } from './model.ts';
+import { opsetOf, withSubgraphs } from './model.ts';
+import { explicitPadding } from './padding.ts';
 import { pruneModel } from './prune.ts';
 import type { Dim } from './tensor.ts';
 import { upgradeModel } from './upgrade.ts';
@@ -79,43 +79,4 @@ function foldShapes(model: Model): Model {
   });
   // An output of the graph must be produced by a node or be a plain initializer: both are allowed, so nothing is lost.
   return pruneModel({ ...model, graph: { ...model.graph, nodes, initializers } });
-}
-
-const PADDED = new Set(['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'LpPool']);
-
-/** Turns auto_pad into pads: from the kernel alone where the stride is 1, from the input's size otherwise. */
-function explicitPadding(model: Model): Model {
-  const isAuto = (node: Node) =>
-    PADDED.has(node.operator) && node.domain === '' && stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET';
-  if (!model.graph.nodes.some(isAuto)) return model;
-  const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
-  for (const node of model.graph.nodes) b.push(isAuto(node) ? resolvePadding(b, node) : node);
-  return b.build();
-}
-
-function resolvePadding(b: GraphBuilder, node: Node): Node {
-  const { auto_pad: _, ...attributes } = node.attributes;
-  const mode = stringAttribute(node, 'auto_pad', 'NOTSET');
-  const x = node.inputs[0]!;
-  const dims = b.dims(x);
-  const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1] ?? '')?.slice(2);
-  if (mode === 'VALID' || dims === undefined || !isStatic(kernel))
-    return mode === 'VALID' ? { ...node, attributes } : node;
-  const rank = kernel.length;
-  const strides = intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1);
-  const dilations = intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1);
-  const totals = kernel.map((size, axis) => {
-    const span = dilations[axis]! * (size - 1) + 1;
-    if (node.operator === 'ConvTranspose') return Math.max(0, span - strides[axis]!);
-    const length = dims[axis + 2];
-    if (strides[axis] === 1) return span - 1;
-    return typeof length === 'number'
-      ? Math.max(0, (Math.ceil(length / strides[axis]!) - 1) * strides[axis]! + span - length)
-      : undefined;
-  });
-  if (!isStatic(totals)) return node;
-  const small = totals.map((total) => Math.floor(total / 2));
-  const large = totals.map((total, axis) => total - small[axis]!);
-  const [begins, ends] = mode === 'SAME_UPPER' ? [small, large] : [large, small];
-  return { ...node, attributes: { ...attributes, pads: ints([...begins, ...ends]) } };
 }

@@ -45,6 +45,8 @@ export const EMITTED_OPERATORS = [
   'Pad',
   'Pow',
   'Range',
+  'OneHot',
+  'ReverseSequence',
   'Reciprocal',
   'ReduceMax',
   'ReduceMean',

@@ -1,6 +1,6 @@
 import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
 import type { RuleSetSpec } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
+import { GraphBuilder, UserError, foldPadding, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
@@ -10,6 +10,7 @@ import type { Laid } from './rows.ts';
 import { addRowInputs, copyNodes, copyUpstream, layRows, repeatRows } from './rows.ts';
 
 const GRADIENT: RuleSetSpec = { set: 'gradient' };
+const BLOCKED: RuleSetSpec = { set: 'blocked' };
 
 /**
  * Compiles an explanation into the model: its features vary over rows (positions on the path from baseline to input,
@@ -19,9 +20,9 @@ const GRADIENT: RuleSetSpec = { set: 'gradient' };
  * Inputs have a batch of 1; the program repeats them for the rows.
  */
 export function compileProgram(given: Model, request: ProgramRequest): Model {
-  const rules = request.backward?.rules ?? GRADIENT;
+  const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
   const kept = [...request.features.map(({ value }) => value), request.output];
-  const model = prepareFor(rules, normalizeModel(given, { dims: request.dims ?? {} }), kept);
+  const model = prepareFor(rules, foldPadding(normalizeModel(given, { dims: request.dims ?? {} })), kept);
   const { graph } = model;
   const b = new GraphBuilder({
     ...model,

@@ -79,6 +79,15 @@ describe('encodeText', () => {
     expect(text.slice(...last)).toMatch(/p$/);
   });
 
+  it.each(['the movie was great. ', '你好世界', 'สวัสดีชาวโลก', 'é😀e\u0301 '])(
+    'reads a very long text of %j in reasonable time',
+    (part) => {
+      const encoding = encodeText(bert, [part.repeat(2e5 / part.length)], TEXT_INPUTS);
+      expect(encoding.tokens.length).toBeLessThanOrEqual(32);
+    },
+    20_000,
+  );
+
   it('gives repeated words their own places', () => {
     const encoding = encodeText(bert, ['the the  the'], TEXT_INPUTS);
     expect(encoding.offsets).toEqual([null, [0, 3], [4, 7], [9, 12], null]);

@@ -1,23 +1,21 @@
 /** Convolutions in any number of spatial dimensions. Padding is explicit by now: `normalizeModel` resolved auto_pad. */
 import type { ConvAttributes, GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { intAttribute, intsAttribute, isStatic } from '../../onnx/index.ts';
+import { UserError, int, intAttribute, intsAttribute, isStatic } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 
 interface Geometry extends ConvAttributes {
-  readonly kernel: readonly number[];
+  /** Undefined where the kernel's size shows only at run time: in second derivatives the kernel can be a gradient. */
+  readonly kernel: readonly number[] | undefined;
   /** Number of spatial dimensions. */
   readonly rank: number;
 }
 
-function geometry(b: GraphBuilder, node: Node): Geometry {
-  const w = b.dims(node.inputs[1]!);
-  const kernel = intsAttribute(node, 'kernel_shape') ?? w?.slice(2);
-  if (kernel === undefined || !isStatic(kernel))
-    throw new Error(`${node.operator} "${node.name}": a kernel of unknown size has no gradient rule`);
-  const rank = kernel.length;
+export function geometry(b: GraphBuilder, node: Node): Geometry {
+  const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1]!)?.slice(2);
+  const rank = b.rank(node.inputs[0]!) - 2;
   return {
-    kernel,
+    kernel: isStatic(kernel) ? kernel : undefined,
     rank,
     strides: intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1),
     dilations: intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1),
@@ -47,7 +45,9 @@ const conv = rule((b, node, dY) => {
 const convTranspose = rule((b, node, dY) => {
   const [x, w, bias] = node.inputs as [ValueName, ValueName, ValueName?];
   if (intsAttribute(node, 'output_shape'))
-    throw new Error(`ConvTranspose "${node.name}": output_shape has no gradient rule`);
+    throw new UserError(
+      `ConvTranspose "${node.name}": output_shape has a gradient rule only for inputs of known size; give the model's inputs fixed dims`,
+    );
   return [
     () => {
       const g = geometry(b, node);
@@ -61,19 +61,24 @@ const convTranspose = rule((b, node, dY) => {
 });
 
 /** Gradient of a convolution's input. */
-function convInput(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY: ValueName): ValueName {
-  const reach = g.kernel.map((size, axis) => g.dilations[axis]! * (size - 1));
+export function convInput(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY: ValueName): ValueName {
+  const reach = g.kernel?.map((size, axis) => g.dilations[axis]! * (size - 1));
   const begins = g.pads.slice(0, g.rank);
   const ends = g.pads.slice(g.rank);
   const unitStrides = g.strides.every((stride) => stride === 1);
-  if (unitStrides && reach.every((span, axis) => span >= begins[axis]! && span >= ends[axis]!)) {
+  const channels = b.dims(w)?.slice(0, 2);
+  if (
+    unitStrides &&
+    reach?.every((span, axis) => span >= begins[axis]! && span >= ends[axis]!) &&
+    (g.group === 1 || isStatic(channels))
+  ) {
     // onnxruntime's convolutions are much faster than its transposed ones, above all depthwise.
     const pads = [...reach.map((span, axis) => span - begins[axis]!), ...reach.map((span, axis) => span - ends[axis]!)];
-    return b.conv(dY, flipKernel(b, w, g), { ...g, pads }, b.dims(x));
+    return b.conv(dY, flipKernel(b, w, g.kernel!, g), { ...g, pads }, b.dims(x));
   }
   const spatial = b.dims(x)?.slice(2);
   const outputs = b.dims(dY)?.slice(2);
-  if (isStatic(spatial) && isStatic(outputs)) {
+  if (isStatic(spatial) && isStatic(outputs) && reach) {
     const outputPadding = spatial.map(
       (size, axis) => size - (g.strides[axis]! * (outputs[axis]! - 1) + reach[axis]! + 1 - begins[axis]! - ends[axis]!),
     );
@@ -82,12 +87,17 @@ function convInput(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY:
   // Lengths are known only at run time: transpose without cutting the end, then cut or pad to the input's length.
   const whole = b.convTranspose(dY, w, { ...g, pads: [...begins, ...Array<number>(g.rank).fill(0)] });
   const zeros = b.int64s(Array<number>(g.rank + 4).fill(0));
-  const lengths = (value: ValueName) => b.slice(b.shape(value), b.int64s([2]), b.int64s([g.rank + 2]), [0]);
-  return b.pad(whole, b.concat([zeros, b.sub(lengths(x), lengths(whole))], 0), b.dims(x));
+  const rest = b.sub(spatialLengths(b, x, g.rank), spatialLengths(b, whole, g.rank));
+  return b.pad(whole, b.concat([zeros, rest], 0), b.dims(x));
+}
+
+function spatialLengths(b: GraphBuilder, value: ValueName, rank: number): ValueName {
+  const lengths = b.dims(value)?.slice(2);
+  return isStatic(lengths) ? b.int64s(lengths) : b.op('Shape', [value], { start: int(2), end: int(rank + 2) });
 }
 
 /** W [O, C/g, ...] as the kernel [C, O/g, ...] that carries gradients back: channels exchanged, space reversed. */
-function flipKernel(b: GraphBuilder, w: ValueName, { kernel, group, rank }: Geometry): ValueName {
+function flipKernel(b: GraphBuilder, w: ValueName, kernel: readonly number[], { group, rank }: Geometry): ValueName {
   const spatial = Array.from({ length: rank }, (_, axis) => axis);
   const axes = spatial.filter((axis) => kernel[axis]! > 1).map((axis) => axis + 2);
   const count = axes.length;
@@ -103,9 +113,7 @@ function flipKernel(b: GraphBuilder, w: ValueName, { kernel, group, rank }: Geom
           b.dims(w),
         );
   if (group === 1) return b.transpose(reversed, [1, 0, ...spatial.map((axis) => axis + 2)]);
-  const [outputs, perGroup] = b.dims(w) ?? [];
-  if (typeof outputs !== 'number' || typeof perGroup !== 'number')
-    throw new Error('a grouped convolution with a weight of unknown shape has no gradient rule');
+  const [outputs, perGroup] = b.dims(w) as [number, number];
   if (perGroup === 1 && outputs === group) return reversed;
   const grouped = b.reshapeTo(reversed, [group, outputs / group, perGroup, ...kernel]);
   const exchanged = b.transpose(grouped, [0, 2, 1, ...spatial.map((axis) => axis + 3)]);
@@ -123,8 +131,8 @@ function convWeight(b: GraphBuilder, g: Geometry, x: ValueName, w: ValueName, dY
   const correlation = b.conv(images, kernels, swapped);
   const exchanged = b.transpose(correlation, [1, 0, ...space]);
   // Positions the stride skipped at the end leave a few columns too many.
-  const ends = g.kernel.map((size) => size);
-  return b.slice(exchanged, b.int64s(ends.map(() => 0)), b.int64s(ends), space, undefined, b.dims(w));
+  const zeros = b.int64s(space.map(() => 0));
+  return b.slice(exchanged, zeros, spatialLengths(b, w, g.rank), space, undefined, b.dims(w));
 }
 
 /** X [N, G C', ...] as [C', G N, ...]. */

@@ -1,5 +1,6 @@
 /** Arithmetic, element by element, with broadcasting. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
+import { isFloat } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule, unary } from '../rule.ts';
@@ -99,11 +100,20 @@ const where = rule((b, node, dZ) => {
   ];
 });
 
-/** Mod with fmod: d(x mod y) = dx - trunc(x / y) dy; only the part in x is given, the usual use. */
-const mod = rule((b, node, dZ) => [() => unbroadcast(b, dZ, node.inputs[0]!), undefined]);
+// fmod: d(x mod y) = dx - q dy with the whole quotient q = (x - z) / y
+const mod = binary(
+  (_, _x, _y, dZ) => dZ,
+  (b, x, y, dZ, z) => b.neg(b.mul(dZ, b.div(b.sub(x, z), y))),
+);
 
-/** A float to another float; to and from integers only the straight-through rules of quantisation look further. */
-const cast = rule((b, node, dZ) => [() => b.cast(dZ, b.type(node.inputs[0]!))]);
+/**
+ * A float to another float. From integers the gradient passes as it is: only the straight-through rules of
+ * quantisation look further, and they reckon in floats.
+ */
+const cast = rule((b, node, dZ) => {
+  const from = b.type(node.inputs[0]!);
+  return [() => (isFloat(from) ? b.cast(dZ, from) : dZ)];
+});
 
 const one = (b: GraphBuilder, like: ValueName) => b.scalar(1, like);
 

@@ -1,6 +1,6 @@
 /** Selecting elements by index, and putting them back. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { int, intAttribute, string, stringAttribute } from '../../onnx/index.ts';
+import { UserError, int, intAttribute, string, stringAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { placeAlong, scatterAlong } from './shape.ts';
@@ -35,11 +35,26 @@ const gatherElements = rule((b, node, dY) => [
   undefined,
 ]);
 
-const gatherND = rule((b, node, dY) => {
-  if (intAttribute(node, 'batch_dims', 0) !== 0)
-    throw new Error(`GatherND "${node.name}": batch_dims has no gradient rule`);
-  return [() => b.scatterAdd(b.zerosOf(node.inputs[0]!, dY), node.inputs[1]!, dY), undefined];
-});
+const gatherND = rule((b, node, dY) => [
+  () => {
+    const indices = withBatchCoordinates(b, node.inputs[1]!, intAttribute(node, 'batch_dims', 0));
+    return b.scatterAdd(b.zerosOf(node.inputs[0]!, dY), indices, dY);
+  },
+  undefined,
+]);
+
+/** Indices [batch..., ..., depth] with the coordinates of the batch put before each index: the same without batch_dims. */
+function withBatchCoordinates(b: GraphBuilder, indices: ValueName, batchDims: number): ValueName {
+  if (batchDims === 0) return indices;
+  const rank = b.rank(indices);
+  const coordinates = Array.from({ length: batchDims }, (_, axis) => {
+    const others = Array.from({ length: rank }, (_, at) => at).filter((at) => at !== axis);
+    const shape = b.concat([b.slice(b.shape(indices), b.int64s([0]), b.int64s([rank - 1]), [0]), b.int64s([1])], 0);
+    const dims = b.dims(indices)!.map((dim, at) => (at === rank - 1 ? 1 : dim));
+    return b.op('Expand', [b.unsqueeze(b.positions(indices, axis), others), shape], {}, { dims });
+  });
+  return b.concat([...coordinates, indices], rank - 1);
+}
 
 /** Scatter: the overwritten elements get nothing, the updates what stands at their place; sums give to both. */
 function scatter(
@@ -50,7 +65,7 @@ function scatter(
     const [, indices, updates] = node.inputs as [ValueName, ValueName, ValueName];
     const reduction = stringAttribute(node, 'reduction', 'none');
     if (reduction !== 'none' && reduction !== 'add')
-      throw new Error(`${node.operator} "${node.name}": reduction "${reduction}" has no gradient rule`);
+      throw new UserError(`${node.operator} "${node.name}": reduction "${reduction}" has no gradient rule`);
     const axis = intAttribute(node, 'axis', 0);
     return [
       () => (reduction === 'add' ? dY : blank(b, dY, indices, updates, axis)),
@@ -86,7 +101,31 @@ const topK: Rule = (b, node, [dY]) => [
   undefined,
 ];
 
+/** y = off + (on - off) hot, with values = [off, on]. */
+const oneHot = rule((b, node, dY) => {
+  const [indices, depth, values] = node.inputs as [ValueName, ValueName, ValueName];
+  const total = (value: ValueName) => b.reshapeTo(b.op('ReduceSum', [value], { keepdims: int(0) }), [1]);
+  return [
+    undefined,
+    undefined,
+    () => {
+      const unit = b.constant(b.type(values), [2], [0, 1]);
+      const hot = b.op('OneHot', [indices, depth, unit], node.attributes, { dims: b.dims(node.outputs[0]!) });
+      const on = total(b.mul(dY, hot));
+      return b.concat([b.sub(total(dY), on), on], 0);
+    },
+  ];
+});
+
+/** Reversing is its own inverse. */
+const reverseSequence = rule((b, node, dY) => [
+  () => b.op('ReverseSequence', [dY, node.inputs[1]!], node.attributes),
+  undefined,
+]);
+
 export const indexing = {
+  OneHot: oneHot,
+  ReverseSequence: reverseSequence,
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherND,

@@ -1,6 +1,6 @@
 /** Matrix products. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { floatAttribute, intAttribute, int, string, stringAttribute } from '../../onnx/index.ts';
+import { UserError, floatAttribute, intAttribute, int, string, stringAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -76,7 +76,7 @@ function parseEinsum(equation: string): { operands: string[]; output: string } {
   const [left, right] = equation.replaceAll(' ', '').split('->');
   const operands = left!.split(',');
   if (equation.includes('.') || operands.some((letters) => new Set(letters).size !== letters.length))
-    throw new Error(`einsum "${equation}": ellipses and diagonals have no gradient rule`);
+    throw new UserError(`einsum "${equation}": ellipses and diagonals have no gradient rule`);
   const count = (letter: string) => operands.join('').split(letter).length - 1;
   const implicit = [...new Set(operands.join(''))]
     .filter((letter) => count(letter) === 1)
@@ -95,6 +95,14 @@ const cumSum = rule((b, node, dY) => [
   undefined,
 ]);
 
-export const linear = { MatMul: matmul, Gemm: gemm, Einsum: einsum, CumSum: cumSum } satisfies Readonly<
+// y_i = start + i delta; the limit only says how many
+const range = rule((b, node, dY) => {
+  const [start, , delta] = node.inputs as [ValueName, ValueName, ValueName];
+  const total = (value: ValueName, like: ValueName) =>
+    b.reshapeLike(b.op('ReduceSum', [value], { keepdims: int(0) }), like);
+  return [() => total(dY, start), undefined, () => total(b.mul(dY, b.cast(b.positions(dY, 0), b.type(dY))), delta)];
+});
+
+export const linear = { MatMul: matmul, Gemm: gemm, Einsum: einsum, CumSum: cumSum, Range: range } satisfies Readonly<
   Record<string, Rule>
 >;

@@ -1,6 +1,6 @@
 /** Normalisations. All statistics are those of inference. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { floatAttribute, int, intAttribute } from '../../onnx/index.ts';
+import { floatAttribute, int, intAttribute, intsAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -150,6 +150,16 @@ const groupNorm = rule((b, node, dY) => {
   ];
 });
 
+/** MeanVarianceNormalization: no parameters, over batch and space unless said. */
+const meanVariance = rule((b, node, dY) => [
+  () => {
+    const x = node.inputs[0]!;
+    const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => b.axis(x, axis));
+    const { xhat, rstd } = standardize(b, x, axes, 1e-9);
+    return standardizedGradient(b, dY, xhat, rstd, axes);
+  },
+]);
+
 /** LpNormalization along one axis: y = x / |x|_p for p = 1, 2. */
 const lpNorm = rule((b, node, dY) => {
   const [x, y] = [node.inputs[0]!, node.outputs[0]!];
@@ -211,6 +221,7 @@ export const normalization = {
   RMSNormalization: rmsNorm,
   InstanceNormalization: instanceNorm,
   GroupNormalization: groupNorm,
+  MeanVarianceNormalization: meanVariance,
   LpNormalization: lpNorm,
   LRN: lrn,
 } satisfies Readonly<Record<string, Rule>>;

@@ -10,9 +10,13 @@ const maxPool: Rule = (b, node, [dY]) => [
     ? undefined
     : () => {
         const x = node.inputs[0]!;
-        if (intAttribute(node, 'storage_order', 0) === 1)
-          throw new Error(`MaxPool "${node.name}": column-major indices have no gradient rule`);
-        const indices = b.reshapeTo(b.siblingOutput(node.outputs[0]!, 1), [-1]);
+        // Indices that count by columns are of no use here: the pooling is done once more, counting by rows.
+        const { storage_order: order, ...attributes } = node.attributes;
+        const byRows =
+          order?.kind === 'int' && order.value === 1
+            ? b.emit('MaxPool', [x], attributes, { outputs: 2 })[1]!
+            : b.siblingOutput(node.outputs[0]!, 1);
+        const indices = b.reshapeTo(byRows, [-1]);
         const flat = b.reshapeTo(b.zerosOf(x, dY), [-1]);
         const sum = b.op('ScatterElements', [flat, indices, b.reshapeTo(dY, [-1])], {
           axis: int(0),
@@ -72,14 +76,13 @@ function windowShare(
   const padded = pads.some((pad) => pad > 0) && intAttribute(node, 'count_include_pad', 0) === 0;
   const ceil = intAttribute(node, 'ceil_mode', 0) === 1;
   if (!padded && !ceil) return b.scalar(1 / full, like);
-  if (ceil && !padded && pads.some((pad) => pad > 0))
-    throw new Error(`AveragePool "${node.name}": ceil_mode with counted padding has no gradient rule`);
   const rank = kernel.length;
   const padWidths = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
   // Ones where there is input, zeros where there is padding or nothing: their sum over a window is the count.
   const strides = intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1);
   const dilations = intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1);
-  const ones = b.slice(b.pad(b.onesLike(x), b.int64s(padWidths)), b.int64s([0, 0]), b.int64s([1, 1]), [0, 1]);
+  const map = b.slice(x, b.int64s([0, 0]), b.int64s([1, 1]), [0, 1]);
+  const ones = padded ? b.pad(b.onesLike(map), b.int64s(padWidths)) : b.onesLike(b.pad(map, b.int64s(padWidths)));
   const extra = ceil ? strides : strides.map(() => 0);
   const extended = b.pad(ones, b.int64s([...Array<number>(rank + 2).fill(0), 0, 0, ...extra]));
   const kernelOnes = b.constant(b.type(x), [1, 1, ...kernel], Array<number>(full).fill(1));

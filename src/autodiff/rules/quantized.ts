@@ -2,39 +2,39 @@
  * Quantised chains, straight-through: rounding and clamping count as the identity, scales and zero points as constants,
  * so the gradient is that of the float model the chain stands for.
  */
-import type { ValueName } from '../../onnx/index.ts';
+import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { UserError, intAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
+import { convInput, geometry } from './convolution.ts';
 import { matmulLeft, matmulRight } from './linear.ts';
 
 // y = round(x / scale) + zero
 const dynamicQuantize: Rule = (b, node, [dY]) => [
   dY === undefined ? undefined : () => b.div(dY, b.siblingOutput(node.outputs[0]!, 1)),
 ];
-const quantize = rule((b, node, dY) => [() => b.div(dY, b.cast(node.inputs[1]!, b.type(dY))), undefined, undefined]);
-// y = scale (x - zero); scales per axis would need their axis: per tensor only
-const dequantize = rule((b, node, dY) => {
-  const scale = node.inputs[1]!;
-  return [
-    () => {
-      if (b.rank(scale) !== 0 && b.dims(scale)?.[0] !== 1)
-        throw new Error(
-          `DequantizeLinear "${node.name}": scales per axis have no gradient rule for the quantised input`,
-        );
-      return b.mul(dY, scale);
-    },
-    undefined,
-    undefined,
-  ];
-});
+const quantize = rule((b, node, dY) => [() => b.div(dY, alongAxis(b, node, dY)), undefined, undefined]);
+// y = scale (x - zero)
+const dequantize = rule((b, node, dY) => [() => b.mul(dY, alongAxis(b, node, dY)), undefined, undefined]);
+
+/** The scale of a (de)quantised value: one for all, or one for each position along an axis. */
+function alongAxis(b: GraphBuilder, node: Node, dY: ValueName): ValueName {
+  const [x, scale] = [node.inputs[0]!, b.cast(node.inputs[1]!, b.type(dY))];
+  if (intAttribute(node, 'block_size', 0) !== 0)
+    throw new UserError(`${node.operator} "${node.name}": scales per block have no gradient rule for the value itself`);
+  if (b.rank(scale) === 0) return scale;
+  const after = b.rank(x) - 1 - b.axis(x, intAttribute(node, 'axis', 1));
+  const axes = Array.from({ length: after }, (_, index) => index + 1);
+  return b.dims(scale)?.[0] === 1 ? b.reshapeTo(scale, []) : b.unsqueeze(scale, axes);
+}
 
 /** Y = (A - za)(B - zb), integers; the gradient is taken as of floats. */
 const matmulInteger = rule((b, node, dY) => {
   const [a, w, zeroA, zeroW] = node.inputs as [ValueName, ValueName, ValueName?, ValueName?];
   const centred = (value: ValueName, zero: ValueName | undefined, column: boolean) => {
-    const float = b.cast(value, 'float32');
+    const float = b.cast(value, b.type(dY));
     if (!zero) return float;
-    const offset = b.cast(zero, 'float32');
+    const offset = b.cast(zero, b.type(dY));
     // Zero points per row of A stand in a column.
     return b.sub(float, column && b.rank(zero) === 1 && b.dims(zero)?.[0] !== 1 ? b.unsqueeze(offset, [-1]) : offset);
   };
@@ -46,7 +46,21 @@ const matmulInteger = rule((b, node, dY) => {
   ];
 });
 
+/** Y = (X - zx) * (W - zw), integers; zero points of W may differ by output channel. */
+const convInteger = rule((b, node, dY) => {
+  const [x, w, , zeroW] = node.inputs as [ValueName, ValueName, ValueName?, ValueName?];
+  const centred = () => {
+    const float = b.cast(w, b.type(dY));
+    if (!zeroW) return float;
+    const offset = b.cast(zeroW, b.type(dY));
+    const space = Array.from({ length: b.rank(w) - 1 }, (_, index) => index + 1);
+    return b.sub(float, b.rank(zeroW) === 0 ? offset : b.unsqueeze(offset, space));
+  };
+  return [() => convInput(b, geometry(b, node), x, centred(), dY), undefined, undefined, undefined];
+});
+
 export const quantized = {
+  ConvInteger: convInteger,
   DynamicQuantizeLinear: dynamicQuantize,
   QuantizeLinear: quantize,
   DequantizeLinear: dequantize,

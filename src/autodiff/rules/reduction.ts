@@ -1,53 +1,90 @@
 /** Reductions along axes, and softmax. */
-import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { intAttribute } from '../../onnx/index.ts';
+import type { EmittedOperator, GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { int, intAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 
-/** Builds dX from x, and from y and dY with the reduced axes kept as 1. */
-type Spread = (b: GraphBuilder, x: ValueName, y: ValueName, dY: ValueName, axes: readonly number[]) => ValueName;
+/** What a reduction's gradient is built from; y and dY keep the reduced axes as 1. */
+interface Reduction {
+  readonly b: GraphBuilder;
+  readonly x: ValueName;
+  readonly y: ValueName;
+  readonly dY: ValueName;
+  /** Sums a value shaped like x over the reduced axes. */
+  readonly total: (value: ValueName) => ValueName;
+  /** How many elements were reduced to one. */
+  readonly count: () => ValueName;
+  /** The same reduction by another operator. */
+  readonly reduce: (operator: EmittedOperator, value: ValueName) => ValueName;
+}
+type Spread = (of: Reduction) => ValueName;
 
 function reduction(spread: Spread): Rule {
   return rule((b, node, dY) => [
     () => {
-      const x = node.inputs[0]!;
-      const axes = reducedAxes(b, node);
-      if (axes.length === 0) return spread(b, x, node.outputs[0]!, dY, axes);
+      const [x, y] = [node.inputs[0]!, node.outputs[0]!];
       const keep = intAttribute(node, 'keepdims', 1) === 1;
-      const kept = (value: ValueName) => (keep ? value : b.unsqueeze(value, axes));
-      return spread(b, x, kept(node.outputs[0]!), kept(dY), axes);
+      const axes = reducedAxes(b, node);
+      if (axes === undefined) return spread(reducedAtRunTime(b, node, dY));
+      const kept = (value: ValueName) => (keep || axes.length === 0 ? value : b.unsqueeze(value, axes));
+      return spread({
+        b,
+        x,
+        y: kept(y),
+        dY: kept(dY),
+        total: (value) => b.sum(value, axes),
+        count: () => b.count(x, axes, dY),
+        reduce: (operator, value) => b.op(operator, [value, b.int64s(axes)], { noop_with_empty_axes: int(1) }),
+      });
     },
     undefined,
   ]);
 }
 
-function reducedAxes(b: GraphBuilder, node: Node): number[] {
+/** The axes a node reduces, counted from the front; undefined when they are computed at run time. */
+function reducedAxes(b: GraphBuilder, node: Node): number[] | undefined {
   const [x, given] = node.inputs;
   const rank = b.rank(x!);
-  const axes = given ? b.numbers(given) : undefined;
-  if (given && axes === undefined)
-    throw new Error(`${node.operator} "${node.name}": axes that are computed have no gradient rule`);
-  if (axes === undefined || axes.length === 0)
+  const axes = given ? b.numbers(given) : [];
+  if (axes === undefined) return undefined;
+  if (axes.length === 0)
     return intAttribute(node, 'noop_with_empty_axes', 0) === 1 ? [] : Array.from({ length: rank }, (_, axis) => axis);
   return axes.map((axis) => b.axis(x!, axis)).sort((left, right) => left - right);
 }
 
-const sum: Spread = (b, x, _y, dY) => b.expandLike(dY, x);
-const mean: Spread = (b, x, _y, dY, axes) => b.expandLike(b.div(dY, b.count(x, axes, dY)), x);
+function reducedAtRunTime(b: GraphBuilder, node: Node, dY: ValueName): Reduction {
+  const [x, axes, y] = [node.inputs[0]!, node.inputs[1]!, node.outputs[0]!];
+  const noop = { noop_with_empty_axes: int(intAttribute(node, 'noop_with_empty_axes', 0)) };
+  const reduce = (operator: EmittedOperator, value: ValueName) => b.op(operator, [value, axes], noop);
+  const kept = (value: ValueName) =>
+    intAttribute(node, 'keepdims', 1) === 1
+      ? value
+      : b.reshape(value, b.shape(reduce('ReduceSum', x)), Array(b.rank(x)).fill(undefined));
+  return {
+    b,
+    x,
+    y: kept(y),
+    dY: kept(dY),
+    total: (value) => reduce('ReduceSum', value),
+    count: () => reduce('ReduceSum', b.onesLike(x)),
+    reduce,
+  };
+}
+
 /** The gradient goes to the extreme; ties share it equally. */
-const extreme: Spread = (b, x, y, dY, axes) => {
+const extreme: Spread = ({ b, x, y, dY, total }) => {
   const hits = b.cast(b.equal(x, y), b.type(x));
-  return b.mul(hits, b.div(dY, b.sum(hits, axes)));
+  return b.mul(hits, b.div(dY, total(hits)));
 };
 /**
  * d prod = (product of the others) dx, exact for zeros too: with one zero only that element gets a gradient,
- * with two none does.
+ * with two none does. Second derivatives at exact zeros are not followed.
  */
-const product: Spread = (b, x, _y, dY, axes) => {
+const product: Spread = ({ b, x, dY, total, reduce }) => {
   const zero = b.equal(x, b.scalar(0, x));
   const safe = b.where(zero, b.scalar(1, x), x);
-  const zeros = b.sum(b.cast(zero, b.type(x)), axes);
-  const ofOthers = b.op('ReduceProd', [safe, b.int64s(axes)]);
+  const zeros = total(b.cast(zero, b.type(x)));
+  const ofOthers = reduce('ReduceProd', safe);
   const none = b.where(b.equal(zeros, b.scalar(0, x)), b.div(ofOthers, safe), b.scalar(0, x));
   const single = b.and(zero, b.equal(zeros, b.scalar(1, x)));
   return b.mul(dY, b.where(single, ofOthers, none));
@@ -71,22 +108,22 @@ const logSoftmax = rule((b, node, dY) => {
 });
 
 export const reductions = {
-  ReduceSum: reduction(sum),
-  ReduceMean: reduction(mean),
+  ReduceSum: reduction(({ b, x, dY }) => b.expandLike(dY, x)),
+  ReduceMean: reduction(({ b, x, dY, count }) => b.expandLike(b.div(dY, count()), x)),
   ReduceMax: reduction(extreme),
   ReduceMin: reduction(extreme),
   ReduceProd: reduction(product),
-  ReduceL1: reduction((b, x, _y, dY) => b.mul(b.sign(x), dY)),
+  ReduceL1: reduction(({ b, x, dY }) => b.mul(b.sign(x), dY)),
   // x / |x|, and 0 at the origin
-  ReduceL2: reduction((b, x, y, dY) => {
+  ReduceL2: reduction(({ b, x, y, dY }) => {
     const origin = b.equal(y, b.scalar(0, y));
     return b.mul(x, b.where(origin, b.scalar(0, y), b.div(dY, b.where(origin, b.scalar(1, y), y))));
   }),
-  ReduceSumSquare: reduction((b, x, _y, dY) => b.mul(b.mul(b.scalar(2, x), x), dY)),
+  ReduceSumSquare: reduction(({ b, x, dY }) => b.mul(b.mul(b.scalar(2, x), x), dY)),
   // d log(sum x) = dx / e^y
-  ReduceLogSum: reduction((b, x, y, dY) => b.expandLike(b.div(dY, b.exp(y)), x)),
+  ReduceLogSum: reduction(({ b, x, y, dY }) => b.expandLike(b.div(dY, b.exp(y)), x)),
   // d log(sum e^x) = e^(x - y) dx
-  ReduceLogSumExp: reduction((b, x, y, dY) => b.mul(b.exp(b.sub(x, y)), dY)),
+  ReduceLogSumExp: reduction(({ b, x, y, dY }) => b.mul(b.exp(b.sub(x, y)), dY)),
   Softmax: softmax,
   LogSoftmax: logSoftmax,
 } satisfies Readonly<Record<string, Rule>>;

@@ -1,6 +1,6 @@
 /** Resize is linear and works axis by axis: its matrix along an axis is Resize itself applied to the identity. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { intsAttribute, positiveAxis } from '../../onnx/index.ts';
+import { UserError, intsAttribute, positiveAxis } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 
@@ -32,7 +32,7 @@ function resizeMatrix(b: GraphBuilder, node: Node, x: ValueName, axis: number, i
   const image = b.unsqueeze(identity, [0, 1]);
   const { axes: _axes, keep_aspect_ratio_policy: policy, ...attributes } = node.attributes;
   if (policy?.kind === 'string' && policy.value !== 'stretch')
-    throw new Error(`Resize "${node.name}": keep_aspect_ratio_policy has no gradient rule`);
+    throw new UserError(`Resize "${node.name}": keep_aspect_ratio_policy has no gradient rule`);
   const pick = (list: ValueName) => b.slice(list, b.int64s([index]), b.int64s([index + 1]), [0]);
   const [, , scales, sizes] = node.inputs;
   const resized = sizes

@@ -1,6 +1,6 @@
 /** Operators that move elements without changing them: each gradient moves them back. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import { UserError, int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -111,7 +111,7 @@ const slice = rule((b, node, dY) => [
         : undefined;
     const steps = stepsInput ? b.numbers(stepsInput) : axes?.map(() => 1);
     if (axes === undefined || steps === undefined)
-      throw new Error(`Slice "${node.name}": axes or steps that are computed have no gradient rule`);
+      throw new UserError(`Slice "${node.name}": axes or steps that are computed have no gradient rule`);
     const [y, rank] = [node.outputs[0]!, b.rank(x)];
     let gradient = dY;
     axes.forEach((negative, index) => {
@@ -151,12 +151,7 @@ function slicedPositions(
   step: number,
 ): ValueName {
   const one = (list: ValueName) => b.slice(list, b.int64s([index]), b.int64s([index + 1]), [0]);
-  const all = b.op(
-    'Range',
-    [b.constant('int64', [], [0]), b.squeeze(b.dimension(x, axis), [0]), b.constant('int64', [], [1])],
-    {},
-    { dims: [b.dims(x)?.[axis]] },
-  );
+  const all = b.positions(x, axis);
   return b.slice(all, b.cast(one(node.inputs[1]!), 'int64'), b.cast(one(node.inputs[2]!), 'int64'), [0], [step]);
 }
 
@@ -202,7 +197,7 @@ const pad = rule((b, node, dY) => [
     const axes = axesInput
       ? b.numbers(axesInput)?.map((axis) => (axis < 0 ? axis + rank : axis))
       : Array.from({ length: rank }, (_, axis) => axis);
-    if (axes === undefined) throw new Error(`Pad "${node.name}": axes that are computed have no gradient rule`);
+    if (axes === undefined) throw new UserError(`Pad "${node.name}": axes that are computed have no gradient rule`);
     const mode = stringAttribute(node, 'mode', 'constant');
     const known = b.numbers(pads);
     let gradient = dY;
@@ -211,12 +206,7 @@ const pad = rule((b, node, dY) => [
       const dims = b.dims(gradient)?.map((dim, at) => (at === axis ? b.dims(x)?.[axis] : dim));
       const begin = b.cast(b.slice(pads, b.int64s([index]), b.int64s([index + 1]), [0]), 'int64');
       if (mode !== 'constant') {
-        const all = b.op(
-          'Range',
-          [b.constant('int64', [], [0]), b.squeeze(b.dimension(x, axis), [0]), b.constant('int64', [], [1])],
-          {},
-          { dims: [b.dims(x)?.[axis]] },
-        );
+        const all = b.positions(x, axis);
         const end = b.cast(
           b.slice(pads, b.int64s([index + axes.length]), b.int64s([index + axes.length + 1]), [0]),
           'int64',
@@ -239,29 +229,24 @@ const pad = rule((b, node, dY) => [
     return gradient;
   },
   undefined,
+  // The value stands wherever x does not.
   node.inputs[2]
-    ? () =>
-        b.sub(
-          b.reshapeTo(b.op('ReduceSum', [dY], { keepdims: int(0) }), []),
-          b.op('ReduceSum', [padInterior(b, node.inputs, dY)], { keepdims: int(0) }),
-        )
+    ? () => {
+        const total = (value: ValueName) => b.op('ReduceSum', [value], { keepdims: int(0) });
+        const outside = b.sub(total(dY), total(padInterior(b, node.inputs, dY)));
+        return b.reshapeLike(outside, node.inputs[2]!);
+      }
     : undefined,
 ]);
 
 /** The part of a padded tensor that is not padding. */
 function padInterior(b: GraphBuilder, inputs: readonly ValueName[], dY: ValueName): ValueName {
   const [x, pads] = [inputs[0]!, inputs[1]!];
-  if (inputs[3]) throw new Error('the gradient of a padding value needs pads over all axes');
-  const rank = b.rank(x);
-  const begins = b.slice(pads, b.int64s([0]), b.int64s([rank]), [0]);
-  return b.slice(
-    dY,
-    begins,
-    b.add(begins, b.shape(x)),
-    Array.from({ length: rank }, (_, axis) => axis),
-    undefined,
-    b.dims(x),
-  );
+  const axes = inputs[3] ? b.numbers(inputs[3])! : Array.from({ length: b.rank(x) }, (_, axis) => axis);
+  const begins = b.slice(pads, b.int64s([0]), b.int64s([axes.length]), [0]);
+  const lengths = b.gather(b.shape(x), b.int64s(axes), 0);
+  // Where padding is negative, x begins before the output does.
+  return b.slice(dY, b.op('Max', [begins, b.int64s([0])]), b.add(begins, lengths), axes);
 }
 
 const blocks = (inverse: 'DepthToSpace' | 'SpaceToDepth'): Rule =>

@@ -3,6 +3,7 @@ import type { Model, ValueName } from '../../onnx/index.ts';
 import type { RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { attnLrpRules } from './attnlrp.ts';
+import { BLOCKED_RULES } from './blocked.ts';
 import { deepLiftRules } from './deeplift.ts';
 import { DECONVNET_RULES, GUIDED_RULES } from './guided.ts';
 import type { LrpPlan } from './lrp.ts';
@@ -11,7 +12,7 @@ import { mergeBatchNorm } from './merge-batch-norm.ts';
 import type { Scene } from './scene.ts';
 
 export type RuleSetSpec =
-  | { readonly set: 'gradient' | 'guided' | 'deconvnet' | 'attn-lrp' | 'cp-lrp' }
+  | { readonly set: 'gradient' | 'blocked' | 'guided' | 'deconvnet' | 'attn-lrp' | 'cp-lrp' }
   | { readonly set: 'deep-lift'; readonly revealCancel: boolean }
   | ({ readonly set: 'lrp' } & LrpPlan);
 
@@ -20,6 +21,8 @@ export function ruleTable(spec: RuleSetSpec, scene: Scene): RuleTable {
   switch (spec.set) {
     case 'gradient':
       return GRADIENT_RULES;
+    case 'blocked':
+      return BLOCKED_RULES;
     case 'guided':
       return GUIDED_RULES;
     case 'deconvnet':

@@ -29,10 +29,14 @@ export function windowLength(
   dilation: number,
   pads: number,
   ceil: boolean,
+  begin = 0,
 ): Dim {
   if (typeof size !== 'number') return stride === 1 && pads === dilation * (kernel - 1) ? size : undefined;
   const span = size + pads - (dilation * (kernel - 1) + 1);
-  return (ceil ? Math.ceil(span / stride) : Math.floor(span / stride)) + 1;
+  if (!ceil) return Math.floor(span / stride) + 1;
+  const count = Math.ceil(span / stride) + 1;
+  // A last window that would start in the padding behind the input is left out.
+  return (count - 1) * stride >= size + begin ? count - 1 : count;
 }
 
 /** Spatial lengths after a window slides over an input; kernels come from an attribute or the weight. */
@@ -47,7 +51,15 @@ function windows(input: InferenceInput, spatial: readonly Dim[], kernel: readonl
     if (auto.startsWith('SAME'))
       return typeof size === 'number' ? Math.ceil(size / strides[axis]!) : strides[axis] === 1 ? size : undefined;
     const total = auto === 'VALID' ? 0 : pads[axis]! + pads[axis + rank]!;
-    return windowLength(size, kernel[axis]!, strides[axis]!, dilations[axis]!, total, ceil);
+    return windowLength(
+      size,
+      kernel[axis]!,
+      strides[axis]!,
+      dilations[axis]!,
+      total,
+      ceil,
+      auto === 'VALID' ? 0 : pads[axis]!,
+    );
   });
 }
 
@@ -78,7 +90,7 @@ const convTranspose: InferenceRule = (input) => {
       const kept =
         strides[axis] === 1 &&
         typeof kernel === 'number' &&
-        pads[axis]! + pads[axis + rank]! === dilations[axis]! * (kernel - 1) + (extra[axis] ?? 0);
+        (pads[axis] ?? 0) + (pads[axis + rank] ?? 0) === (dilations[axis] ?? 1) * (kernel - 1) + (extra[axis] ?? 0);
       return kept ? size : undefined;
     }
     if (auto.startsWith('SAME')) return size * strides[axis]!;
