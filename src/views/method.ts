@@ -33,7 +33,15 @@ export type KnownMethod =
   | 'lrp-epsilon-gamma-box'
   | 'lrp-epsilon-plus-flat'
   | 'attn-lrp'
-  | 'cp-lrp';
+  | 'cp-lrp'
+  | 'smooth-grad'
+  | 'smooth-grad-squared'
+  | 'var-grad'
+  | 'expected-gradients'
+  | 'idgi'
+  | 'internal-influence'
+  | 'layer-conductance'
+  | 'neuron-conductance';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -58,6 +66,14 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'lrp-epsilon-plus-flat': { kind: 'diverging', unit: 'contribution' },
   'attn-lrp': { kind: 'diverging', unit: 'contribution' },
   'cp-lrp': { kind: 'diverging', unit: 'contribution' },
+  'smooth-grad': { kind: 'sequential', unit: 'sensitivity' },
+  'smooth-grad-squared': { kind: 'sequential', unit: 'score' },
+  'var-grad': { kind: 'sequential', unit: 'score' },
+  'expected-gradients': { kind: 'diverging', unit: 'contribution' },
+  idgi: { kind: 'diverging', unit: 'contribution' },
+  'internal-influence': { kind: 'diverging', unit: 'score' },
+  'layer-conductance': { kind: 'diverging', unit: 'contribution' },
+  'neuron-conductance': { kind: 'diverging', unit: 'contribution' },
 };
 
 /**

@@ -1,14 +1,18 @@
 /** All attribution methods by their names on the command line. */
 import { UsageError } from '../../onnx/index.ts';
 import type { Method } from '../../programs/index.ts';
+import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
 import { attnLrp, cpLrp } from './attn-lrp.ts';
 import { deconvnet } from './deconvnet.ts';
 import { deepLift, deepLiftRevealCancel, deepLiftShap } from './deep-lift.ts';
+import { expectedGradients } from './expected-gradients.ts';
 import { guidedBackprop } from './guided-backprop.ts';
+import { idgi } from './idgi.ts';
 import { inputXGradient } from './input-x-gradient.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
 import { saliency } from './saliency.ts';
+import { noiseWrappers } from './smooth-grad.ts';
 
 export const METHODS: readonly Method[] = [
   integratedGradients,
@@ -22,11 +26,20 @@ export const METHODS: readonly Method[] = [
   ...LRP_METHODS,
   attnLrp,
   cpLrp,
+  ...noiseWrappers(findMethod),
+  expectedGradients,
+  idgi,
+  internalInfluence,
+  layerConductance,
+  neuronConductance,
 ];
+
+/** Other names for methods. */
+const ALIASES: Readonly<Record<string, string>> = { 'gradient-shap': expectedGradients.name };
 
 /** The method of a name. Throws a UsageError that lists the names there are. */
 export function findMethod(name = integratedGradients.name): Method {
-  const method = METHODS.find((each) => each.name === name);
+  const method = METHODS.find((each) => each.name === (ALIASES[name] ?? name));
   if (method === undefined)
     throw new UsageError(`unknown method "${name}"; there are ${METHODS.map((each) => each.name).join(', ')}`);
   return method;
