@@ -5,6 +5,10 @@
  * batch and, where asked, a backward pass by some set of rules, all in one graph. `ProgramRunner` runs it in batches.
  * A `Method` is a name, options and a function over these.
  */
+export { Game, allCoalitions, shapleyValues } from './game.ts';
+export type { Coalition } from './game.ts';
+export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
+export type { PlayerOptions, Players } from './players.ts';
 export { findFeatures } from './features.ts';
 export type { Feature } from './features.ts';
 export { defineMethod } from './method.ts';

@@ -145,9 +145,9 @@ export class ProgramRunner {
         type,
       );
     if (name === PROGRAM.masks) {
-      const length = this.groupCount();
-      const mask = rows.masks ?? (() => new Float32Array(length).fill(1));
-      return stack(mask, [length], 'float32');
+      const whole = new Float32Array(this.groupCount()).fill(1);
+      const masks = Array.from({ length: count }, (_, at) => rows.masks?.(start + at) ?? whole);
+      return stackRows(masks, [masks[0]!.length], 'float32');
     }
     if (name === PROGRAM.neuron) {
       const info = this.program.graph.inputs.find((input) => input.name === name)!;

@@ -41,7 +41,13 @@ export type KnownMethod =
   | 'idgi'
   | 'internal-influence'
   | 'layer-conductance'
-  | 'neuron-conductance';
+  | 'neuron-conductance'
+  | 'occlusion'
+  | 'feature-ablation'
+  | 'leave-one-out'
+  | 'feature-permutation'
+  | 'shapley-sampling'
+  | 'exact-shapley';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -74,6 +80,12 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'internal-influence': { kind: 'diverging', unit: 'score' },
   'layer-conductance': { kind: 'diverging', unit: 'contribution' },
   'neuron-conductance': { kind: 'diverging', unit: 'contribution' },
+  occlusion: { kind: 'diverging', unit: 'score' },
+  'feature-ablation': { kind: 'diverging', unit: 'score' },
+  'leave-one-out': { kind: 'diverging', unit: 'score' },
+  'feature-permutation': { kind: 'diverging', unit: 'score' },
+  'shapley-sampling': { kind: 'diverging', unit: 'contribution' },
+  'exact-shapley': { kind: 'diverging', unit: 'contribution' },
 };
 
 /**

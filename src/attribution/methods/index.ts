@@ -1,6 +1,7 @@
 /** All attribution methods by their names on the command line. */
 import { UsageError } from '../../onnx/index.ts';
 import type { Method } from '../../programs/index.ts';
+import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
 import { attnLrp, cpLrp } from './attn-lrp.ts';
 import { deconvnet } from './deconvnet.ts';
@@ -11,7 +12,9 @@ import { idgi } from './idgi.ts';
 import { inputXGradient } from './input-x-gradient.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
+import { occlusion } from './occlusion.ts';
 import { saliency } from './saliency.ts';
+import { exactShapley, shapleySampling } from './shapley.ts';
 import { noiseWrappers } from './smooth-grad.ts';
 
 export const METHODS: readonly Method[] = [
@@ -32,6 +35,12 @@ export const METHODS: readonly Method[] = [
   internalInfluence,
   layerConductance,
   neuronConductance,
+  occlusion,
+  featureAblation,
+  leaveOneOut,
+  featurePermutation,
+  shapleySampling,
+  exactShapley,
 ];
 
 /** Other names for methods. */
