@@ -12,5 +12,6 @@ export * from './tasks/index.ts';
 export * from './explanation/index.ts';
 export * from './programs/index.ts';
 export * from './attribution/index.ts';
+export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';

@@ -5,6 +5,7 @@
 Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
 """
 import copy
+import itertools
 import json
 import pathlib
 import sys
@@ -13,9 +14,11 @@ import warnings
 import captum
 import captum.attr as ca
 import lxt.efficient.rules as lxt
+import numpy as np
+import shap
 import torch
 import zennit
-from captum._utils.models.linear_model import SkLearnLinearRegression
+from lime import lime_base
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
@@ -27,6 +30,7 @@ from models import MODELS, Activation, Attention, Block, Norm, randomize
 
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
+SHAP, LIME = f"shap {shap.__version__}", "lime 0.2.0.1"
 TARGET = 1
 
 
@@ -139,6 +143,30 @@ def perturbation_cases(model, x, base, name):
             yield case(method, CAPTUM + " ShapleyValues", exact, name=name, exact=True)
 
 
+def surrogate_cases(model, x, base, name):
+    """The shap and lime packages on a vector of six numbers: few enough that nothing is left to chance."""
+    f = lambda rows: model(torch.tensor(rows, dtype=torch.float64))[:, TARGET].detach().numpy()
+    row, background = x.numpy(), base.numpy()
+    kernel = shap.KernelExplainer(f, background).shap_values(row, nsamples=4096, silent=True)
+    yield case("kernel-shap", SHAP, torch.tensor(kernel), name=name)
+    merges = np.array([[1, 2, 1, 2], [0, 6, 1, 3], [4, 5, 1, 2], [3, 8, 1, 3], [7, 9, 1, 6]], dtype=float)
+    masker = shap.maskers.Partition(background, clustering=merges)
+    owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
+    yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
+    # LIME's own fit on all subsets, with its kernel on the distance this product uses.
+    masks = np.array(list(itertools.product([0, 1], repeat=x.numel())), dtype=float)
+    answers = f(masks * row + (1 - masks) * background)
+    distances = 1 - np.sqrt(masks.mean(1))
+    base_fit = lime_base.LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 0.25**2)))
+    whole = np.argsort(-masks.sum(1), kind="stable")
+    labels = answers[whole].reshape(-1, 1)
+    _, pairs, _, _ = base_fit.explain_instance_with_data(masks[whole], labels, distances[whole], 0, x.numel(), feature_selection="none")
+    scores = torch.zeros(x.numel(), dtype=torch.float64)
+    for index, value in pairs:
+        scores[index] = value
+    yield case("lime", LIME, scores.reshape(x.shape), name=name)
+
+
 def layer_cases(model, layers, x, base, neuron, path_of):
     for layer in layers:
         module = dict(model.named_modules())[layer]
@@ -201,6 +229,7 @@ def main(folder):
                 cases += attention_cases(model, x, False, "x")
             cases += perturbation_cases(model, x, base, "x")
             if name == "mlp":
+                cases += surrogate_cases(model, x, base, "x")
                 cases += layer_cases(model, ["layers.0", "layers.2"], x, base, (2, 1, 1), lambda layer: {"layers.0": "layers.layers.0.Gemm", "layers.2": "layers.layers.2.Gemm"}[layer])
             if name == "cnn":
                 cases += layer_cases(model, ["relu1"], x, base, (2, 1, 1), lambda layer: f"{layer}.Relu")

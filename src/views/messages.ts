@@ -145,6 +145,12 @@ const en: Messages = {
     'shapley-sampling':
       'Each part’s fair share of the change of the answer, estimated from random orders in which parts come in.',
     'exact-shapley': 'Each part’s fair share of the change of the answer, from all combinations of parts.',
+    lime: 'A linear model fitted to the answers when random parts of the input are taken away: what each part adds nearby.',
+    'kernel-shap':
+      'Each part’s fair share of the change of the answer, by a weighted linear fit to sampled combinations of parts.',
+    'permutation-shap':
+      'Each part’s fair share of the change of the answer, from random orders walked forwards and backwards.',
+    'partition-shap': 'The change of the answer shared between the halves of the input, then their halves, and so on.',
   },
   token: 'token',
   word: 'word',
@@ -269,6 +275,10 @@ const zh: Messages = {
     'feature-permutation': '某部分改取其他样本的值时，答案平均下降多少。',
     'shapley-sampling': '每一部分在答案变化中的公平份额，由各部分随机加入的顺序估计。',
     'exact-shapley': '每一部分在答案变化中的公平份额，由所有组合算出。',
+    lime: '对随机去掉部分输入后的答案拟合线性模型：每一部分在此附近贡献多少。',
+    'kernel-shap': '每一部分在答案变化中的公平份额，由对抽样组合的加权线性拟合得出。',
+    'permutation-shap': '每一部分在答案变化中的公平份额，由正反两向走过的随机顺序估计。',
+    'partition-shap': '答案的变化先在输入的两半之间分摊，再在各自的两半之间分摊，依此类推。',
   },
   token: '词元',
   word: '词',

@@ -47,7 +47,11 @@ export type KnownMethod =
   | 'leave-one-out'
   | 'feature-permutation'
   | 'shapley-sampling'
-  | 'exact-shapley';
+  | 'exact-shapley'
+  | 'lime'
+  | 'kernel-shap'
+  | 'permutation-shap'
+  | 'partition-shap';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -86,6 +90,10 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'feature-permutation': { kind: 'diverging', unit: 'score' },
   'shapley-sampling': { kind: 'diverging', unit: 'contribution' },
   'exact-shapley': { kind: 'diverging', unit: 'contribution' },
+  lime: { kind: 'diverging', unit: 'score' },
+  'kernel-shap': { kind: 'diverging', unit: 'contribution' },
+  'permutation-shap': { kind: 'diverging', unit: 'contribution' },
+  'partition-shap': { kind: 'diverging', unit: 'contribution' },
 };
 
 /**

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
 import { METHODS } from '../../src/attribution/index.ts';
+import { SURROGATES } from '../../src/surrogates/index.ts';
 import type { Explanation } from '../../src/explanation/index.ts';
 import { numbersToData, sizeOf } from '../../src/onnx/index.ts';
 import type { DenseTensor } from '../../src/onnx/index.ts';
@@ -50,9 +51,10 @@ export function openFixture({ name }: Pick<Fixture, 'name'>): Promise<ModelHost>
   return ModelHost.open(path.join(FOLDER, `${name}.onnx`), { cache: false, threads: 1 });
 }
 
-export const hasMethod = (name: string): boolean => METHODS.some((method) => method.name === name);
+const ALL = [...METHODS, ...SURROGATES];
+export const hasMethod = (name: string): boolean => ALL.some((method) => method.name === name);
 
-const methodNamed = (name: string) => METHODS.find((method) => method.name === name)!;
+const methodNamed = (name: string) => ALL.find((method) => method.name === name)!;
 
 /** Runs a case's method as the reference did. */
 export async function attributeCase(

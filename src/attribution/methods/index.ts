@@ -29,7 +29,7 @@ export const METHODS: readonly Method[] = [
   ...LRP_METHODS,
   attnLrp,
   cpLrp,
-  ...noiseWrappers(findMethod),
+  ...noiseWrappers((name) => findMethod(name)),
   expectedGradients,
   idgi,
   internalInfluence,
@@ -46,10 +46,10 @@ export const METHODS: readonly Method[] = [
 /** Other names for methods. */
 const ALIASES: Readonly<Record<string, string>> = { 'gradient-shap': expectedGradients.name };
 
-/** The method of a name. Throws a UsageError that lists the names there are. */
-export function findMethod(name = integratedGradients.name): Method {
-  const method = METHODS.find((each) => each.name === (ALIASES[name] ?? name));
+/** The method of a name among those given. Throws a UsageError that lists the names there are. */
+export function findMethod(name = integratedGradients.name, methods: readonly Method[] = METHODS): Method {
+  const method = methods.find((each) => each.name === (ALIASES[name] ?? name));
   if (method === undefined)
-    throw new UsageError(`unknown method "${name}"; there are ${METHODS.map((each) => each.name).join(', ')}`);
+    throw new UsageError(`unknown method "${name}"; there are ${methods.map((each) => each.name).join(', ')}`);
   return method;
 }

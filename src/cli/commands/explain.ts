@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { ExplainableModel, METHODS, findMethod } from '../../attribution/index.ts';
 import type { Explained } from '../../attribution/index.ts';
 import type { OptionValue } from '../../programs/index.ts';
+import { SURROGATES } from '../../surrogates/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import { UsageError } from '../../onnx/index.ts';
 import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
@@ -35,6 +36,9 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly language: Language;
 }
 
+/** Every method there is. */
+const ALL_METHODS = [...METHODS, ...SURROGATES];
+
 const FORMATS = ['html', 'svg', 'png', 'json'] as const;
 type FileFormat = (typeof FORMATS)[number];
 
@@ -61,7 +65,7 @@ export function addExplain(program: Command): void {
   addRuntimeFlags(command)
     .addHelpText(
       'after',
-      `\nMethods:\n${METHODS.map(describeMethod).join('\n')}\n\nExamples:
+      `\nMethods:\n${ALL_METHODS.map(describeMethod).join('\n')}\n\nExamples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
   onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
@@ -69,7 +73,7 @@ export function addExplain(program: Command): void {
     .action(run);
 }
 
-function describeMethod({ name, summary, options }: (typeof METHODS)[number]): string {
+function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]): string {
   const lines = Object.entries(options).map(
     ([key, spec]) =>
       `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
@@ -79,12 +83,12 @@ function describeMethod({ name, summary, options }: (typeof METHODS)[number]): s
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
-  findMethod(flags.method);
+  const method = findMethod(flags.method, ALL_METHODS);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   try {
-    const { method, target, output, seed, option } = flags;
+    const { target, output, seed, option } = flags;
     const explained = await model.explain(readSubject(flags, model.inputs), {
       method,
       options: option,
