@@ -28,6 +28,7 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     ...model,
     graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() },
   });
+  b.reserve(graph.nodes);
   const rows = addRowInputs(b, request);
   const laid = layRows(b, model, request, rows);
 

@@ -25,6 +25,7 @@ export function mergeBatchNorm(model: Model, kept: readonly ValueName[]): Model 
   }
   if (merged.size === 0) return model;
   const b = new GraphBuilder({ ...model, graph: { ...graph, nodes: [] } });
+  b.reserve(graph.nodes);
   for (const node of graph.nodes) {
     const before = merged.get(node);
     b.push(before === undefined ? node : mergedNode(b, before, node));
