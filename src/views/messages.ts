@@ -151,6 +151,11 @@ const en: Messages = {
     'permutation-shap':
       'Each part’s fair share of the change of the answer, from random orders walked forwards and backwards.',
     'partition-shap': 'The change of the answer shared between the halves of the input, then their halves, and so on.',
+    'blur-ig': 'Gradients averaged while the picture goes from blurred to sharp: shares out the change of the answer.',
+    'guided-ig':
+      'Gradients averaged on a way from the baseline that moves first what matters least: shares out the change of the answer.',
+    'integrated-hessians': 'How much each pair of places contributes together to the change of the answer.',
+    rise: 'The mean answer over random masks that keep each place.',
   },
   token: 'token',
   word: 'word',
@@ -279,6 +284,10 @@ const zh: Messages = {
     'kernel-shap': '每一部分在答案变化中的公平份额，由对抽样组合的加权线性拟合得出。',
     'permutation-shap': '每一部分在答案变化中的公平份额，由正反两向走过的随机顺序估计。',
     'partition-shap': '答案的变化先在输入的两半之间分摊，再在各自的两半之间分摊，依此类推。',
+    'blur-ig': '图像由模糊变清晰时对梯度取平均：分摊答案的变化。',
+    'guided-ig': '从基线出发、先移动最不重要之处，沿途对梯度取平均：分摊答案的变化。',
+    'integrated-hessians': '每一对位置共同为答案的变化贡献多少。',
+    rise: '保留每一处的随机遮罩下，答案的平均值。',
   },
   token: '词元',
   word: '词',
