@@ -55,7 +55,8 @@ export type KnownMethod =
   | 'blur-ig'
   | 'guided-ig'
   | 'integrated-hessians'
-  | 'rise';
+  | 'rise'
+  | 'meaningful-perturbation';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -102,6 +103,7 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'guided-ig': { kind: 'diverging', unit: 'contribution' },
   'integrated-hessians': { kind: 'diverging', unit: 'contribution' },
   rise: { kind: 'diverging', unit: 'score' },
+  'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
 };
 
 /**

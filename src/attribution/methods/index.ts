@@ -15,6 +15,7 @@ import { integratedHessians } from './integrated-hessians.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
 import { occlusion } from './occlusion.ts';
+import { meaningfulPerturbation } from './meaningful-perturbation.ts';
 import { rise } from './rise.ts';
 import { saliency } from './saliency.ts';
 import { exactShapley, shapleySampling } from './shapley.ts';
@@ -48,6 +49,7 @@ export const METHODS: readonly Method[] = [
   shapleySampling,
   exactShapley,
   rise,
+  meaningfulPerturbation,
 ];
 
 /** Other names for methods. */
