@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { UserError, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
+import { checkExternalFiles, readSmallWeights } from './external.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { openSession } from './native.ts';
 import type { Session, SessionOptions } from './session.ts';
@@ -52,7 +53,11 @@ export class ModelHost {
       throw new UserError(`cannot read ${file}: ${reason}`);
     });
     try {
-      return new ModelHost(file, createHash('sha256').update(bytes).digest('hex'), readModel(bytes), options);
+      const folder = path.dirname(path.resolve(file));
+      const model = readModel(bytes);
+      checkExternalFiles(model, folder);
+      const known = readSmallWeights(model, folder);
+      return new ModelHost(file, createHash('sha256').update(bytes).digest('hex'), known, options);
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
       throw error;

@@ -48,12 +48,18 @@ def shape(value: onnx.ValueInfoProto) -> str:
     return f"`{value.name}` {kind} [{dims}]"
 
 
+def parameters(model: onnx.ModelProto) -> int:
+    """How many numbers were learned; scalars and integers are constants of the arithmetic."""
+    learned = [t for t in model.graph.initializer if t.dims and t.data_type == onnx.TensorProto.FLOAT]
+    return sum(int(np.prod(tensor.dims)) for tensor in learned)
+
+
 def facts(path: Path) -> dict:
     model = onnx.load(path)
     return {
         "bytes": path.stat().st_size,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "parameters": sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT),
+        "parameters": parameters(model),
         "nodes": len(model.graph.node),
         "opset": model.opset_import[0].version,
         "inputs": [shape(value) for value in model.graph.input],

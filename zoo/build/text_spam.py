@@ -35,6 +35,9 @@ POSITIONS = 256
 SHORT, LONG_EVERY = 96, 6
 EPOCHS, BATCH, RATE, WARMUP = 2, 16, 1e-4, 0.1
 
+# Held-out mails for the demo: short, clear, and without names of private persons.
+EXAMPLES = ["spam-1/00048", "easy-ham-2/00274", "spam-1/00276", "easy-ham-1/00149"]
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAILS = REPOSITORY / "node_modules" / "@stdlib" / "datasets-spam-assassin" / "data"
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
@@ -144,6 +147,8 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 def write_mails(out: Path, held_out: list[Mail]) -> None:
     rows = [{"id": mail.id, "label": mail.label, "text": mail.text} for mail in held_out]
     write_rows(out / "heldout.json", rows)
+    by_id = {row["id"]: row for row in rows}
+    write_rows(out / "examples.json", [by_id[name] for name in EXAMPLES])
 
 
 def write_config(out: Path, model: BertForSequenceClassification) -> None:

@@ -4,6 +4,7 @@
  */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { UserError, intAttribute } from '../../onnx/index.ts';
+import { unbroadcast } from '../broadcasting.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { convInput, geometry } from './convolution.ts';
@@ -14,8 +15,19 @@ const dynamicQuantize: Rule = (b, node, [dY]) => [
   dY === undefined ? undefined : () => b.div(dY, b.siblingOutput(node.outputs[0]!, 1)),
 ];
 const quantize = rule((b, node, dY) => [() => b.div(dY, alongAxis(b, node, dY)), undefined, undefined]);
-// y = scale (x - zero)
-const dequantize = rule((b, node, dY) => [() => b.mul(dY, alongAxis(b, node, dY)), undefined, undefined]);
+// y = scale (x - zero): d scale = sum of dY (x - zero)
+const dequantize = rule((b, node, dY) => [
+  () => b.mul(dY, alongAxis(b, node, dY)),
+  () => {
+    const [x, scale, zero] = node.inputs as [ValueName, ValueName, ValueName?];
+    const float = b.cast(x, b.type(dY));
+    const along = alongAxis(b, node, dY);
+    const offset = zero && b.reshapeLike(b.cast(zero, b.type(dY)), along);
+    const summed = unbroadcast(b, b.mul(dY, offset ? b.sub(float, offset) : float), along);
+    return b.cast(b.reshapeLike(summed, scale), b.type(scale));
+  },
+  undefined,
+]);
 
 /** The scale of a (de)quantised value: one for all, or one for each position along an axis. */
 function alongAxis(b: GraphBuilder, node: Node, dY: ValueName): ValueName {

@@ -1,6 +1,6 @@
 /** Operators that are linear in their data and in their weight: y = W x + b. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import type { Rule } from '../rule.ts';
+import type { NodeRule } from '../rule.ts';
 import { ruleKey } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import type { Scene } from './scene.ts';
@@ -96,6 +96,6 @@ export function transposeAffine(
   g: ValueName,
 ): ValueName {
   const inputs = data === 0 ? [x, weight] : [weight, x];
-  const pullbacks = (GRADIENT_RULES[ruleKey(node)] as Rule)(b, { ...node, inputs }, [g]);
+  const pullbacks = (GRADIENT_RULES[ruleKey(node)] as NodeRule)(b, { ...node, inputs }, [g]);
   return pullbacks[data]!();
 }

@@ -5,7 +5,7 @@
  * Ali et al. 2022, https://arxiv.org/abs/2202.07304.
  */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import type { Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
+import type { NodeRule, Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { normRelevance } from './norms.ts';
@@ -56,10 +56,10 @@ function comesFromSoftmax(b: GraphBuilder, value: ValueName): boolean {
 
 export function attnLrpRules(scene: Scene, { constantAttention }: { readonly constantAttention: boolean }): RuleTable {
   const moving = movingValues(scene);
-  const gradient = (operator: string) => GRADIENT_RULES[operator] as Rule;
+  const gradient = (operator: string) => GRADIENT_RULES[operator] as NodeRule;
   const isBilinear = (inputs: readonly ValueName[]) => inputs.filter((input) => moving.has(input)).length > 1;
   const halved =
-    (operator: string): Rule =>
+    (operator: string): NodeRule =>
     (b, node, [dY]) => {
       if (dY === undefined || !isBilinear(node.inputs)) return gradient(operator)(b, node, [dY]);
       if (constantAttention) {

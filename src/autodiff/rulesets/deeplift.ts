@@ -11,7 +11,7 @@
 import { intAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
-import type { Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
+import type { NodeRule, Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import type { Norm } from './norms.ts';
 import { centreBack, normParts, readNorm } from './norms.ts';
@@ -73,7 +73,7 @@ const NONE = [
   'Mod',
 ] as const;
 
-const gradient = (operator: string) => GRADIENT_RULES[operator] as Rule;
+const gradient = (operator: string) => GRADIENT_RULES[operator] as NodeRule;
 const mean = (b: GraphBuilder, x: ValueName, x0: ValueName) => (x === x0 ? x : b.mul(b.scalar(0.5, x), b.add(x, x0)));
 
 /** (y - y0) / (x - x0), or `slope` where x is x0. */
@@ -96,7 +96,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
 
   /** Rescale: a function of one variable. */
   const rescale =
-    (operator: string): Rule =>
+    (operator: string): NodeRule =>
     (b, node, [dY]) => {
       if (dY === undefined) return [undefined];
       const ones = b.onesLike(node.outputs[0]!);
@@ -108,7 +108,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
     };
   /** Linear in each operand: the other stands at the mean of its value and its reference. */
   const bilinear =
-    (operator: string): Rule =>
+    (operator: string): NodeRule =>
     (b, node, [dY]) => {
       if (!bothMove(node)) return gradient(operator)(b, node, [dY]);
       if (node.inputs.length > 2)
@@ -154,7 +154,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
    * own; divided by the differences there.
    */
   const winner =
-    (operator: string): Rule =>
+    (operator: string): NodeRule =>
     (b, node, [dY]) => {
       if (dY === undefined) return [undefined];
       return node.inputs.map((x, index): Pullback | undefined => {

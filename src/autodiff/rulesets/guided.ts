@@ -1,5 +1,5 @@
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import type { Rule, RuleTable } from '../rule.ts';
+import type { NodeRule, RuleTable } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { override, positivePart } from './scene.ts';
@@ -9,14 +9,14 @@ function startsAtZero(b: GraphBuilder, low: ValueName | undefined): boolean {
   return low !== undefined && low !== '' && b.numbers(low)?.[0] === 0;
 }
 
-const clipGradient = GRADIENT_RULES['Clip'] as Rule;
+const clipGradient = GRADIENT_RULES['Clip'] as NodeRule;
 
 /**
  * Guided backpropagation: through a ReLU goes what is positive, where the input was: g 1[g > 0] 1[x > 0].
  * Springenberg et al. 2015, https://arxiv.org/abs/1412.6806.
  */
 export const GUIDED_RULES: RuleTable = override(GRADIENT_RULES, {
-  Relu: (b, node, [dY]) => (GRADIENT_RULES['Relu'] as Rule)(b, node, [dY && positivePart(b, dY)]),
+  Relu: (b, node, [dY]) => (GRADIENT_RULES['Relu'] as NodeRule)(b, node, [dY && positivePart(b, dY)]),
   Clip: (b, node, [dY]) => clipGradient(b, node, [dY && startsAtZero(b, node.inputs[1]) ? positivePart(b, dY) : dY]),
 });
 

@@ -12,7 +12,7 @@
 import { intAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
-import type { Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
+import type { NodeRule, Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import type { Affine } from './affine.ts';
 import { affineNodes } from './affine.ts';
@@ -87,7 +87,7 @@ const pass: Rule = (_b, node, [R]) =>
   node.inputs.map((_, index) => (index === 0 && R !== undefined ? () => R : undefined));
 
 /** `share`: in how many operands the output is linear. */
-function proportional(entry: Rule, epsilon: number, share = 1): Rule {
+function proportional(entry: NodeRule, epsilon: number, share = 1): NodeRule {
   return (b, node, [R]) => {
     if (R === undefined) return node.inputs.map(() => undefined);
     const y = node.outputs[0]!;
@@ -120,7 +120,7 @@ export function lrpRules(scene: Scene, plan: LrpPlan): RuleTable {
   for (const each of affine.values()) if (each.output !== each.node.outputs[0]) biasSums.set(each.output, each);
   const { epsilon } = plan;
 
-  const gradient = (operator: string) => GRADIENT_RULES[operator] as Rule;
+  const gradient = (operator: string) => GRADIENT_RULES[operator] as NodeRule;
   const linear =
     (operator: string): Rule =>
     (b, node, [R]) => {
@@ -184,7 +184,7 @@ const einsum =
   (moving: ReadonlySet<ValueName>, epsilon: number): Rule =>
   (b, node, gradients) => {
     const share = node.inputs.filter((input) => moving.has(input)).length;
-    return proportional(GRADIENT_RULES['Einsum'] as Rule, epsilon, Math.max(1, share))(b, node, gradients);
+    return proportional(GRADIENT_RULES['Einsum'] as NodeRule, epsilon, Math.max(1, share))(b, node, gradients);
   };
 
 /** A norm with its deviation held constant is affine: x J^T (R / s(y)). */

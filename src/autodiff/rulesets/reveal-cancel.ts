@@ -5,7 +5,7 @@
  * which are the Shapley values of the two. Elsewhere Rescale holds.
  */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import type { Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
+import type { NodeRule, Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { ruleKey } from '../rule.ts';
 import type { Affine } from './affine.ts';
 import { affineNodes, applyAffine, transposeAffine } from './affine.ts';
@@ -55,12 +55,12 @@ export function revealCancelRules(scene: Scene, rescale: RuleTable): Record<stri
     (b, node, gradients) =>
       pairs.has(node.outputs[0]!) && gradients[0] !== undefined
         ? node.inputs.map((input) => (moving.has(input) ? () => gradients[0]! : undefined))
-        : (rescale[operator] as Rule)(b, node, gradients);
+        : (rescale[operator] as NodeRule)(b, node, gradients);
   const affineRule =
     (operator: string): Rule =>
     (b, node, gradients) => {
       const pair = pairs.get(node.outputs[0]!);
-      if (pair === undefined || gradients[0] === undefined) return (rescale[operator] as Rule)(b, node, gradients);
+      if (pair === undefined || gradients[0] === undefined) return (rescale[operator] as NodeRule)(b, node, gradients);
       return node.inputs.map((_, index): Pullback | undefined =>
         index === pair.affine.data ? () => revealCancel(b, scene, pair, gradients[0]!) : undefined,
       );
