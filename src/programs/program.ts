@@ -96,7 +96,8 @@ function appendBackward(stage: Stage): void {
   const wrt = laid.map(({ point }) => point);
   const reference = lazyReference(stage);
   const table = ruleTable(rules, { b, of: result, wrt, reference });
-  const gradients = appendGradients(b, { of: result, wrt, seed, rules: table });
+  const first = appendGradients(b, { of: result, wrt, seed, rules: table });
+  const gradients = backward.pairs === true ? secondGradients(b, laid, first) : first;
   const weights = rowWeights(b);
   const parts = laid.map(({ feature, point, difference }) => ({
     feature,
@@ -116,6 +117,28 @@ function appendBackward(stage: Stage): void {
     b.addOutput(sum, PROGRAM.scores(feature.input));
     if (squares !== undefined) b.addOutput(squares, PROGRAM.squares(feature.input));
   }
+}
+
+/** d / d point of sum direction * difference * gradient, the difference held constant. */
+function secondGradients(
+  b: GraphBuilder,
+  laid: readonly Laid[],
+  first: ReadonlyMap<ValueName, ValueName>,
+): ReadonlyMap<ValueName, ValueName> {
+  const picked = laid.map(({ feature, point, difference }) => {
+    const hidden = feature.kind === 'tokens' ? 1 : 0;
+    const shaped = b.dims(point)?.slice(1, b.rank(point) - hidden);
+    const direction = b.addInput({
+      name: PROGRAM.direction(feature.input),
+      type: b.type(point),
+      dims: ['rows', ...(shaped ?? [])],
+    });
+    const weight = hidden === 1 ? b.unsqueeze(direction, [b.rank(point) - 1]) : direction;
+    const axes = Array.from({ length: b.rank(point) - 1 }, (_, index) => index + 1);
+    return b.sum(b.mul(b.mul(first.get(point)!, difference), weight), axes, false);
+  });
+  const total = picked.reduce((left, right) => b.add(left, right));
+  return appendGradients(b, { of: total, wrt: laid.map(({ point }) => point), seed: b.onesLike(total) });
 }
 
 /** The gradient at a layer, while rows vary in the inputs. */

@@ -32,6 +32,8 @@ export const PROGRAM = {
   /** The rows themselves, and what their gradients are multiplied with: [rows, ...] as the feature. */
   points: (input: string) => `onnxray/points/${input}`,
   differences: (input: string) => `onnxray/differences/${input}`,
+  /** Which scores second derivatives are taken of: [rows, ...] as the scores. */
+  direction: (input: string) => `onnxray/direction/${input}`,
   /** Weighted sum over rows of the scores, and of their squares. */
   scores: (input: string) => `onnxray/scores/${input}`,
   squares: (input: string) => `onnxray/squares/${input}`,
@@ -56,6 +58,11 @@ export interface BackwardRequest {
   readonly reduction: Reduction;
   /** Also give the weighted sum of the squares of the scores. */
   readonly squares?: boolean;
+  /**
+   * Second derivatives: the gradient of the scores that a direction picks out, times the difference again.
+   * By input the direction has one number for each score.
+   */
+  readonly pairs?: boolean;
   /**
    * Take the gradient at this layer while rows vary in the inputs. `influence`: its weighted sum; `conductance`: times
    * the layer's change to the row's successor; `neuron`: of the target through chosen elements of the layer, carried

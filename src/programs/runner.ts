@@ -40,6 +40,7 @@ export interface Rows {
   readonly deviation?: number;
   readonly points?: (row: number, input: string) => Numbers;
   readonly differences?: (row: number, input: string) => Numbers;
+  readonly direction?: (row: number, input: string) => Numbers;
   /** Elements of a layer that conductance is taken through. */
   readonly neuron?: DenseTensor;
 }
@@ -170,6 +171,12 @@ export class ProgramRunner {
       if (name === PROGRAM.noise(input))
         return stack(
           rows.noise ? (row) => rows.noise!(row, input, size) : () => new Float32Array(size),
+          dims,
+          info.type,
+        );
+      if (name === PROGRAM.direction(input))
+        return stack(
+          rows.direction ? (row) => rows.direction!(row, input) : () => new Float32Array(size),
           dims,
           info.type,
         );

@@ -51,7 +51,12 @@ export type KnownMethod =
   | 'lime'
   | 'kernel-shap'
   | 'permutation-shap'
-  | 'partition-shap';
+  | 'partition-shap'
+  | 'blur-ig'
+  | 'guided-ig'
+  | 'integrated-hessians'
+  | 'rise'
+  | 'meaningful-perturbation';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -94,6 +99,11 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'kernel-shap': { kind: 'diverging', unit: 'contribution' },
   'permutation-shap': { kind: 'diverging', unit: 'contribution' },
   'partition-shap': { kind: 'diverging', unit: 'contribution' },
+  'blur-ig': { kind: 'diverging', unit: 'contribution' },
+  'guided-ig': { kind: 'diverging', unit: 'contribution' },
+  'integrated-hessians': { kind: 'diverging', unit: 'contribution' },
+  rise: { kind: 'diverging', unit: 'score' },
+  'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
 };
 
 /**

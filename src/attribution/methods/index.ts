@@ -9,10 +9,14 @@ import { deepLift, deepLiftRevealCancel, deepLiftShap } from './deep-lift.ts';
 import { expectedGradients } from './expected-gradients.ts';
 import { guidedBackprop } from './guided-backprop.ts';
 import { idgi } from './idgi.ts';
+import { blurIg, guidedIg } from './image-path.ts';
 import { inputXGradient } from './input-x-gradient.ts';
+import { integratedHessians } from './integrated-hessians.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
 import { occlusion } from './occlusion.ts';
+import { meaningfulPerturbation } from './meaningful-perturbation.ts';
+import { rise } from './rise.ts';
 import { saliency } from './saliency.ts';
 import { exactShapley, shapleySampling } from './shapley.ts';
 import { noiseWrappers } from './smooth-grad.ts';
@@ -32,6 +36,9 @@ export const METHODS: readonly Method[] = [
   ...noiseWrappers((name) => findMethod(name)),
   expectedGradients,
   idgi,
+  blurIg,
+  guidedIg,
+  integratedHessians,
   internalInfluence,
   layerConductance,
   neuronConductance,
@@ -41,6 +48,8 @@ export const METHODS: readonly Method[] = [
   featurePermutation,
   shapleySampling,
   exactShapley,
+  rise,
+  meaningfulPerturbation,
 ];
 
 /** Other names for methods. */

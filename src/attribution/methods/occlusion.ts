@@ -1,14 +1,5 @@
-import { UserError } from '../../onnx/index.ts';
-import type { AttributionContext } from '../../programs/index.ts';
 import { defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
-
-/** Axes a window slides over: the positions of a picture, else the first axis after the batch. */
-interface Plane {
-  readonly height: number;
-  readonly width: number;
-  /** Position of each element. */
-  readonly positions: Int32Array;
-}
+import { planeOf, positionsOnly } from './plane.ts';
 
 /**
  * The answer minus the answer with a sliding window replaced by the baseline. A position's score is the mean over the
@@ -37,14 +28,7 @@ export const occlusion = defineMethod({
     const flat = height === 1;
     const size = window ?? (flat ? 1 : Math.max(1, Math.round(Math.max(height, width) / 8)));
     const step = stride ?? Math.max(1, Math.floor(size / 2));
-    const given = {
-      [context.features[0]!.input]: {
-        type: 'int64',
-        dims: context.inputs[context.features[0]!.input]!.dims,
-        data: BigInt64Array.from(positions, BigInt),
-      },
-    } as const;
-    const players = findPlayers({ ...spread(context), groups: given }, { features: 'auto', regions: 1 });
+    const players = findPlayers(positionsOnly(context, positions), { features: 'auto', regions: 1 });
     const starts = (length: number) =>
       Array.from({ length: Math.ceil(Math.max(0, length - size) / step) + 1 }, (_, at) => at * step);
     const windows = starts(height).flatMap((y) => starts(width).map((x) => [flat ? 0 : y, x] as const));
@@ -85,39 +69,3 @@ export const occlusion = defineMethod({
 });
 
 const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);
-
-/** The parts of a context as plain data, so that groups can be put in their place. */
-function spread(context: AttributionContext): AttributionContext {
-  const { features, inputs, baseline, modality, layer, neuron, seed } = context;
-  return {
-    open: (plan) => context.open(plan),
-    target: (runner) => context.target(runner),
-    features,
-    inputs,
-    baseline,
-    modality,
-    groups: undefined,
-    layer,
-    neuron,
-    seed,
-  };
-}
-
-function planeOf({ features, inputs, modality }: AttributionContext): Plane {
-  if (features.length !== 1)
-    throw new UserError(`occlusion slides over one input, but the model has ${features.length} that can be scored`);
-  const { dims } = inputs[features[0]!.input]!;
-  const last = modality.kind === 'image' && modality.layout === 'NHWC';
-  const size = dims.reduce((product, dim) => product * dim, 1);
-  const positions = new Int32Array(size);
-  if (dims.length === 4) {
-    const [height, width, channels] = last ? [dims[1]!, dims[2]!, dims[3]!] : [dims[2]!, dims[3]!, dims[1]!];
-    for (let index = 0; index < size; index++)
-      positions[index] = last ? Math.floor(index / channels) : index % (height * width);
-    return { height, width, positions };
-  }
-  const width = dims[1] ?? 1;
-  const inner = size / width;
-  for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner);
-  return { height: 1, width, positions };
-}
