@@ -31,6 +31,13 @@ export type Rule = (
   context: RuleContext,
 ) => readonly (Pullback | undefined)[];
 
+/** A rule of an operator without subgraphs, which is all that other rule sets build on. */
+export type NodeRule = (
+  b: GraphBuilder,
+  node: Node,
+  gradients: readonly (ValueName | undefined)[],
+) => readonly (Pullback | undefined)[];
+
 /** An operator whose outputs are piecewise constant in its inputs, or not numbers at all: its gradient is zero. */
 export const PIECEWISE_CONSTANT = 'piecewise constant';
 export type RuleEntry = Rule | typeof PIECEWISE_CONSTANT;

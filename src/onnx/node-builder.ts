@@ -142,6 +142,11 @@ export class NodeBuilder {
     return this.emit(operator, inputs, attributes, options)[0]!;
   }
 
+  /** Keeps the names of nodes that are still to be pushed from being given to others. */
+  reserve(nodes: readonly Node[]): void {
+    for (const { name, outputs } of nodes) for (const each of [name, ...outputs]) this.#taken.add(each);
+  }
+
   unusedName(prefix: string): string {
     let name: string;
     do name = `${prefix}_${this.#counter++}`;

@@ -51,6 +51,7 @@ export const EMITTED_OPERATORS = [
   'Reciprocal',
   'ReduceMax',
   'ReduceMean',
+  'ReduceMin',
   'ReduceProd',
   'ReduceSum',
   'Reshape',
