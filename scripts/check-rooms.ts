@@ -10,6 +10,7 @@ const ROWS = [
   ['inputs'],
   ['tasks'],
   ['explanation'],
+  ['programs'],
   ['attribution', 'attention', 'surrogates', 'glassbox', 'training'],
   ['evaluation'],
   ['views'],

@@ -10,6 +10,8 @@ export * from './runtime/index.ts';
 export * from './inputs/index.ts';
 export * from './tasks/index.ts';
 export * from './explanation/index.ts';
+export * from './programs/index.ts';
 export * from './attribution/index.ts';
+export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';

@@ -1,33 +1,53 @@
-import { UserError, isFloat, sizeOf } from '../onnx/index.ts';
+import { UsageError, UserError, isFloat, listLayers, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
 import { VERSIONS, defaultThreads } from '../runtime/index.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
-import { findFeatures } from './features.ts';
-import type { Feature } from './features.ts';
-import type { Attribution, Method } from './method.ts';
+import { ProgramRunner, findFeatures, layerFeature, readOptions } from '../programs/index.ts';
+import type {
+  Attribution,
+  AttributionContext,
+  Feature,
+  Method,
+  Modality,
+  OptionValue,
+  ProgramPlan,
+  ProgramRequest,
+} from '../programs/index.ts';
 import { findMethod } from './methods/index.ts';
-import type { OptionValue } from './options.ts';
-import { readOptions } from './options.ts';
-import type { RunContext } from './path.ts';
-import { PathRunner } from './path.ts';
 
 export interface AttributeRequest {
   /** The model's inputs, with a batch of 1. */
   readonly inputs: NamedTensors;
-  /** A method's name; `integrated-gradients` unless said. */
-  readonly method?: string;
+  /** A method, or the name of one of this room's; `integrated-gradients` unless said. */
+  readonly method?: string | Method;
   /** Options of the method; what is left out has its default. */
   readonly options?: Readonly<Record<string, OptionValue>>;
   /** The output to explain; the model's first floating-point output unless said. */
   readonly output?: string;
   /** What to explain about the output: given, or chosen when the answer is known. */
   readonly target: TargetRef | ((answer: DenseTensor) => TargetRef);
-  /** What the input is compared with, by input; `zero` (the default) for zeros, of the embedding for tokens. */
+  /**
+   * A layer's path as `listLayers` gives it. Alone: the layer is scored, in its own dims. With `neuron`: that element of
+   * the layer is what is explained, in place of the output's target.
+   */
+  readonly layer?: string;
+  /** Index into the layer after the batch axis. */
+  readonly neuron?: readonly number[];
+  /**
+   * What the input is compared with, by input; `zero` (the default) for zeros, of the embedding for tokens. Methods that
+   * compare with many baselines take as many rows as there are.
+   */
   readonly baseline?: NamedTensors | 'zero';
   /** How the baseline is called in the explanation's options. */
   readonly baselineName?: string;
+  /** What the input is; `tensors` unless said. */
+  readonly modality?: Modality;
+  /** Feature mask: group of each element, int64, by input; methods that perturb treat a group as one. */
+  readonly groups?: NamedTensors;
+  /** Of what has chance in it. Default 0. */
+  readonly seed?: number;
   readonly signal?: AbortSignal;
   /** Called as rows go through the model, with the rows done and to do in the present step. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -43,54 +63,148 @@ export interface Attributed {
 }
 
 /**
- * Explains one answer of a model by one method. Scores are shaped like the inputs.
- * Throws a UserError for an unknown method, option, output or target, before anything heavy runs, and an abort's reason.
+ * Explains one answer of a model by one method. Scores are shaped like the inputs, or like the layer asked for.
+ * Throws a UserError for an unknown method, option, output, layer or target, before anything heavy runs, and an abort's
+ * reason.
  */
 export async function attribute(host: ModelHost, request: AttributeRequest): Promise<Attributed> {
-  const method = findMethod(request.method ?? 'integrated-gradients');
+  const method = typeof request.method === 'object' ? request.method : findMethod(request.method);
   const options = readOptions(method.name, method.options, request.options ?? {});
-  const output = chooseOutput(host, request.output);
-  const features = findFeatures(host.model);
   const started = performance.now();
-  const run: RunContext = {
-    host,
-    feeds: request.inputs,
-    baseline: method.usesBaseline ? (request.baseline ?? 'zero') : 'zero',
-    signal: request.signal,
-    onProgress: request.onProgress,
-    memoryBudget: request.memoryBudget,
-  };
-  const program = {
-    output,
-    features,
-    baseline: run.baseline === 'zero' ? 'zero' : 'given',
-    reduction: method.reduction(options),
-    rules: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
-    dims: fixedDims(features, request.inputs),
-  } as const;
-  const runner = await PathRunner.open(run, program);
-  const answer = await runner.answer();
-  if (!(await host.isChecked(program))) {
-    await checkAgainstOriginal(run, output, answer);
-    await host.rememberChecked(program);
-  }
-  const target = typeof request.target === 'function' ? request.target(answer) : request.target;
-  const attribution = await method.attribute({ runner, target: targetWeights(target, answer, output) }, options);
+  const scene = new Scene(host, request, method);
+  const attribution = await method.attribute(scene, options);
   checkFinite(attribution);
   return {
-    explanation: describe(
-      host,
-      request,
-      method,
-      options,
-      output,
-      target,
-      attribution,
-      performance.now() - started,
-      runner.passes,
-    ),
-    answer,
+    explanation: describe(scene, options, attribution, performance.now() - started),
+    answer: scene.answer!,
   };
+}
+
+/** What one call of `attribute` works on: the model's side of an AttributionContext. */
+class Scene implements AttributionContext {
+  readonly host: ModelHost;
+  readonly request: AttributeRequest;
+  readonly method: Method;
+  /** The value explained: an output, or the layer a neuron is in. */
+  readonly output: string;
+  readonly own: readonly Feature[];
+  readonly features: readonly Feature[];
+  readonly layer: Feature | undefined;
+  readonly neuron: readonly number[] | undefined;
+  readonly inputs: NamedTensors;
+  readonly baseline: NamedTensors | 'zero';
+  readonly modality: Modality;
+  readonly groups: NamedTensors | undefined;
+  readonly seed: number;
+  readonly #runners: ProgramRunner[] = [];
+  answer: DenseTensor | undefined;
+  targetRef: TargetRef | undefined;
+  #weights: Promise<DenseTensor> | undefined;
+
+  constructor(host: ModelHost, request: AttributeRequest, method: Method) {
+    this.host = host;
+    this.request = request;
+    this.method = method;
+    this.layer = request.layer === undefined ? undefined : findLayer(host, request.layer);
+    checkPlace(method, request);
+    const neuronForm = this.layer !== undefined && request.neuron !== undefined && method.layers === 'as-inputs';
+    this.output = neuronForm ? this.layer!.value : chooseOutput(host, request.output);
+    this.own = findFeatures(host.model);
+    this.features = this.layer !== undefined && !neuronForm && method.layers === 'as-inputs' ? [this.layer] : this.own;
+    this.neuron = request.neuron;
+    this.inputs = request.inputs;
+    this.baseline = method.usesBaseline === false ? 'zero' : (request.baseline ?? 'zero');
+    this.modality = request.modality ?? { kind: 'tensors' };
+    this.groups = request.groups;
+    this.seed = request.seed ?? 0;
+    if (method.usesBaseline !== 'many') checkOneBaseline(method, this.baseline);
+  }
+
+  get passes(): number {
+    return this.#runners.reduce((sum, { passes }) => sum + passes, 0);
+  }
+
+  async open({ manyBaselines = false, groups, onInputs = false, ...plan }: ProgramPlan): Promise<ProgramRunner> {
+    const { host, request, output, own, inputs, baseline } = this;
+    const program: ProgramRequest = {
+      ...plan,
+      output,
+      inputs: own,
+      features: onInputs ? own : this.features,
+      baseline:
+        this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
+      layout: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
+      dims: fixedDims(own, inputs),
+    };
+    const runner = await ProgramRunner.open(
+      {
+        host,
+        feeds: inputs,
+        baseline,
+        groups,
+        signal: request.signal,
+        onProgress: request.onProgress,
+        memoryBudget: request.memoryBudget,
+      },
+      program,
+    );
+    this.#runners.push(runner);
+    if (this.answer === undefined || !(await host.isChecked(program))) {
+      const answer = await runner.answer();
+      this.answer ??= answer;
+      if (!(await host.isChecked(program))) {
+        if (host.model.graph.outputs.some(({ name }) => name === output))
+          await checkAgainstOriginal(host, inputs, output, answer);
+        await host.rememberChecked(program);
+      }
+    }
+    return runner;
+  }
+
+  target(runner: ProgramRunner): Promise<DenseTensor> {
+    this.#weights ??= this.#resolveTarget(runner);
+    return this.#weights;
+  }
+
+  async #resolveTarget(runner: ProgramRunner): Promise<DenseTensor> {
+    const answer = (this.answer ??= await runner.answer());
+    const { target } = this.request;
+    if (this.output === this.layer?.value && this.request.neuron !== undefined)
+      this.targetRef = { label: `${this.layer.input}[${this.request.neuron.join(',')}]`, indices: this.request.neuron };
+    else this.targetRef = typeof target === 'function' ? target(answer) : target;
+    return targetWeights(this.targetRef, answer, this.output);
+  }
+}
+
+function findLayer(host: ModelHost, path: string): Feature {
+  const layers = listLayers(host.model);
+  const layer = layers.find((each) => each.path === path) ?? layers.find(({ output }) => output === path);
+  if (layer === undefined) {
+    const near = layers.filter((each) => each.path.includes(path)).slice(0, 3);
+    const hint = near.length === 0 ? '' : `; did you mean ${near.map((each) => `"${each.path}"`).join(', ')}?`;
+    throw new UserError(`the model has no layer "${path}"${hint || '; "onnxray inspect" lists them'}`);
+  }
+  return layerFeature(layer.path, layer.output);
+}
+
+function checkPlace(method: Method, { layer, neuron }: AttributeRequest): void {
+  if (neuron !== undefined && layer === undefined) throw new UsageError('--neuron needs --layer');
+  if (layer !== undefined && method.layers === 'none') throw new UsageError(`${method.name} does not work at a layer`);
+  if (layer === undefined && (method.layers === 'needs-layer' || method.layers === 'needs-neuron'))
+    throw new UsageError(`${method.name} needs a layer: --layer PATH`);
+  if (neuron === undefined && method.layers === 'needs-neuron')
+    throw new UsageError(`${method.name} needs a place in the layer: --neuron INDICES`);
+  if (neuron !== undefined && method.layers === 'needs-layer')
+    throw new UsageError(`${method.name} scores a whole layer: leave --neuron out`);
+}
+
+function checkOneBaseline(method: Method, baseline: NamedTensors | 'zero'): void {
+  if (baseline === 'zero') return;
+  for (const [name, { dims }] of Object.entries(baseline))
+    if (dims.length > 0 && dims[0]! > 1)
+      throw new UserError(
+        `the baseline of "${name}" has ${dims[0]} rows, but ${method.name} compares with one; expected-gradients and deep-lift-shap take many`,
+      );
 }
 
 function chooseOutput(host: ModelHost, name: string | undefined): string {
@@ -123,7 +237,12 @@ function fixedDims(
 }
 
 /** The first time a program is used its answer is compared with that of the unmodified model. */
-async function checkAgainstOriginal({ host, feeds }: RunContext, output: string, answer: DenseTensor): Promise<void> {
+async function checkAgainstOriginal(
+  host: ModelHost,
+  feeds: NamedTensors,
+  output: string,
+  answer: DenseTensor,
+): Promise<void> {
   const session = await host.openOriginal();
   try {
     const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
@@ -179,32 +298,29 @@ function checkFinite({ scores, value }: Attribution): void {
 }
 
 function describe(
-  host: ModelHost,
-  request: AttributeRequest,
-  method: Method,
+  { host, request, method, output, targetRef, passes }: Scene,
   options: Readonly<Record<string, OptionValue>>,
-  output: string,
-  target: TargetRef,
-  attribution: Attribution,
+  { scores, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
   ms: number,
-  passes: number,
 ): Explanation {
-  const { scores, value, baselineValue, complete, found = {}, warnings = [] } = attribution;
-  const baseline: Readonly<Record<string, string>> = method.usesBaseline
-    ? {
-        baseline:
-          request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given'),
-      }
-    : {};
+  const baseline =
+    request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given');
+  const total = sumsTo === null ? undefined : value - (sumsTo === 'value' ? 0 : (baselineValue ?? 0));
   return {
     method: method.name,
-    options: { ...options, ...found, ...baseline },
+    options: {
+      ...options,
+      ...found,
+      ...(method.usesBaseline === false ? {} : { baseline }),
+      ...(request.layer === undefined ? {} : { layer: request.layer }),
+      ...(request.neuron === undefined ? {} : { neuron: request.neuron.join(',') }),
+    },
     model: { path: host.path, sha256: host.sha256 },
     output,
-    target,
+    target: targetRef!,
     value,
     baselineValue,
-    convergenceDelta: complete && baselineValue !== null ? sumOfScores(scores) - (value - baselineValue) : null,
+    convergenceDelta: total === undefined ? null : sumOfScores(scores) - total,
     attributions: scores,
     warnings,
     runtime: {

@@ -9,6 +9,7 @@ import { openModel, parseTarget, requireTokenizer, topPredictions } from '../tas
 import type { ModelFolder } from '../tasks/index.ts';
 import type { Explanation } from '../explanation/index.ts';
 import type { AttributeRequest } from './attribute.ts';
+import type { Modality } from '../programs/index.ts';
 import { attribute } from './attribute.ts';
 
 /** What is to be explained. */
@@ -37,7 +38,7 @@ export type Baseline =
 
 export interface ExplainOptions extends Pick<
   AttributeRequest,
-  'method' | 'options' | 'output' | 'signal' | 'onProgress' | 'memoryBudget'
+  'method' | 'options' | 'output' | 'layer' | 'neuron' | 'groups' | 'signal' | 'onProgress' | 'memoryBudget'
 > {
   /** A label, indices into the output after the batch axis (`3`, `0,5`), or a difference `a-b`. Default: the best answer. */
   readonly target?: string;
@@ -95,9 +96,11 @@ export class ExplainableModel {
       target: (output) => parseTarget(options.target, output, labels),
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
+      modality: modalityOf(encoded),
     });
+    const predictions = options.neuron === undefined ? predictionsOf(answer, labels) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
-    const described = { ...explanation, ...describeSubject(encoded), ...predictionsOf(answer, labels), warnings };
+    const described = { ...explanation, ...describeSubject(encoded), ...predictions, warnings };
     return encoded.kind === 'image'
       ? { explanation: described, picture: encoded.encoding.preview }
       : { explanation: described };
@@ -171,10 +174,12 @@ function resolveBaseline(
   );
 }
 
+/** A baseline is shaped as the input, but may have any number of rows. */
 function checkBaselineShape(name: string, tensor: DenseTensor, tensors: NamedTensors): void {
   const input = tensors[name];
   if (input === undefined) throw new UserError(`the baseline names input "${name}", which the model does not have`);
-  if (input.dims.join() !== tensor.dims.join() || input.type !== tensor.type)
+  const same = input.dims.length === tensor.dims.length && input.dims.slice(1).join() === tensor.dims.slice(1).join();
+  if (!same || tensor.dims[0] === 0 || input.type !== tensor.type)
     throw new UserError(
       `the baseline of "${name}" is ${tensor.type} [${tensor.dims.join(', ')}], but the input is ${input.type} [${input.dims.join(', ')}]`,
     );
@@ -185,6 +190,18 @@ function fillBaseline(baseline: NamedTensors, tensors: NamedTensors, inputs: rea
   return Object.fromEntries(
     inputs.flatMap(({ name }) => (tensors[name] === undefined ? [] : [[name, baseline[name] ?? tensors[name]]])),
   );
+}
+
+function modalityOf(encoded: Encoded): Modality {
+  if (encoded.kind === 'text') {
+    const { input, words, segments } = encoded.encoding;
+    return { kind: 'text', input, context: { words, segments } };
+  }
+  if (encoded.kind === 'image') {
+    const { input, layout } = encoded.encoding;
+    return { kind: 'image', input, layout };
+  }
+  return { kind: 'tensors' };
 }
 
 function describeSubject(encoded: Encoded): Partial<Explanation> {

@@ -1,5 +1,5 @@
 import { UserError, isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
-import type { Model, UnknownRankError } from '../onnx/index.ts';
+import type { Graph, Model, Node, UnknownRankError } from '../onnx/index.ts';
 import { ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
 
@@ -12,18 +12,27 @@ export interface Coverage {
 /** Which nodes of a model can be differentiated; those that only work on integers and flags count as covered. */
 export function gradientCoverage(model: Model): Coverage {
   const facts = inferGraph(model.graph, opsetOf(model));
-  const missing = model.graph.nodes.filter((node) => {
+  const nodes = allNodes(model.graph);
+  const missing = nodes.filter((node) => {
     if (GRADIENT_RULES[ruleKey(node)] !== undefined) return false;
     return node.outputs.some((name) => isFloat(facts.get(name)?.type ?? 'float32'));
   });
   return {
-    covered: model.graph.nodes.length - missing.length,
+    covered: nodes.length - missing.length,
     missing: missing.map((node) => ({
       operator: ruleKey(node),
       node: node.name || node.outputs[0] || '',
       opset: model.opsets.get(node.domain) ?? opsetOf(model),
     })),
   };
+}
+
+/** The nodes of a graph and of its subgraphs. */
+function allNodes(graph: Graph): Node[] {
+  return graph.nodes.flatMap((node) => {
+    const inner = Object.values(node.attributes).flatMap((each) => (each.kind === 'graph' ? allNodes(each.value) : []));
+    return [node, ...inner];
+  });
 }
 
 /** Behind an operator nobody knows no shape is known either: then the operators are the thing to say. */

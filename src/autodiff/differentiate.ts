@@ -1,6 +1,6 @@
-import { GraphBuilder, UnknownRankError, UserError, isFloat, pruneModel } from '../onnx/index.ts';
+import { GraphBuilder, UnknownRankError, UserError, isFloat, pruneModel, valuesCaptured } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
-import type { RuleTable } from './rule.ts';
+import type { RuleContext, RuleTable } from './rule.ts';
 import { nameUnknownOperators } from './coverage.ts';
 import { PIECEWISE_CONSTANT, ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
@@ -25,23 +25,37 @@ export function appendGradients(
   b: GraphBuilder,
   { of, wrt, seed, rules = GRADIENT_RULES }: GradientRequest,
 ): ReadonlyMap<ValueName, ValueName> {
-  const onPath = differentiablePath(b, of, wrt, rules);
+  return pullGradients(b, new Map([[of, seed]]), wrt, rules);
+}
+
+/** The reverse pass from several values at once; `seeds` holds the gradient of each. */
+function pullGradients(
+  b: GraphBuilder,
+  seeds: ReadonlyMap<ValueName, ValueName>,
+  wrt: readonly ValueName[],
+  rules: RuleTable,
+): ReadonlyMap<ValueName, ValueName> {
+  const onPath = differentiablePath(b, [...seeds.keys()], wrt, rules);
   const missing = missingRules(onPath.nodes, rules);
   if (missing.length > 0) throw new MissingRulesError(missing, b.opsets);
 
-  const gradients = new Map<ValueName, ValueName>([[of, seed]]);
+  const gradients = new Map<ValueName, ValueName>(seeds);
   const accumulate = (value: ValueName, contribution: ValueName) => {
     const sum = gradients.get(value);
     gradients.set(value, sum === undefined ? contribution : b.add(sum, contribution));
   };
   const wanted = new Set(wrt);
+  const context: RuleContext = {
+    wanted: (value) => onPath.values.has(value),
+    pull: (inner, innerSeeds, innerWrt) => pullGradients(inner, innerSeeds, innerWrt, rules),
+  };
   for (const node of onPath.nodes.toReversed()) {
     const entry = rules[ruleKey(node)];
     const outputGradients = node.outputs.map((output) => gradients.get(output));
     if (typeof entry !== 'function' || outputGradients.every((gradient) => gradient === undefined)) continue;
     // Nodes may have got further outputs since the walk began: always hand the rule the node as it is now.
-    const pullbacks = entry(b, b.producer(node.outputs.find((name) => name !== '')!) ?? node, outputGradients);
-    node.inputs.forEach((input, index) => {
+    const pullbacks = entry(b, b.producer(node.outputs.find((name) => name !== '')!) ?? node, outputGradients, context);
+    dependencies(node).forEach((input, index) => {
       const pullback = pullbacks[index];
       if (pullback !== undefined && onPath.values.has(input)) accumulate(input, pullback());
     });
@@ -50,22 +64,25 @@ export function appendGradients(
   return new Map(wrt.map((value) => [value, gradients.get(value) ?? b.zerosLike(value)]));
 }
 
-/** Nodes and values through which `of` depends differentiably on `wrt`. */
-function differentiablePath(b: GraphBuilder, of: ValueName, wrt: readonly ValueName[], rules: RuleTable) {
+/** What a node depends on, in the order of a rule's pullbacks: its inputs, then what its subgraphs read from outside. */
+const dependencies = (node: Node): readonly ValueName[] => [...node.inputs, ...valuesCaptured(node)];
+
+/** Nodes and values through which `ofs` depend differentiably on `wrt`. */
+function differentiablePath(b: GraphBuilder, ofs: readonly ValueName[], wrt: readonly ValueName[], rules: RuleTable) {
   const depends = new Set<ValueName>(wrt);
   const cut = (node: Node) =>
     rules[ruleKey(node)] === PIECEWISE_CONSTANT || (node.operator === 'Cast' && !isFloat(b.type(node.outputs[0]!)));
   const candidates = b.nodes().filter((node) => {
-    if (cut(node) || !node.inputs.some((input) => depends.has(input))) return false;
+    if (cut(node) || !dependencies(node).some((input) => depends.has(input))) return false;
     for (const output of node.outputs) if (output !== '') depends.add(output);
     return true;
   });
-  const reaches = new Set<ValueName>([of]);
+  const reaches = new Set<ValueName>(ofs);
   const path: Node[] = [];
   for (const node of candidates.toReversed()) {
     if (!node.outputs.some((output) => reaches.has(output))) continue;
     path.push(node);
-    for (const input of node.inputs) if (depends.has(input)) reaches.add(input);
+    for (const input of dependencies(node)) if (depends.has(input)) reaches.add(input);
   }
   return { nodes: path.toReversed(), values: reaches };
 }

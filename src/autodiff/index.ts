@@ -14,3 +14,8 @@ export { BLOCKED_RULES } from './rulesets/blocked.ts';
 export { gradientCoverage, nameUnknownOperators } from './coverage.ts';
 export type { Coverage } from './coverage.ts';
 export { unbroadcast } from './broadcasting.ts';
+export { carriesRelevance, prepareFor, ruleTable } from './rulesets/index.ts';
+export type { RuleSetSpec } from './rulesets/index.ts';
+export type { LrpPlan } from './rulesets/lrp.ts';
+export type { LrpRule } from './rulesets/lrp-affine.ts';
+export type { Scene } from './rulesets/scene.ts';

@@ -6,12 +6,33 @@ import type { EmittedOperator, GraphBuilder, Node, ValueName } from '../onnx/ind
  */
 export type Pullback = () => ValueName;
 
+/** What rules of nodes with subgraphs need beyond the node. */
+export interface RuleContext {
+  /** Whether anybody wants the gradient of this value. */
+  wanted(value: ValueName): boolean;
+  /** Differentiates within a subgraph, by the same table: from gradients of values to those of others. */
+  pull(
+    b: GraphBuilder,
+    seeds: ReadonlyMap<ValueName, ValueName>,
+    wrt: readonly ValueName[],
+  ): ReadonlyMap<ValueName, ValueName>;
+}
+
 /**
  * The gradient rule of an operator: from a node and the gradients of its outputs (undefined where an output has
- * none) to one pullback per input; undefined for an input the operator is not differentiable in.
+ * none) to one pullback per input; undefined for an input the operator is not differentiable in. Pullbacks of the
+ * values that a node's subgraphs capture follow those of its inputs.
  * A rule builds nodes, never values, and emits only operators that have rules.
  */
 export type Rule = (
+  b: GraphBuilder,
+  node: Node,
+  gradients: readonly (ValueName | undefined)[],
+  context: RuleContext,
+) => readonly (Pullback | undefined)[];
+
+/** A rule of an operator without subgraphs, which is all that other rule sets build on. */
+export type NodeRule = (
   b: GraphBuilder,
   node: Node,
   gradients: readonly (ValueName | undefined)[],

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
 import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
 import type { ValueInfo } from '../onnx/index.ts';
-import type { Baseline, OptionValue, Subject } from '../attribution/index.ts';
+import type { Baseline, Subject } from '../attribution/index.ts';
+import type { OptionValue } from '../programs/index.ts';
 import { PROVIDERS } from '../runtime/index.ts';
 import type { HostOptions, Provider } from '../runtime/index.ts';
 
@@ -70,6 +71,14 @@ export function readBaseline(spec: string, declared: readonly ValueInfo[]): Base
   if (name === undefined)
     throw new UsageError(`unknown baseline "${spec}"; use ${names.join(', ')}, a number, or @FILE.json`);
   return name;
+}
+
+/** SPEC of --neuron: indices into the layer after the batch axis. */
+export function readNeuron(spec: string): readonly number[] {
+  const indices = spec.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (!indices.every((index) => Number.isInteger(index) && index >= 0))
+    throw new UsageError(`--neuron takes indices such as "3" or "0,5", not "${spec}"`);
+  return indices;
 }
 
 function readText(file: string): string {

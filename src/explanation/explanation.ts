@@ -67,7 +67,10 @@ export interface Explanation {
   readonly value: number;
   /** The target's value for the baseline, when the method has one. */
   readonly baselineValue: number | null;
-  /** (sum of attributions) - (value - baselineValue); null for methods that promise no such sum. */
+  /**
+   * (sum of attributions) - (value - baselineValue), or - value for methods whose scores sum to the answer itself
+   * (baselineValue is null then); null for methods that promise no such sum.
+   */
   readonly convergenceDelta: number | null;
   /** Scores per model input, or per layer path where a method scores a layer. */
   readonly attributions: Readonly<Record<string, Scores>>;

@@ -190,7 +190,7 @@ function parseJson(text: string, source: string): unknown {
   }
 }
 
-const TYPES = DATA_TYPES.filter((type) => !/complex|float8|float4|int4$/.test(type)).join(', ');
+const TYPES = DATA_TYPES.filter((type) => !/complex|float8|float4|int[24]$/.test(type)).join(', ');
 
 function unknownInput(name: string, inputs: readonly ValueInfo[]): UserError {
   const known = inputs.map((input) => `"${input.name}"`).join(', ');

@@ -1,9 +1,10 @@
 import { isStatic } from './dims.ts';
-import type { Attribute, ValueName } from './model.ts';
+import type { Attribute, Graph, ValueName } from './model.ts';
 import { int, ints, string } from './model.ts';
 import { NodeBuilder } from './node-builder.ts';
+import { pruneModel } from './prune.ts';
 import { TYPE_BY_NUMBER } from './read.ts';
-import type { DataType, Dim } from './tensor.ts';
+import type { DataType, Dim, ValueInfo } from './tensor.ts';
 import { numbersWeight } from './weight.ts';
 
 const TYPE_NUMBERS = Object.fromEntries(Object.entries(TYPE_BY_NUMBER).map(([number, type]) => [type, Number(number)]));
@@ -13,6 +14,34 @@ const TYPE_NUMBERS = Object.fromEntries(Object.entries(TYPE_BY_NUMBER).map(([num
  * weights. The typed helpers emit the only operators our passes use; each of those has a gradient rule.
  */
 export class GraphBuilder extends NodeBuilder {
+  /**
+   * A subgraph for a control flow node: `build` appends its nodes, which may read values of this graph, and says its
+   * outputs. `base` gives weights and value infos to start with, and the nodes when `copy` is set.
+   */
+  subgraph(inputs: readonly ValueInfo[], build: (inner: GraphBuilder) => readonly ValueName[], base?: Graph): Graph {
+    const graph: Graph = {
+      name: base?.name ?? this.unusedName('onnxray/body'),
+      inputs,
+      outputs: [],
+      nodes: [],
+      initializers: base?.initializers ?? new Map(),
+      valueInfos: base?.valueInfos ?? new Map(),
+      otherTypes: base?.otherTypes ?? new Map(),
+    };
+    const scope = this.unusedName('onnxray/body');
+    const inner = new GraphBuilder({ ...this.emptyModel(), graph }, { outer: this, scope });
+    const own = new Set<ValueName>();
+    const outputs = build(inner).map((value) => {
+      // An output has to be made in the subgraph itself, and only once.
+      const made = inner.producer(value) !== undefined && !own.has(value) ? value : inner.op('Identity', [value]);
+      const name = own.has(made) ? inner.rename(made, inner.unusedName(`${scope}/copy`)) : made;
+      own.add(name);
+      return { name, type: inner.type(name), dims: inner.dims(name)?.map(publicDim) };
+    });
+    inner.setOutputs(outputs);
+    return pruneModel(inner.build()).graph;
+  }
+
   add = (a: ValueName, b: ValueName) => this.op('Add', [a, b]);
   sub = (a: ValueName, b: ValueName) => this.op('Sub', [a, b]);
   mul = (a: ValueName, b: ValueName) => this.op('Mul', [a, b]);
@@ -135,9 +164,13 @@ export class GraphBuilder extends NodeBuilder {
     return this.op('Slice', [x, starts, ends, this.int64s(axes), steps ? this.int64s(steps) : ''], {}, { dims });
   }
 
-  /** Pads with zeros; `pads` is the int64 vector of all begins, then all ends, over all axes. */
+  /**
+   * Pads with zeros; `pads` is the int64 vector of all begins, then all ends, over all axes. The axes are named although
+   * they are all: onnxruntime 1.30 fuses a Pad without them into a convolution even when it pads the kernel, and breaks.
+   */
   pad(x: ValueName, pads: ValueName, dims?: readonly Dim[]): ValueName {
-    return this.op('Pad', [x, pads], { mode: string('constant') }, { dims });
+    const axes = this.int64s(Array.from({ length: this.rank(x) }, (_, axis) => axis));
+    return this.op('Pad', [x, pads, '', axes], { mode: string('constant') }, { dims });
   }
 
   /** A tensor of one value in the shape of `like`. */
@@ -207,6 +240,9 @@ export class GraphBuilder extends NodeBuilder {
       { dims },
     );
 }
+
+/** Names of our own for unknown dims mean nothing to whoever reads a declaration. */
+const publicDim = (dim: Dim): Dim => (typeof dim === 'string' && /[?(]/.test(dim) ? undefined : dim);
 
 export interface ConvAttributes {
   readonly strides: readonly number[];

@@ -14,6 +14,15 @@ export interface NodeOptions {
   readonly outputs?: number;
   /** What we know of the first output beyond what inference finds. */
   readonly dims?: readonly Dim[] | undefined;
+  /** What we know of each output. */
+  readonly facts?: readonly Facts[];
+}
+
+export interface BuilderOptions {
+  /** The graph around this one, whose values a subgraph may read. */
+  readonly outer?: NodeBuilder;
+  /** What the names of emitted nodes begin with. Default: `onnxray`. */
+  readonly scope?: string;
 }
 
 /**
@@ -36,28 +45,57 @@ export class NodeBuilder {
   #inputs: ValueInfo[];
   #outputs: ValueInfo[];
   #counter = 0;
+  #scope: string;
+  readonly #outer: NodeBuilder | undefined;
 
-  constructor(model: Model) {
+  constructor(model: Model, { outer, scope = 'onnxray' }: BuilderOptions = {}) {
     const { graph } = model;
     this.#model = model;
+    this.#outer = outer;
+    this.#scope = scope;
     this.opset = opsetOf(model);
     this.#nodes = [];
     this.#inputs = [...graph.inputs];
     this.#outputs = [...graph.outputs];
     this.#initializers = new Map(graph.initializers);
     this.#facts = givenFacts(graph);
-    this.#taken = new Set(this.#facts.keys());
-    for (const node of graph.nodes) for (const output of node.outputs) this.#taken.add(output);
+    this.#taken = new Set();
+    for (const name of this.#facts.keys()) this.#take(name);
+    for (const node of graph.nodes) this.#takeAll(node);
     for (const node of graph.nodes) this.push(node);
+  }
+
+  #infer(node: Node) {
+    return inferNode(node, { facts: (name) => this.facts(name), weight: (name) => this.weight(name) }, this.opset);
+  }
+
+  /** A name is taken with all that it stands under, so that names made under a fresh one are fresh too. */
+  #take(name: string): void {
+    for (let end = name.length; end > 0; end = name.lastIndexOf('/', end - 1)) {
+      const part = name.slice(0, end);
+      if (this.#taken.has(part)) return;
+      this.#taken.add(part);
+    }
+  }
+
+  /** The names of a node's outputs and of all values within it. */
+  #takeAll({ outputs, attributes }: Node): void {
+    for (const output of outputs) this.#take(output);
+    for (const attribute of Object.values(attributes)) {
+      if (attribute.kind !== 'graph') continue;
+      for (const { name } of attribute.value.inputs) this.#take(name);
+      for (const name of attribute.value.initializers.keys()) this.#take(name);
+      for (const node of attribute.value.nodes) this.#takeAll(node);
+    }
   }
 
   /** Appends a node as it is. */
   push(node: Node, dims?: readonly Dim[]): void {
-    const inferred = inferNode(node, (name) => this.#facts.get(name), { initializers: this.#initializers }, this.opset);
+    const inferred = this.#infer(node);
+    this.#takeAll(node);
     node.outputs.forEach((name, index) => {
       if (name === '') return;
       this.#producers.set(name, this.#nodes.length);
-      this.#taken.add(name);
       let known = mergeFacts(inferred[index], this.#model.graph.valueInfos.get(name));
       if (index === 0 && dims !== undefined) this.#told.add(name);
       if (index === 0 && dims !== undefined) known = mergeFacts(known, { type: known?.type ?? 'float32', dims });
@@ -76,7 +114,7 @@ export class NodeBuilder {
     const key = emissionKey(operator, inputs, attributes, options.outputs);
     const made = key === undefined ? undefined : this.#made.get(key);
     if (made !== undefined) return made;
-    const name = this.unusedName(`onnxray/${operator}`);
+    const name = this.unusedName(`${this.#scope}/${operator}`);
     const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, index) => (count === 1 ? `${name}:0` : `${name}:${index}`));
     let end = inputs.length;
@@ -86,6 +124,11 @@ export class NodeBuilder {
       { name, operator, domain: '', inputs: inputs.slice(0, end), outputs, attributes: Object.fromEntries(kept) },
       options.dims,
     );
+    options.facts?.forEach((facts, index) => {
+      const output = outputs[index]!;
+      this.#told.add(output);
+      this.#facts.set(output, nameUnknownDims(mergeFacts(this.#facts.get(output), facts) ?? facts, output));
+    });
     if (key !== undefined) this.#made.set(key, outputs);
     return outputs;
   }
@@ -100,15 +143,31 @@ export class NodeBuilder {
     return this.emit(operator, inputs, attributes, options)[0]!;
   }
 
+  /** Keeps the names of nodes that are still to be pushed from being given to others. */
+  reserve(nodes: readonly Node[]): void {
+    for (const { name, outputs } of nodes) for (const each of [name, ...outputs]) this.#taken.add(each);
+  }
+
   unusedName(prefix: string): string {
     let name: string;
     do name = `${prefix}_${this.#counter++}`;
-    while (this.#taken.has(name) || this.#taken.has(`${name}:0`));
+    while (this.isTaken(name) || this.isTaken(`${name}:0`));
     return name;
   }
 
   isTaken(name: string): boolean {
-    return this.#taken.has(name);
+    return this.#taken.has(name) || (this.#outer?.isTaken(name) ?? false);
+  }
+
+  /** Nodes emitted by `emitting` are named under `scope`: the node they stand for. */
+  within<T>(scope: string, emitting: () => T): T {
+    const before = this.#scope;
+    this.#scope = scope;
+    try {
+      return emitting();
+    } finally {
+      this.#scope = before;
+    }
   }
 
   /** Version of each operator set by domain. */
@@ -119,15 +178,15 @@ export class NodeBuilder {
   // --- what is known -------------------------------------------------------------------------------------------
 
   facts(value: ValueName): Facts | undefined {
-    return this.#facts.get(value);
+    return this.#facts.get(value) ?? this.#outer?.facts(value);
   }
 
   type(value: ValueName): DataType {
-    return this.#facts.get(value)?.type ?? 'float32';
+    return this.facts(value)?.type ?? 'float32';
   }
 
   dims(value: ValueName): readonly Dim[] | undefined {
-    return this.#facts.get(value)?.dims;
+    return this.facts(value)?.dims;
   }
 
   /** Rank of a value; a rule that needs it cannot work without, so an unknown rank is an error that names the value. */
@@ -152,21 +211,21 @@ export class NodeBuilder {
   }
 
   weight(value: ValueName): Weight | undefined {
-    return this.#initializers.get(value);
+    return this.#initializers.get(value) ?? this.#outer?.weight(value);
   }
 
   /** The numbers of a constant value of at most 4096 elements, integers or floats. */
   numbers(value: ValueName): readonly number[] | undefined {
-    const weight = this.#initializers.get(value);
+    const weight = this.weight(value);
     if (weight !== undefined) return weightNumbers(weight);
-    const values = this.#facts.get(value)?.values;
+    const values = this.facts(value)?.values;
     return values?.every((element): element is number => typeof element === 'number')
       ? (values as number[])
       : undefined;
   }
 
   isConstant(value: ValueName): boolean {
-    return this.#initializers.has(value);
+    return this.weight(value) !== undefined;
   }
 
   // --- changing what is there ----------------------------------------------------------------------------------
@@ -183,22 +242,31 @@ export class NodeBuilder {
     outputs[index] = name;
     const changed = { ...node, outputs };
     this.#nodes[at] = changed;
-    this.#taken.add(name);
+    this.#take(name);
     this.#producers.set(name, at);
-    const inferred = inferNode(
-      changed,
-      (input) => this.#facts.get(input),
-      { initializers: this.#initializers },
-      this.opset,
-    );
+    const inferred = this.#infer(changed);
     if (inferred[index] !== undefined) this.#facts.set(name, nameUnknownDims(inferred[index], name));
     return name;
+  }
+
+  /** Puts a changed node, with further outputs, in the place of the one that produces `value`. */
+  replaceProducer(value: ValueName, changed: Node): void {
+    const at = this.#producers.get(value)!;
+    this.#nodes[at] = changed;
+    const inferred = this.#infer(changed);
+    changed.outputs.forEach((name, index) => {
+      if (name === '') return;
+      this.#take(name);
+      this.#producers.set(name, at);
+      const known = inferred[index];
+      if (known !== undefined && !this.#facts.has(name)) this.#facts.set(name, nameUnknownDims(known, name));
+    });
   }
 
   addInput(info: ValueInfo): ValueName {
     this.#inputs.push(info);
     this.#facts.set(info.name, info);
-    this.#taken.add(info.name);
+    this.#take(info.name);
     return info.name;
   }
 
@@ -214,7 +282,7 @@ export class NodeBuilder {
 
   rename(value: ValueName, name: string): ValueName {
     this.push({
-      name: this.unusedName(`onnxray/${name}`),
+      name: this.unusedName(`${this.#scope}/${name}`),
       operator: 'Identity',
       domain: '',
       inputs: [value],
@@ -222,6 +290,11 @@ export class NodeBuilder {
       attributes: {},
     });
     return name;
+  }
+
+  /** A model of the same operator sets with nothing in it. */
+  protected emptyModel(): Model {
+    return { ...this.#model, functions: [], metadata: new Map() };
   }
 
   /** The new model. Weights are shared with the one it came from. */
@@ -254,10 +327,10 @@ export class NodeBuilder {
   }
 
   addWeight(weight: Weight): ValueName {
-    const name = this.unusedName('onnxray/constant');
+    const name = this.unusedName(`${this.#outer === undefined ? 'onnxray' : this.#scope}/constant`);
     this.#initializers.set(name, weight);
     this.#facts.set(name, weightFacts(weight));
-    this.#taken.add(name);
+    this.#take(name);
     return name;
   }
 

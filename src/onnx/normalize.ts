@@ -1,9 +1,14 @@
+import { takeBranches } from './branches.ts';
+import { decomposeModel } from './decompose/index.ts';
 import { isStatic } from './dims.ts';
+import { UserError } from './errors.ts';
+import { inlineFunctions } from './inline.ts';
 import { inferGraph } from './infer/index.ts';
 import type { Graph, Model, Node, ValueName } from './model.ts';
 import { opsetOf, withSubgraphs } from './model.ts';
 import { explicitPadding } from './padding.ts';
 import { pruneModel } from './prune.ts';
+import { resolveSequences } from './sequences.ts';
 import type { Dim } from './tensor.ts';
 import { upgradeModel } from './upgrade.ts';
 import { numbersWeight } from './weight.ts';
@@ -11,16 +16,20 @@ import { numbersWeight } from './weight.ts';
 export interface NormalizeOptions {
   /** Fixes dims of inputs, for example `{ pixel_values: ['batch', 3, 224, 224] }`: what is known need not be computed. */
   readonly dims?: Readonly<Record<ValueName, readonly Dim[]>>;
+  /** Inputs that get a value once and for all, for example `{ use_cache_branch: false }` of a merged decoder. */
+  readonly values?: Readonly<Record<ValueName, number | boolean>>;
 }
 
 /**
  * The one form all later passes work on, computing the same values under the same names:
- * ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding.
+ * Functions of the model's own inlined, ai.onnx at opset 18 or newer, Constant nodes as initializers, shape arithmetic folded, explicit padding, composite
+ * operators in primitives.
  * Throws a UserError when the model's opset is too old or an operator cannot be brought up.
  */
 export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
-  const bound = bindDims(model, options.dims ?? {});
-  return foldShapes(explicitPadding(upgradeModel(constantsToInitializers(bound))));
+  const bound = bindValues(bindDims(model, options.dims ?? {}), options.values ?? {});
+  const upgraded = upgradeModel(constantsToInitializers(inlineFunctions(bound)));
+  return foldShapes(decomposeModel(explicitPadding(resolveSequences(knownBranches(upgraded)))));
 }
 
 function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>>): Model {
@@ -36,6 +45,35 @@ function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>
   }));
   return { ...model, graph: { ...graph, inputs, outputs, valueInfos: new Map() } };
 }
+
+/** Inputs with a given value become weights of one element. */
+function bindValues(model: Model, values: Readonly<Record<ValueName, number | boolean>>): Model {
+  const names = Object.keys(values);
+  if (names.length === 0) return model;
+  const initializers = new Map(model.graph.initializers);
+  const inputs = model.graph.inputs.filter((info) => {
+    const value = values[info.name];
+    if (value === undefined) return true;
+    const dims = info.dims?.map(() => 1) ?? [];
+    initializers.set(info.name, numbersWeight(info.type, dims, [Number(value)]));
+    return false;
+  });
+  for (const name of names)
+    if (!initializers.has(name)) throw new UserError(`the model has no input named "${name}" to give a value to`);
+  return { ...model, graph: { ...model.graph, inputs, initializers } };
+}
+
+/** Conditions that follow from shapes decide branches, and what a branch computes may decide others. */
+function knownBranches(model: Model): Model {
+  if (!model.graph.nodes.some(({ operator }) => operator === 'If')) return model;
+  for (let before = foldShapes(model); ; before = foldShapes(before)) {
+    const after = takeBranches(before);
+    if (branchCount(after) === branchCount(before)) return after;
+    before = after;
+  }
+}
+
+const branchCount = ({ graph }: Model): number => graph.nodes.filter(({ operator }) => operator === 'If').length;
 
 /** Constant nodes become initializers, in subgraphs too. */
 function constantsToInitializers(model: Model): Model {

@@ -23,15 +23,20 @@ function pruneGraph(graph: Graph): Graph {
 
 /** All values a node reads from its graph, those of its subgraphs included. */
 export function valuesRead(node: Node): ValueName[] {
-  const names = node.inputs.filter((name) => name !== '');
+  return [...node.inputs.filter((name) => name !== ''), ...valuesCaptured(node)];
+}
+
+/** The values a node's subgraphs read from the graph around them, each once. */
+export function valuesCaptured(node: Node): ValueName[] {
+  const names = new Set<ValueName>();
   for (const attribute of Object.values(node.attributes))
-    if (attribute.kind === 'graph') names.push(...outerValues(attribute.value));
-  return names;
+    if (attribute.kind === 'graph') for (const name of outerValues(attribute.value)) names.add(name);
+  return [...names];
 }
 
 function outerValues(graph: Graph): ValueName[] {
   const own = new Set([...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()]);
   for (const node of graph.nodes) for (const output of node.outputs) own.add(output);
   const read = [...graph.nodes.flatMap(valuesRead), ...graph.outputs.map(({ name }) => name)];
-  return read.filter((name) => !own.has(name));
+  return read.filter((name) => name !== '' && !own.has(name));
 }

@@ -1,11 +1,27 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataLocation } from 'onnx-buf';
-import type { AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto } from 'onnx-buf';
+import { create, fromBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType as Kind,
+  ModelProtoSchema,
+  TensorProto_DataLocation,
+  TensorProtoSchema,
+  TypeProtoSchema,
+} from 'onnx-buf';
+import type {
+  AttributeProto,
+  GraphProto,
+  NodeProto,
+  SparseTensorProto,
+  TensorProto,
+  TypeProto,
+  ValueInfoProto,
+} from 'onnx-buf';
 import { UserError } from './errors.ts';
+import { externalStorage } from './external.ts';
 import type { Attribute, Graph, Model, Node, Weight } from './model.ts';
-import type { DataType, Dim, ValueInfo } from './tensor.ts';
+import { denseWeight } from './sparse.ts';
+import type { DataType, DenseTensor, Dim, ValueInfo } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
-import { byteLength, numbersToData, tensorWeight } from './weight.ts';
+import { byteLength, numbersToData, tensorWeight, weightTensor } from './weight.ts';
 
 /** ONNX's TensorProto.DataType numbers. */
 export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
@@ -32,6 +48,9 @@ export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
   21: 'uint4',
   22: 'int4',
   23: 'float4e2m1',
+  24: 'float8e8m0',
+  25: 'uint2',
+  26: 'int2',
 };
 
 /**
@@ -69,8 +88,15 @@ function cleanDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
 }
 
-function readGraph(proto: GraphProto, file: Uint8Array): Graph {
-  const initializers = new Map(proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)]));
+/** Graphs within graphs deeper than any real model's would overflow the stack of the passes. */
+const DEEPEST = 16;
+
+function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
+  if (depth > DEEPEST) throw new UserError(`not a valid ONNX model: graphs within graphs more than ${DEEPEST} deep`);
+  const initializers = new Map([
+    ...proto.initializer.map((tensor) => [tensor.name, readWeight(tensor, file)] as const),
+    ...proto.sparseInitializer.map((tensor) => [tensor.values?.name ?? '', readSparse(tensor, file)] as const),
+  ]);
   const otherTypes = new Map<string, TypeProto>();
   const infos = (list: ValueInfoProto[]) => list.map((info) => readValueInfo(info, otherTypes));
   return {
@@ -78,7 +104,7 @@ function readGraph(proto: GraphProto, file: Uint8Array): Graph {
     // Before IR 4 every initializer was listed among the inputs; those are weights, not something to ask for.
     inputs: infos(proto.input).filter(({ name }) => !initializers.has(name)),
     outputs: infos(proto.output),
-    nodes: proto.node.map((node) => readNode(node, file)),
+    nodes: proto.node.map((node) => readNode(node, file, depth)),
     initializers,
     valueInfos: new Map(infos(proto.valueInfo).map((info) => [info.name, info])),
     otherTypes,
@@ -88,11 +114,13 @@ function readGraph(proto: GraphProto, file: Uint8Array): Graph {
 function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, TypeProto>): ValueInfo {
   const value = type?.value;
   if (value?.case !== 'tensorType') {
-    if (type !== undefined) otherTypes.set(name, type);
+    // A value without a type, which subgraphs may have, is written without one again.
+    otherTypes.set(name, type ?? create(TypeProtoSchema));
     return { name, type: 'float32', dims: undefined };
   }
   const dims = value.value.shape?.dim.map((dim): Dim => {
-    if (dim.value.case === 'dimValue') return Number(dim.value.value);
+    // Some exporters write -1 for a dimension that is not fixed.
+    if (dim.value.case === 'dimValue') return dim.value.value < 0n ? undefined : Number(dim.value.value);
     return dim.value.case === 'dimParam' && dim.value.value !== '' ? dim.value.value : undefined;
   });
   return { name, type: readType(value.value.elemType, name), dims };
@@ -105,7 +133,7 @@ function readType(number: number, name: string): DataType {
   return type;
 }
 
-function readNode(proto: NodeProto, file: Uint8Array): Node {
+export function readNode(proto: NodeProto, file: Uint8Array, depth: number): Node {
   return {
     name: proto.name,
     operator: proto.opType,
@@ -113,12 +141,16 @@ function readNode(proto: NodeProto, file: Uint8Array): Node {
     inputs: proto.input,
     outputs: proto.output,
     attributes: Object.fromEntries(
-      proto.attribute.map((attribute) => [attribute.name, readAttribute(attribute, file)]),
+      proto.attribute.map((attribute) => [
+        // Sparse constants are dense from here on.
+        attribute.name === 'sparse_value' ? 'value' : attribute.name,
+        readAttribute(attribute, file, depth),
+      ]),
     ),
   };
 }
 
-function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
+export function readAttribute(proto: AttributeProto, file: Uint8Array, depth: number): Attribute {
   if (proto.refAttrName !== '') return { kind: 'opaque', value: proto };
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   switch (proto.type) {
@@ -136,28 +168,34 @@ function readAttribute(proto: AttributeProto, file: Uint8Array): Attribute {
       return { kind: 'strings', value: proto.strings.map(text) };
     case Kind.TENSOR:
       return proto.t ? { kind: 'tensor', value: readWeight(proto.t, file) } : { kind: 'opaque', value: proto };
+    case Kind.SPARSE_TENSOR:
+      return proto.sparseTensor
+        ? { kind: 'tensor', value: readSparse(proto.sparseTensor, file) }
+        : { kind: 'opaque', value: proto };
     case Kind.GRAPH:
-      return proto.g ? { kind: 'graph', value: readGraph(proto.g, file) } : { kind: 'opaque', value: proto };
+      return proto.g ? { kind: 'graph', value: readGraph(proto.g, file, depth + 1) } : { kind: 'opaque', value: proto };
     default:
       return { kind: 'opaque', value: proto };
   }
 }
 
+function readSparse({ values, indices, dims }: SparseTensorProto, file: Uint8Array): Weight {
+  if (values === undefined || indices === undefined)
+    throw new UserError('not a valid ONNX model: a sparse weight has no values or no indices');
+  return denseWeight(values.name, readWeight(values, file), readWeight(indices, file), dims.map(Number));
+}
+
 function readWeight(proto: TensorProto, file: Uint8Array): Weight {
   const type = readType(proto.dataType, proto.name);
   const dims = proto.dims.map(Number);
+  if (dims.some((dim) => dim < 0) || !Number.isSafeInteger(sizeOf(dims)))
+    throw new UserError(`not a valid ONNX model: weight "${proto.name}" has the impossible dims [${dims.join(', ')}]`);
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
     const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
     const location = entries.get('location');
     if (location === undefined)
       throw new UserError(`not a valid ONNX model: "${proto.name}" is external but names no file`);
-    const length = entries.get('length');
-    const offset = Number(entries.get('offset') ?? 0);
-    return {
-      type,
-      dims,
-      storage: { kind: 'external', location, offset, length: length === undefined ? undefined : Number(length) },
-    };
+    return { type, dims, storage: externalStorage(proto.name, location, entries.get('offset'), entries.get('length')) };
   }
   if (type === 'string') {
     const strings = proto.stringData.map((bytes) => new TextDecoder().decode(bytes));
@@ -185,8 +223,9 @@ function numbersOf(proto: TensorProto, type: DataType, size: number): NonNullabl
   const fields = [proto.floatData, proto.int32Data, proto.int64Data, proto.doubleData, proto.uint64Data];
   const values = fields.find((field) => field.length > 0) ?? [];
   const count = type === 'complex64' || type === 'complex128' ? size * 2 : size;
-  const packed = type === 'int4' || type === 'uint4' || type === 'float4e2m1';
-  if (values.length !== (packed ? Math.ceil(size / 2) : count))
+  // Types of fewer than 8 bits are packed into bytes, one byte a field.
+  const packed = /^(u?int[24]|float4.*)$/.test(type);
+  if (values.length !== (packed ? byteLength(type, [size]) : count))
     throw new UserError(
       `not a valid ONNX model: weight "${proto.name}" needs ${count} values but has ${values.length}`,
     );
@@ -210,8 +249,25 @@ function checkNames(graph: Graph, outer: ReadonlySet<string>): void {
         );
     for (const attribute of Object.values(node.attributes))
       if (attribute.kind === 'graph') checkNames(attribute.value, known);
-    for (const output of node.outputs) known.add(output);
+    for (const output of node.outputs) {
+      if (output !== '' && known.has(output) && !outer.has(output))
+        throw new UserError(`not a valid ONNX model: the value "${output}" is produced twice`);
+      known.add(output);
+    }
   }
   for (const { name } of graph.outputs)
     if (!known.has(name)) throw new UserError(`not a valid ONNX model: nothing produces the output "${name}"`);
+}
+
+/** Reads one tensor as ONNX's tests and tools store it (`.pb`). Throws a UserError when it is none. */
+export function readTensor(bytes: Uint8Array): DenseTensor {
+  let proto: TensorProto;
+  try {
+    proto = fromBinary(TensorProtoSchema, bytes);
+  } catch {
+    throw new UserError('not an ONNX tensor: the file is truncated, corrupt or of another format');
+  }
+  const tensor = weightTensor(readWeight(proto, bytes));
+  if (tensor === undefined) throw new UserError('the tensor keeps its values in another file');
+  return tensor;
 }

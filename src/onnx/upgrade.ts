@@ -13,7 +13,8 @@ import {
   withSubgraphs,
 } from './model.ts';
 import type { DataType, Dim } from './tensor.ts';
-import { numbersWeight } from './weight.ts';
+import { batchedScan } from './upgrade-scan.ts';
+import { numbersWeight, weightNumbers } from './weight.ts';
 
 /** The operator set all passes work on: the first in which every reduction takes its axes as an input. */
 export const CANONICAL_OPSET = 18;
@@ -24,6 +25,8 @@ interface Context {
   readonly opset: number;
   type(value: ValueName): DataType;
   dims(value: ValueName): readonly Dim[] | undefined;
+  /** The elements of a small constant. */
+  numbers(value: ValueName): readonly number[] | undefined;
   /** Adds a constant and names it. */
   constant(weight: Weight): ValueName;
   /** A fresh name for a value between two nodes. */
@@ -33,6 +36,8 @@ type Upgrade = (node: Node, context: Context) => Node | Node[];
 
 /** The same model in ai.onnx opset 18, or as it is when newer. Names of all values stay. */
 export function upgradeModel(model: Model): Model {
+  // Models of other domains only, such as trees, may not name ai.onnx: what is appended needs it.
+  if (!model.opsets.has('')) return { ...model, opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]) };
   const opset = opsetOf(model);
   if (opset >= CANONICAL_OPSET) return model;
   if (opset < OLDEST_OPSET)
@@ -73,6 +78,10 @@ function upgradeGraph(
     opset,
     type: (value) => look(value)?.type ?? 'float32',
     dims: (value) => look(value)?.dims,
+    numbers(value) {
+      const weight = initializers.get(value);
+      return weight && weightNumbers(weight, 16);
+    },
     constant(weight) {
       const name = `onnxray/upgrade_${graph.name}_${counter++}`;
       initializers.set(name, weight);
@@ -100,6 +109,9 @@ const without = (node: Node, ...names: string[]): Node['attributes'] =>
   Object.fromEntries(Object.entries(node.attributes).filter(([name]) => !names.includes(name)));
 
 const int64s = (values: readonly number[]): Weight => numbersWeight('int64', [values.length], values);
+
+/** Name of a node that does part of another's work; nodes need no names, but those they have must differ. */
+const partName = (node: Node, part: string) => (node.name === '' ? '' : `${node.name}/${part}`);
 
 /** Inputs with one set at a position, absent ones between filled with the empty name. */
 function withInput(node: Node, index: number, value: ValueName): ValueName[] {
@@ -177,7 +189,7 @@ const softmax: Upgrade = (node, context) => {
     inputs: ValueName[],
     output: ValueName,
     attributes: Record<string, Attribute>,
-  ): Node => ({ name: `${node.name}/${operator}`, operator, domain: '', inputs, outputs: [output], attributes });
+  ): Node => ({ name: partName(node, operator), operator, domain: '', inputs, outputs: [output], attributes });
   return [
     step('Flatten', [x], flat, { axis: int(axis) }),
     step(node.operator, [flat], soft, { axis: int(-1) }),
@@ -186,19 +198,37 @@ const softmax: Upgrade = (node, context) => {
   ];
 };
 
-/** Upsample and Resize of opset 10 sample at floor(x / scale). */
+/**
+ * Upsample and Resize of opset 10 sample at x / scale, and nearest rounds that down when growing but, in onnxruntime,
+ * up when shrinking. Both in one node become two, as newer versions round all axes alike.
+ */
 const oldResize: Upgrade = (node, context) => {
-  const scales = node.attributes['scales'];
-  const scaleInput =
-    scales?.kind === 'floats'
-      ? context.constant(numbersWeight('float32', [scales.value.length], scales.value))
-      : node.inputs[1]!;
-  const attributes = {
-    mode: string(stringAttribute(node, 'mode', 'nearest').replace('bilinear', 'linear')),
-    coordinate_transformation_mode: string('asymmetric'),
-    nearest_mode: string('floor'),
-  };
-  return { ...node, operator: 'Resize', inputs: [node.inputs[0]!, '', scaleInput], attributes };
+  const given = node.attributes['scales'];
+  const scales = given?.kind === 'floats' ? given.value : context.numbers(node.inputs[1]!);
+  const list = (values: readonly number[]) => context.constant(numbersWeight('float32', [values.length], values));
+  const mode = stringAttribute(node, 'mode', 'nearest').replace('bilinear', 'linear');
+  const step = (x: ValueName, scale: ValueName, rounding: 'floor' | 'ceil', output: ValueName): Node => ({
+    ...node,
+    operator: 'Resize',
+    inputs: [x, '', scale],
+    outputs: [output],
+    attributes: {
+      mode: string(mode),
+      coordinate_transformation_mode: string('asymmetric'),
+      nearest_mode: string(rounding),
+    },
+  });
+  const [x, y] = [node.inputs[0]!, node.outputs[0]!];
+  const grows = scales?.some((scale) => scale > 1) ?? true;
+  const shrinks = mode === 'nearest' && scales?.some((scale) => scale < 1) === true;
+  const all = () => (given?.kind === 'floats' ? list(given.value) : node.inputs[1]!);
+  if (!shrinks) return step(x, all(), 'floor', y);
+  if (!grows) return step(x, all(), 'ceil', y);
+  const between = context.fresh(x);
+  return [
+    { ...step(x, list(scales!.map((scale) => Math.max(scale, 1))), 'floor', between), name: partName(node, 'up') },
+    step(between, list(scales!.map((scale) => Math.min(scale, 1))), 'ceil', y),
+  ];
 };
 
 const resize: Upgrade = (node, context) => {
@@ -215,7 +245,11 @@ const resize: Upgrade = (node, context) => {
 };
 
 /** Attributes of training that inference ignores, and outputs it does not have. */
-const batchNorm: Upgrade = (node) => ({
+const batchNorm: Upgrade = (node) => {
+  if (intAttribute(node, 'training_mode', 0) === 1) return node;
+  return inferenceBatchNorm(node);
+};
+const inferenceBatchNorm = (node: Node): Node => ({
   ...node,
   outputs: node.outputs.slice(0, 1),
   attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),
@@ -251,6 +285,11 @@ const UPGRADES: Readonly<Record<string, Upgrade | undefined>> = {
   Slice: slice,
   Split: split,
   TopK: topK,
+  Scan: (node, context) =>
+    // The attribute is of the newer form: such a node was made by this very upgrade.
+    context.opset >= 9 || node.attributes['scan_input_directions'] !== undefined
+      ? node
+      : batchedScan(node, (value, name) => ({ name, type: context.type(value), dims: context.dims(value)?.slice(1) })),
   Scatter: (node) => ({ ...node, operator: 'ScatterElements' }),
   Squeeze: reduceAxes,
   Unsqueeze: reduceAxes,

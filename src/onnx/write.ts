@@ -66,7 +66,8 @@ function graphProto(graph: Graph, options: WriteOptions): GraphProto {
 
 function valueInfoProto({ name, type, dims }: ValueInfo, { otherTypes }: Graph): ValueInfoProto {
   const other = otherTypes.get(name);
-  if (other !== undefined) return create(ValueInfoProtoSchema, { name, type: other });
+  if (other !== undefined)
+    return create(ValueInfoProtoSchema, other.value.case === undefined ? { name } : { name, type: other });
   const dim = (value: number | string | undefined) => {
     if (typeof value === 'number') return { value: { case: 'dimValue', value: BigInt(value) } as const };
     // Names that start with ? and expressions over names are ours, not the model's.

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -13,7 +12,8 @@ import {
   readModel,
   writeModel,
 } from '../onnx/index.ts';
-import type { Graph, Model } from '../onnx/index.ts';
+import type { Model } from '../onnx/index.ts';
+import { checkExternalFiles, readSmallWeights } from './external.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { openSession } from './native.ts';
 import type { Session, SessionOptions } from './session.ts';
@@ -63,7 +63,11 @@ export class ModelHost {
       throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
     });
     try {
-      return new ModelHost(file, sha256(bytes), readModel(bytes), options);
+      const folder = path.dirname(path.resolve(file));
+      const model = readModel(bytes);
+      checkExternalFiles(model, folder);
+      const known = readSmallWeights(model, folder);
+      return new ModelHost(file, sha256(bytes), known, options);
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
       throw error;
@@ -168,11 +172,8 @@ export class ModelHost {
     return sha256(text).slice(0, 40);
   }
 
-  async #open(bytes: Uint8Array): Promise<Session> {
+  #open(bytes: Uint8Array): Promise<Session> {
     const weightsFolder = path.dirname(path.resolve(this.path));
-    const missing = externalFiles(this.original.graph).find((file) => !existsSync(path.join(weightsFolder, file)));
-    if (missing !== undefined)
-      throw new UserError(`${this.path}: its weights are in ${missing}, which is not in ${weightsFolder}`);
     const options = { ...this.options, weightsFolder };
     return this.options.isolated ? openIsolatedSession(bytes, options) : openSession(bytes, options);
   }
@@ -209,12 +210,4 @@ export class ModelHost {
 
 function sha256(content: Uint8Array | string): string {
   return createHash('sha256').update(content).digest('hex');
-}
-
-/** Names of the files beside a model that hold weights of it. */
-function externalFiles(graph: Graph): string[] {
-  const locations = new Set<string>();
-  for (const { storage } of graph.initializers.values())
-    if (storage.kind === 'external') locations.add(storage.location);
-  return [...locations];
 }

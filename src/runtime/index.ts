@@ -9,6 +9,7 @@ export { PROVIDERS } from './session.ts';
 export { defaultThreads, openSession } from './native.ts';
 export { openIsolatedSession } from './isolated.ts';
 export { VERSIONS } from './versions.ts';
+export { checkExternalFiles, readSmallWeights } from './external.ts';
 export { ModelHost } from './host.ts';
 export type { HostOptions } from './host.ts';
 export { DEFAULT_MEMORY_BUDGET, activationBytes } from './batching.ts';

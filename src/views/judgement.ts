@@ -11,20 +11,22 @@ export interface Fact {
   readonly value: string;
 }
 
-/** |convergence delta| over |value - baseline value|; undefined where the method promises no sum or nothing changed. */
+/** |convergence delta| over what the scores should sum to; undefined where the method promises no sum or nothing changed. */
 export function relativeGap(explanation: Explanation): number | undefined {
   const { value, baselineValue, convergenceDelta } = explanation;
-  if (convergenceDelta === null || baselineValue === null) return undefined;
-  const change = Math.abs(value - baselineValue);
+  if (convergenceDelta === null) return undefined;
+  const change = Math.abs(value - (baselineValue ?? 0));
   return change > 0 ? Math.abs(convergenceDelta) / change : undefined;
 }
 
 /** How far the scores add up to the answer, as one sentence. */
 export function completenessSentence(explanation: Explanation, language: Language): string {
   const words = MESSAGES[language];
-  if (explanation.convergenceDelta === null || explanation.baselineValue === null) return words.noPromise;
+  if (explanation.convergenceDelta === null) return words.noPromise;
   const gap = relativeGap(explanation);
-  return gap === undefined ? words.completenessNoChange : words.completeness(formatPercentBound(gap));
+  if (gap === undefined) return words.completenessNoChange;
+  const sentence = explanation.baselineValue === null ? words.conservation : words.completeness;
+  return sentence(formatPercentBound(gap));
 }
 
 /** The numbers to judge an explanation by: answer, baseline, sum, gap, cost. */
@@ -58,7 +60,10 @@ export function cautions(explanation: Explanation, language: Language): readonly
     ...(explanation.baselineValue !== null && baseline !== undefined && baseline !== null
       ? [words.relativeToBaseline(String(baseline))]
       : []),
-    ...(gap !== undefined && gap > LARGE_GAP ? [words.largeGap(formatPercentBound(gap))] : []),
+    // Relevance that biases take is no error of steps.
+    ...(gap !== undefined && gap > LARGE_GAP && explanation.baselineValue !== null
+      ? [words.largeGap(formatPercentBound(gap))]
+      : []),
     ...(unit === 'sensitivity' || name === 'input-x-gradient' ? [words.gradientBaseline] : []),
   ];
 }

@@ -45,6 +45,7 @@ export interface Messages {
   readonly sum: string;
   readonly gap: string;
   readonly completeness: (percent: string) => string;
+  readonly conservation: (percent: string) => string;
   readonly completenessNoChange: string;
   readonly largeGap: (percent: string) => string;
   readonly noPromise: string;
@@ -97,6 +98,65 @@ const en: Messages = {
       'The input times the gradient: what each place adds to the answer if the model were linear around this input.',
     'integrated-gradients':
       'Gradients averaged on the straight way from the baseline to the input: shares out the whole change of the answer.',
+    'guided-backprop':
+      'The gradient with only positive signals let through each ReLU. Sharp, but it hardly depends on the answer asked about.',
+    deconvnet: 'What a deconvolutional network projects back from the answer; ReLUs act on the signal going backwards.',
+    'deep-lift':
+      'Each place’s difference from the baseline, carried through the model by multipliers: shares out the whole change of the answer.',
+    'deep-lift-reveal-cancel':
+      'As deep-lift, with what speaks for and against kept apart, so that parts which cancel each other are seen.',
+    'deep-lift-shap':
+      'DeepLIFT averaged over several baselines, an estimate of each place’s fair share of the change of the answer.',
+    'lrp-0': 'The answer handed back layer by layer, to each part in proportion to what it contributed.',
+    'lrp-epsilon':
+      'The answer handed back layer by layer in proportion to contributions; weak and contradictory ones are absorbed.',
+    'lrp-gamma': 'The answer handed back layer by layer, with what speaks for it favoured.',
+    'lrp-alpha1-beta0': 'The answer handed back layer by layer, to positive contributions only.',
+    'lrp-alpha2-beta1':
+      'The answer handed back layer by layer: positive contributions count twice, negative ones against them.',
+    'lrp-z-plus': 'The answer handed back layer by layer, to positive contributions only.',
+    'lrp-w-square': 'The answer handed back layer by layer by squared weights, whatever the input was.',
+    'lrp-flat': 'The answer handed back layer by layer in equal shares: shows where the model looks, not what it sees.',
+    'lrp-zb':
+      'The answer handed back layer by layer in proportion to contributions; the first layer knows the bounds of the input.',
+    'lrp-epsilon-plus':
+      'The answer handed back: through linear layers in proportion, through convolutions to positive contributions only.',
+    'lrp-epsilon-gamma-box':
+      'The answer handed back: through linear layers in proportion, through convolutions favouring what speaks for it, into the input by its bounds.',
+    'lrp-epsilon-plus-flat':
+      'The answer handed back: through linear layers in proportion, through convolutions to positive contributions, into the input in equal shares.',
+    'attn-lrp':
+      'The answer handed back through the transformer, with rules of their own for attention, norms and gates.',
+    'cp-lrp': 'The answer handed back through the transformer with attention weights held constant.',
+    'smooth-grad': 'How strongly the answer reacts to each place, averaged over noisy copies of the input.',
+    'smooth-grad-squared':
+      'The squared reaction of the answer to each place, averaged over noisy copies of the input. It has no sign.',
+    'var-grad': 'How much the answer’s reaction to each place varies over noisy copies of the input. It has no sign.',
+    'expected-gradients':
+      'Gradients averaged at random points between baselines and the input: shares out the change of the answer, up to sampling error.',
+    idgi: 'Each step’s change of the answer on the way from the baseline, shared by squared gradients.',
+    'internal-influence': 'The gradient at a layer, averaged on the way from the baseline to the input.',
+    'layer-conductance': 'How much of the change of the answer flows through each element of a layer.',
+    'neuron-conductance': 'Each input’s part in what flows to the answer through one element of a layer.',
+    occlusion: 'How much the answer drops when a window that slides over the input is replaced by the baseline.',
+    'feature-ablation': 'How much the answer drops when each part alone is replaced by the baseline.',
+    'leave-one-out': 'How much the answer drops when each token or number alone is replaced by the baseline.',
+    'feature-permutation': 'How much the answer drops on average when a part takes its values from other samples.',
+    'shapley-sampling':
+      'Each part’s fair share of the change of the answer, estimated from random orders in which parts come in.',
+    'exact-shapley': 'Each part’s fair share of the change of the answer, from all combinations of parts.',
+    lime: 'A linear model fitted to the answers when random parts of the input are taken away: what each part adds nearby.',
+    'kernel-shap':
+      'Each part’s fair share of the change of the answer, by a weighted linear fit to sampled combinations of parts.',
+    'permutation-shap':
+      'Each part’s fair share of the change of the answer, from random orders walked forwards and backwards.',
+    'partition-shap': 'The change of the answer shared between the halves of the input, then their halves, and so on.',
+    'blur-ig': 'Gradients averaged while the picture goes from blurred to sharp: shares out the change of the answer.',
+    'guided-ig':
+      'Gradients averaged on a way from the baseline that moves first what matters least: shares out the change of the answer.',
+    'integrated-hessians': 'How much each pair of places contributes together to the change of the answer.',
+    rise: 'The mean answer over random masks that keep each place.',
+    'meaningful-perturbation': 'The smallest smooth mask that takes the answer away: how far each place had to go.',
   },
   token: 'token',
   word: 'word',
@@ -128,6 +188,7 @@ const en: Messages = {
   sum: 'Sum of scores',
   gap: 'Gap',
   completeness: (percent) => `The scores add up to the change of the answer within ${percent}.`,
+  conservation: (percent) => `The scores add up to the answer itself within ${percent}.`,
   completenessNoChange: 'The answer is the same for input and baseline, so there is no change to share out.',
   largeGap: (percent) =>
     `The gap is large: the scores miss ${percent} of the change of the answer. More steps may close it.`,
@@ -187,6 +248,48 @@ const zh: Messages = {
     saliency: '每一处发生微小变化时，答案的反应有多强。没有正负号。',
     'input-x-gradient': '输入乘以梯度：若模型在此输入附近是线性的，每一处为答案贡献多少。',
     'integrated-gradients': '从基线到输入的直线上对梯度取平均：把答案的全部变化分摊到每一处。',
+    'guided-backprop': '每个 ReLU 只放行正信号的梯度。图像清晰，但几乎不随所问的答案而变。',
+    deconvnet: '反卷积网络从答案投影回来的信号；ReLU 作用于反向信号。',
+    'deep-lift': '每一处与基线之差，经乘数穿过模型：把答案的全部变化分摊到每一处。',
+    'deep-lift-reveal-cancel': '同 deep-lift，但正负贡献分开计算，相互抵消的部分也能看到。',
+    'deep-lift-shap': '对多个基线平均的 DeepLIFT，估计每一处在答案变化中的公平份额。',
+    'lrp-0': '答案逐层回传，按各部分的贡献成比例分配。',
+    'lrp-epsilon': '答案逐层按贡献比例回传；微弱和矛盾的贡献被吸收。',
+    'lrp-gamma': '答案逐层回传，偏重支持它的贡献。',
+    'lrp-alpha1-beta0': '答案逐层回传，只分给正贡献。',
+    'lrp-alpha2-beta1': '答案逐层回传：正贡献计两倍，再减去负贡献。',
+    'lrp-z-plus': '答案逐层回传，只分给正贡献。',
+    'lrp-w-square': '答案逐层按权重的平方回传，与输入无关。',
+    'lrp-flat': '答案逐层等分回传：显示模型看哪里，而非看到什么。',
+    'lrp-zb': '答案逐层按贡献比例回传；第一层考虑输入的取值范围。',
+    'lrp-epsilon-plus': '答案回传：线性层按比例，卷积层只分给正贡献。',
+    'lrp-epsilon-gamma-box': '答案回传：线性层按比例，卷积层偏重支持者，输入层按取值范围。',
+    'lrp-epsilon-plus-flat': '答案回传：线性层按比例，卷积层只分给正贡献，输入层等分。',
+    'attn-lrp': '答案穿过 Transformer 回传，注意力、归一化与门控各有规则。',
+    'cp-lrp': '答案穿过 Transformer 回传，注意力权重视为常数。',
+    'smooth-grad': '答案对每一处的反应有多强，对加噪的输入副本取平均。',
+    'smooth-grad-squared': '答案对每一处反应的平方，对加噪的输入副本取平均。没有正负号。',
+    'var-grad': '答案对每一处的反应在加噪副本之间变化多大。没有正负号。',
+    'expected-gradients': '在基线与输入之间的随机点上对梯度取平均：分摊答案的变化，有抽样误差。',
+    idgi: '从基线出发每一步答案的变化，按梯度的平方分摊。',
+    'internal-influence': '某层的梯度，沿从基线到输入的路径取平均。',
+    'layer-conductance': '答案的变化有多少流经某层的每个元素。',
+    'neuron-conductance': '每个输入在经某层一个元素流向答案的量中所占的部分。',
+    occlusion: '滑动窗口内的输入被基线替换时，答案下降多少。',
+    'feature-ablation': '每一部分单独被基线替换时，答案下降多少。',
+    'leave-one-out': '每个词元或数值单独被基线替换时，答案下降多少。',
+    'feature-permutation': '某部分改取其他样本的值时，答案平均下降多少。',
+    'shapley-sampling': '每一部分在答案变化中的公平份额，由各部分随机加入的顺序估计。',
+    'exact-shapley': '每一部分在答案变化中的公平份额，由所有组合算出。',
+    lime: '对随机去掉部分输入后的答案拟合线性模型：每一部分在此附近贡献多少。',
+    'kernel-shap': '每一部分在答案变化中的公平份额，由对抽样组合的加权线性拟合得出。',
+    'permutation-shap': '每一部分在答案变化中的公平份额，由正反两向走过的随机顺序估计。',
+    'partition-shap': '答案的变化先在输入的两半之间分摊，再在各自的两半之间分摊，依此类推。',
+    'blur-ig': '图像由模糊变清晰时对梯度取平均：分摊答案的变化。',
+    'guided-ig': '从基线出发、先移动最不重要之处，沿途对梯度取平均：分摊答案的变化。',
+    'integrated-hessians': '每一对位置共同为答案的变化贡献多少。',
+    rise: '保留每一处的随机遮罩下，答案的平均值。',
+    'meaningful-perturbation': '能使答案消失的最小平滑遮罩：每一处被去掉的程度。',
   },
   token: '词元',
   word: '词',
@@ -215,6 +318,7 @@ const zh: Messages = {
   sum: '得分之和',
   gap: '差距',
   completeness: (percent) => `得分之和与答案的变化相差不超过 ${percent}。`,
+  conservation: (percent) => `得分之和与答案本身相差不超过 ${percent}。`,
   completenessNoChange: '输入与基线的答案相同，没有变化可分摊。',
   largeGap: (percent) => `差距较大：得分遗漏了答案变化的 ${percent}。增加步数或可缩小。`,
   noPromise: '此方法不保证得分之和等于答案。',

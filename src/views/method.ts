@@ -11,12 +11,99 @@ export interface MethodFacts {
   readonly name: KnownMethod | undefined;
 }
 
-export type KnownMethod = 'saliency' | 'input-x-gradient' | 'integrated-gradients';
+export type KnownMethod =
+  | 'saliency'
+  | 'input-x-gradient'
+  | 'integrated-gradients'
+  | 'guided-backprop'
+  | 'deconvnet'
+  | 'deep-lift'
+  | 'deep-lift-reveal-cancel'
+  | 'deep-lift-shap'
+  | 'lrp-0'
+  | 'lrp-epsilon'
+  | 'lrp-gamma'
+  | 'lrp-alpha1-beta0'
+  | 'lrp-alpha2-beta1'
+  | 'lrp-z-plus'
+  | 'lrp-w-square'
+  | 'lrp-flat'
+  | 'lrp-zb'
+  | 'lrp-epsilon-plus'
+  | 'lrp-epsilon-gamma-box'
+  | 'lrp-epsilon-plus-flat'
+  | 'attn-lrp'
+  | 'cp-lrp'
+  | 'smooth-grad'
+  | 'smooth-grad-squared'
+  | 'var-grad'
+  | 'expected-gradients'
+  | 'idgi'
+  | 'internal-influence'
+  | 'layer-conductance'
+  | 'neuron-conductance'
+  | 'occlusion'
+  | 'feature-ablation'
+  | 'leave-one-out'
+  | 'feature-permutation'
+  | 'shapley-sampling'
+  | 'exact-shapley'
+  | 'lime'
+  | 'kernel-shap'
+  | 'permutation-shap'
+  | 'partition-shap'
+  | 'blur-ig'
+  | 'guided-ig'
+  | 'integrated-hessians'
+  | 'rise'
+  | 'meaningful-perturbation';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
   'input-x-gradient': { kind: 'diverging', unit: 'contribution' },
   'integrated-gradients': { kind: 'diverging', unit: 'contribution' },
+  'guided-backprop': { kind: 'diverging', unit: 'score' },
+  deconvnet: { kind: 'diverging', unit: 'score' },
+  'deep-lift': { kind: 'diverging', unit: 'contribution' },
+  'deep-lift-reveal-cancel': { kind: 'diverging', unit: 'contribution' },
+  'deep-lift-shap': { kind: 'diverging', unit: 'contribution' },
+  'lrp-0': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon': { kind: 'diverging', unit: 'contribution' },
+  'lrp-gamma': { kind: 'diverging', unit: 'contribution' },
+  'lrp-alpha1-beta0': { kind: 'diverging', unit: 'contribution' },
+  'lrp-alpha2-beta1': { kind: 'diverging', unit: 'contribution' },
+  'lrp-z-plus': { kind: 'diverging', unit: 'contribution' },
+  'lrp-w-square': { kind: 'diverging', unit: 'contribution' },
+  'lrp-flat': { kind: 'diverging', unit: 'contribution' },
+  'lrp-zb': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon-plus': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon-gamma-box': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon-plus-flat': { kind: 'diverging', unit: 'contribution' },
+  'attn-lrp': { kind: 'diverging', unit: 'contribution' },
+  'cp-lrp': { kind: 'diverging', unit: 'contribution' },
+  'smooth-grad': { kind: 'sequential', unit: 'sensitivity' },
+  'smooth-grad-squared': { kind: 'sequential', unit: 'score' },
+  'var-grad': { kind: 'sequential', unit: 'score' },
+  'expected-gradients': { kind: 'diverging', unit: 'contribution' },
+  idgi: { kind: 'diverging', unit: 'contribution' },
+  'internal-influence': { kind: 'diverging', unit: 'score' },
+  'layer-conductance': { kind: 'diverging', unit: 'contribution' },
+  'neuron-conductance': { kind: 'diverging', unit: 'contribution' },
+  occlusion: { kind: 'diverging', unit: 'score' },
+  'feature-ablation': { kind: 'diverging', unit: 'score' },
+  'leave-one-out': { kind: 'diverging', unit: 'score' },
+  'feature-permutation': { kind: 'diverging', unit: 'score' },
+  'shapley-sampling': { kind: 'diverging', unit: 'contribution' },
+  'exact-shapley': { kind: 'diverging', unit: 'contribution' },
+  lime: { kind: 'diverging', unit: 'score' },
+  'kernel-shap': { kind: 'diverging', unit: 'contribution' },
+  'permutation-shap': { kind: 'diverging', unit: 'contribution' },
+  'partition-shap': { kind: 'diverging', unit: 'contribution' },
+  'blur-ig': { kind: 'diverging', unit: 'contribution' },
+  'guided-ig': { kind: 'diverging', unit: 'contribution' },
+  'integrated-hessians': { kind: 'diverging', unit: 'contribution' },
+  rise: { kind: 'diverging', unit: 'score' },
+  'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
 };
 
 /**

@@ -1,9 +1,8 @@
 import { sumOfScores } from '../../explanation/index.ts';
 import type { Scores } from '../../explanation/index.ts';
-import type { Attribution, AttributionContext } from '../method.ts';
-import { defineMethod } from '../method.ts';
-import type { QuadratureName } from '../quadrature.ts';
-import { QUADRATURES, quadrature } from '../quadrature.ts';
+import type { Attribution, AttributionContext, ProgramRunner, QuadratureName } from '../../programs/index.ts';
+import { QUADRATURES, defineMethod, quadrature } from '../../programs/index.ts';
+import type { DenseTensor } from '../../onnx/index.ts';
 
 /** Intervals of the adaptive rule: doubled from the first to the last until the gap is small. */
 const FIRST_INTERVALS = 8;
@@ -39,25 +38,40 @@ export const integratedGradients = defineMethod({
     },
   },
   usesBaseline: true,
-  reduction: () => 'times-difference',
-  attribute: (context, { steps, tolerance, rule }) =>
-    steps === null ? adaptive(context, tolerance) : fixed(context, steps, rule),
+  layers: 'as-inputs',
+  async attribute(context, { steps, tolerance, rule }) {
+    const path = await openPath(context);
+    return steps === null ? adaptive(path, tolerance) : fixed(path, steps, rule);
+  },
 });
 
-async function fixed(
-  { runner, target }: AttributionContext,
-  steps: number,
-  rule: QuadratureName,
-): Promise<Attribution> {
+/** The program of gradients along the straight path, with its target. */
+interface OpenPath {
+  readonly runner: ProgramRunner;
+  readonly target: DenseTensor;
+}
+
+async function openPath(context: AttributionContext): Promise<OpenPath> {
+  const runner = await context.open({ rows: 'alphas', backward: { reduction: 'times-difference' } });
+  return { runner, target: await context.target(runner) };
+}
+
+async function fixed({ runner, target }: OpenPath, steps: number, rule: QuadratureName): Promise<Attribution> {
   // The trapezoid needs both ends; one step of it is their mean.
   const { alphas, weights } = quadrature(rule, rule === 'trapezoid' ? Math.max(2, steps) : steps);
   // The ends ride along with weight 0: their values tell the gap.
   const { scores, values } = await runner.run({ alphas: [0, ...alphas, 1], weights: [0, ...weights, 0] }, target);
-  return { scores, value: values.at(-1)!, baselineValue: values[0]!, complete: true, found: { steps: alphas.length } };
+  return {
+    scores,
+    value: values.at(-1)!,
+    baselineValue: values[0]!,
+    sumsTo: 'difference',
+    found: { steps: alphas.length },
+  };
 }
 
 /** Trapezoid sums T(n) on nested grids; (4 T(2n) - T(n)) / 3 is Simpson's rule, at no further pass. */
-async function adaptive({ runner, target }: AttributionContext, tolerance: number): Promise<Attribution> {
+async function adaptive({ runner, target }: OpenPath, tolerance: number): Promise<Attribution> {
   const ends = await runner.run(grid(FIRST_INTERVALS), target);
   const [baselineValue, value] = [ends.values[0]!, ends.values.at(-1)!];
   let trapezoid = ends.scores;
@@ -76,7 +90,7 @@ async function adaptive({ runner, target }: AttributionContext, tolerance: numbe
   const warnings = accepted()
     ? []
     : [`the scores do not add up to the answer within ${tolerance * 100}% even after ${intervals + 1} steps`];
-  return { scores: best, value, baselineValue, complete: true, found: { steps: intervals + 1 }, warnings };
+  return { scores: best, value, baselineValue, sumsTo: 'difference', found: { steps: intervals + 1 }, warnings };
 }
 
 const grid = (intervals: number) => quadrature('trapezoid', intervals + 1);

@@ -1,18 +1,13 @@
-import { defineMethod } from '../method.ts';
+import { defineSinglePass } from './single-pass.ts';
 
 /**
  * |d target / d input|: how fast the answer changes with each input. For tokens the Euclidean norm of the gradient
  * over the embedding's axis. `signed` keeps the sign (for tokens, the sum over the axis).
  * Simonyan, Vedaldi & Zisserman 2014, https://arxiv.org/abs/1312.6034. Cost: one forward and one backward pass.
  */
-export const saliency = defineMethod({
+export const saliency = defineSinglePass({
   name: 'saliency',
   summary: 'how fast the answer changes with each input: the gradient',
   options: { signed: { kind: 'boolean', default: false, help: 'keep the sign of the gradient' } },
-  usesBaseline: false,
-  reduction: ({ signed }) => (signed ? 'signed' : 'magnitude'),
-  async attribute({ runner, target }) {
-    const { scores, values } = await runner.run({ alphas: [1], weights: [1] }, target);
-    return { scores, value: values[0]!, baselineValue: null, complete: false };
-  },
+  backward: ({ signed }) => ({ reduction: signed ? 'signed' : 'magnitude' }),
 });

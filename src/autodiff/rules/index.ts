@@ -2,15 +2,20 @@
 import type { RuleEntry, RuleTable } from '../rule.ts';
 import { PIECEWISE_CONSTANT } from '../rule.ts';
 import { activation } from './activation.ts';
+import { control } from './control.ts';
 import { convolution } from './convolution.ts';
+import { cumulative } from './cumulative.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { linear } from './linear.ts';
 import { normalization } from './normalization.ts';
 import { pooling } from './pooling.ts';
 import { quantized } from './quantized.ts';
+import { quantizedLinear } from './quantized-linear.ts';
 import { reductions } from './reduction.ts';
 import { resizing } from './resize.ts';
+import { scattering } from './scatter.ts';
+import { selection } from './selection.ts';
 import { shaping } from './shape.ts';
 
 /** Operators with no gradient in any input. */
@@ -26,6 +31,7 @@ const constant = {
   GreaterOrEqual: PIECEWISE_CONSTANT,
   IsNaN: PIECEWISE_CONSTANT,
   IsInf: PIECEWISE_CONSTANT,
+  BitCast: PIECEWISE_CONSTANT,
   Sign: PIECEWISE_CONSTANT,
   Floor: PIECEWISE_CONSTANT,
   Ceil: PIECEWISE_CONSTANT,
@@ -49,6 +55,20 @@ const constant = {
   RandomUniformLike: PIECEWISE_CONSTANT,
   Bernoulli: PIECEWISE_CONSTANT,
   Hardmax: PIECEWISE_CONSTANT,
+  'ai.onnx.ml::CategoryMapper': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::OneHotEncoder': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::LabelEncoder': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsembleClassifier': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsembleRegressor': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::TreeEnsemble': PIECEWISE_CONSTANT,
+  'ai.onnx.ml::Binarizer': PIECEWISE_CONSTANT,
+  RandomNormal: PIECEWISE_CONSTANT,
+  RandomUniform: PIECEWISE_CONSTANT,
+  HannWindow: PIECEWISE_CONSTANT,
+  HammingWindow: PIECEWISE_CONSTANT,
+  BlackmanWindow: PIECEWISE_CONSTANT,
+  MelWeightMatrix: PIECEWISE_CONSTANT,
+  TfIdfVectorizer: PIECEWISE_CONSTANT,
 } satisfies Readonly<Record<string, RuleEntry>>;
 
 /** The gradient. `satisfies` keeps the promise that what rules emit can be differentiated again. */
@@ -62,7 +82,12 @@ export const GRADIENT_RULES: RuleTable = {
   ...reductions,
   ...shaping,
   ...indexing,
+  ...scattering,
+  ...selection,
   ...resizing,
   ...quantized,
+  ...quantizedLinear,
+  ...control,
+  ...cumulative,
   ...constant,
 } satisfies RuleTable;

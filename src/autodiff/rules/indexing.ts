@@ -1,6 +1,6 @@
 /** Selecting elements by index, and putting them back. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { UserError, int, intAttribute, string, stringAttribute } from '../../onnx/index.ts';
+import { int, intAttribute, string } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { placeAlong, scatterAlong } from './shape.ts';
@@ -56,36 +56,6 @@ function withBatchCoordinates(b: GraphBuilder, indices: ValueName, batchDims: nu
   return b.concat([...coordinates, indices], rank - 1);
 }
 
-/** Scatter: the overwritten elements get nothing, the updates what stands at their place; sums give to both. */
-function scatter(
-  pick: (b: GraphBuilder, dY: ValueName, indices: ValueName, axis: number) => ValueName,
-  blank: (b: GraphBuilder, dY: ValueName, indices: ValueName, updates: ValueName, axis: number) => ValueName,
-): Rule {
-  return rule((b, node, dY) => {
-    const [, indices, updates] = node.inputs as [ValueName, ValueName, ValueName];
-    const reduction = stringAttribute(node, 'reduction', 'none');
-    if (reduction !== 'none' && reduction !== 'add')
-      throw new UserError(`${node.operator} "${node.name}": reduction "${reduction}" has no gradient rule`);
-    const axis = intAttribute(node, 'axis', 0);
-    return [
-      () => (reduction === 'add' ? dY : blank(b, dY, indices, updates, axis)),
-      undefined,
-      () => pick(b, dY, indices, axis),
-    ];
-  });
-}
-
-const scatterElements = scatter(
-  (b, dY, indices, axis) => b.op('GatherElements', [dY, indices], { axis: int(axis) }),
-  (b, dY, indices, updates, axis) =>
-    b.op('ScatterElements', [dY, indices, b.zerosOf(updates, dY)], { axis: int(axis) }),
-);
-
-const scatterND = scatter(
-  (b, dY, indices) => b.op('GatherND', [dY, indices]),
-  (b, dY, indices, updates) => b.op('ScatterND', [dY, indices, b.zerosOf(updates, dY)]),
-);
-
 /** The gradient goes to the selected elements. */
 const topK: Rule = (b, node, [dY]) => [
   dY === undefined
@@ -129,7 +99,5 @@ export const indexing = {
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherND,
-  ScatterElements: scatterElements,
-  ScatterND: scatterND,
   TopK: topK,
 } satisfies Readonly<Record<string, Rule>>;

@@ -29,6 +29,13 @@ export function matmulLeft(b: GraphBuilder, a: ValueName, c: ValueName, dY: Valu
 
 export function matmulRight(b: GraphBuilder, a: ValueName, c: ValueName, dY: ValueName): ValueName {
   const { left, right, gradient } = asMatrices(b, a, c, dY);
+  if (b.rank(right) === 2 && b.rank(left) > 2) {
+    // A weight shared by a batch: one product over all rows, not a sum of one product for each.
+    const rows = (value: ValueName) =>
+      b.reshape(value, b.concat([b.int64s([-1]), b.dimension(value, b.rank(value) - 1)], 0));
+    const whole = b.matmul(b.transpose(rows(left), [1, 0]), rows(gradient));
+    return b.rank(c) === 1 ? b.squeeze(whole, [1]) : whole;
+  }
   const dC = unbroadcast(b, b.matmul(b.matrixTranspose(left), gradient), right);
   return b.rank(c) === 1 ? b.squeeze(dC, [1]) : dC;
 }

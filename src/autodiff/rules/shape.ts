@@ -114,18 +114,25 @@ const slice = rule((b, node, dY) => [
       throw new UserError(`Slice "${node.name}": axes or steps that are computed have no gradient rule`);
     const [y, rank] = [node.outputs[0]!, b.rank(x)];
     let gradient = dY;
+    // Axes of known lengths are padded all at once: onnxruntime cannot optimise a Pad of a Pad before a convolution.
+    const known = Array<number>(2 * rank).fill(0);
     axes.forEach((negative, index) => {
       const axis = negative < 0 ? negative + rank : negative;
       const [from, to] = [b.dims(x)?.[axis], b.dims(y)?.[axis]];
       if (from !== undefined && from === to && steps[index] === 1) return;
       const dims = b.dims(gradient)?.map((dim, at) => (at === axis ? from : dim));
       if (steps[index] === 1) {
-        gradient = placeAlong(b, gradient, x, sliceStart(b, x, starts, index, axis), axis, dims);
+        const start = sliceStart(b, x, starts, index, axis);
+        const first = b.numbers(start)?.[0];
+        if (typeof from === 'number' && typeof to === 'number' && first !== undefined) {
+          known[axis] = first;
+          known[axis + rank] = from - to - first;
+        } else gradient = placeAlong(b, gradient, x, start, axis, dims);
         return;
       }
       gradient = scatterAlong(b, gradient, x, slicedPositions(b, node, x, axis, index, steps[index]!), axis, dims);
     });
-    return gradient;
+    return known.every((pad) => pad === 0) ? gradient : b.pad(gradient, b.int64s(known), b.dims(x));
   },
 ]);
 

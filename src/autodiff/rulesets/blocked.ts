@@ -30,6 +30,13 @@ function isBlocked(b: GraphBuilder, value: ValueName): boolean {
   return false;
 }
 
+/** Whether a gradient arrives in the blocked layout: from a convolution, or a sum or product of such. */
+function arrivesBlocked(b: GraphBuilder, dY: ValueName): boolean {
+  const node = b.producer(dY);
+  if (node?.operator === 'Add' || node?.operator === 'Mul') return node.inputs.every((name) => arrivesBlocked(b, name));
+  return node?.operator === 'Conv' || (node?.operator === 'Clip' && b.producer(node.inputs[0]!)?.operator === 'Conv');
+}
+
 /** 1 where factor * y + shift is positive, 0 where it is 0 or less. */
 function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): ValueName {
   const channels = b.dims(y)![1] as number;
@@ -47,21 +54,30 @@ function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): Val
 
 const fallBack = (operator: 'Relu' | 'Clip'): Rule => GRADIENT_RULES[operator] as Rule;
 
-const relu: Rule = (b, node, gradients) => {
+const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
-  if (dY === undefined || !isBlocked(b, y)) return fallBack('Relu')(b, node, gradients);
+  if (dY === undefined || !isBlocked(b, y) || !arrivesBlocked(b, dY))
+    return fallBack('Relu')(b, node, gradients, context);
   return [() => b.mul(dY, step(b, y, 1, 0))];
 };
 
-const clip: Rule = (b, node, gradients) => {
+const clip: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
   const bound = (name: ValueName | undefined) => (name ? b.numbers(name)?.[0] : undefined);
   const [low, high] = [bound(node.inputs[1]), bound(node.inputs[2])];
-  const plain = fallBack('Clip')(b, node, gradients);
+  const plain = fallBack('Clip')(b, node, gradients, context);
   // Only bounds that times 2^100 are exact and finite: then y = bound gives exactly 0.
   const exact = (value: number | undefined) =>
     value === undefined || (Math.abs(value) < 2 ** 20 && Math.fround(value) === value);
-  if (dY === undefined || low === undefined || !exact(low) || !exact(high) || !isBlocked(b, y)) return plain;
+  if (
+    dY === undefined ||
+    low === undefined ||
+    !exact(low) ||
+    !exact(high) ||
+    !isBlocked(b, y) ||
+    !arrivesBlocked(b, dY)
+  )
+    return plain;
   const input = () => {
     const above = b.mul(dY, step(b, y, 1, -low));
     return high === undefined ? above : b.mul(above, step(b, y, -1, high));

@@ -2,7 +2,9 @@ import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ExplainableModel, METHODS, findMethod } from '../../attribution/index.ts';
-import type { Explained, OptionValue } from '../../attribution/index.ts';
+import type { Explained } from '../../attribution/index.ts';
+import type { OptionValue } from '../../programs/index.ts';
+import { SURROGATES } from '../../surrogates/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import { UsageError } from '../../onnx/index.ts';
 import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
@@ -14,6 +16,7 @@ import {
   collectOption,
   hostOptions,
   readBaseline,
+  readNeuron,
   readSubject,
   wholeNumber,
 } from '../flags.ts';
@@ -24,12 +27,17 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly output?: string;
   readonly target?: string;
   readonly baseline?: string;
+  readonly layer?: string;
+  readonly neuron?: string;
   readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
   readonly json?: boolean;
   readonly language: Language;
 }
+
+/** Every method there is. */
+const ALL_METHODS = [...METHODS, ...SURROGATES];
 
 const FORMATS = ['html', 'svg', 'png', 'json'] as const;
 type FileFormat = (typeof FORMATS)[number];
@@ -47,6 +55,8 @@ export function addExplain(program: Command): void {
       'a label, indices after the batch axis ("3", "0,5"), or a difference "a-b" (default: the best answer)',
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
+    .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
+    .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
     .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option('--out <file>', 'write .html, .svg, .png or .json')
@@ -55,7 +65,7 @@ export function addExplain(program: Command): void {
   addRuntimeFlags(command)
     .addHelpText(
       'after',
-      `\nMethods:\n${METHODS.map(describeMethod).join('\n')}\n\nExamples:
+      `\nMethods:\n${ALL_METHODS.map(describeMethod).join('\n')}\n\nExamples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
   onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
@@ -63,7 +73,7 @@ export function addExplain(program: Command): void {
     .action(run);
 }
 
-function describeMethod({ name, summary, options }: (typeof METHODS)[number]): string {
+function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]): string {
   const lines = Object.entries(options).map(
     ([key, spec]) =>
       `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
@@ -73,13 +83,13 @@ function describeMethod({ name, summary, options }: (typeof METHODS)[number]): s
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
-  findMethod(flags.method);
+  const method = findMethod(flags.method, ALL_METHODS);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out);
   if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   try {
-    const { method, target, output, seed, option } = flags;
+    const { target, output, seed, option } = flags;
     const explained = await model.explain(readSubject(flags, model.inputs), {
       method,
       options: option ?? {},
@@ -88,6 +98,8 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
       onProgress: progress,
       ...(target === undefined ? {} : { target }),
       ...(output === undefined ? {} : { output }),
+      ...(flags.layer === undefined ? {} : { layer: flags.layer }),
+      ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
       ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
     });
     progress.clear();

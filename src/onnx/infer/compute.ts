@@ -63,13 +63,18 @@ function windows(input: InferenceInput, spatial: readonly Dim[], kernel: readonl
   });
 }
 
-const conv: InferenceRule = (input) => {
-  const [x, w] = [input.dims(0), input.dims(1)];
-  if (x === undefined || w === undefined) return [{ type: input.type(0), dims: undefined }];
+function convDims(
+  input: InferenceInput,
+  x: readonly Dim[] | undefined,
+  w: readonly Dim[] | undefined,
+): Dim[] | undefined {
+  if (x === undefined || w === undefined) return undefined;
   const kernel = intsAttribute(input.node, 'kernel_shape') ?? w.slice(2);
   const spatial = isStatic(kernel) ? windows(input, x.slice(2), kernel) : x.slice(2).map(() => undefined);
-  return [{ type: input.type(0), dims: [x[0], w[0], ...spatial] }];
-};
+  return [x[0], w[0], ...spatial];
+}
+
+const conv: InferenceRule = (input) => [{ type: input.type(0), dims: convDims(input, input.dims(0), input.dims(1)) }];
 
 const convTranspose: InferenceRule = (input) => {
   const [x, w] = [input.dims(0), input.dims(1)];
@@ -198,6 +203,9 @@ export const computing: Readonly<Record<string, InferenceRule>> = {
   MatMulInteger: (input) => [{ type: 'int32', dims: matmulDims(input.dims(0), input.dims(1)) }],
   ConvInteger: (input) => [{ type: 'int32', dims: conv(input)[0]?.dims }],
   QLinearMatMul: (input) => [{ type: input.facts(7)?.type ?? 'uint8', dims: matmulDims(input.dims(0), input.dims(3)) }],
+  QLinearConv: (input) => [
+    { type: input.facts(7)?.type ?? 'uint8', dims: convDims(input, input.dims(0), input.dims(3)) },
+  ],
   MaxPool: pool,
   AveragePool: pool,
   LpPool: pool,

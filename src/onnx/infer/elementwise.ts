@@ -26,7 +26,12 @@ function arithmetic(combine: (a: Dim, b: Dim) => Dim): InferenceRule {
     const dims = broadcast(input);
     const [a, b] = [input.values(0), input.values(1)];
     const size = Math.max(a?.length ?? 0, b?.length ?? 0);
-    const aligned = a && b && (a.length === b.length || a.length === 1 || b.length === 1) && size <= MAX_SHAPE_VALUES;
+    const aligned =
+      input.node.inputs.length === 2 &&
+      a &&
+      b &&
+      (a.length === b.length || a.length === 1 || b.length === 1) &&
+      size <= MAX_SHAPE_VALUES;
     const at = (list: readonly Dim[], index: number) => (list.length === 1 ? list[0] : list[index]);
     const values = aligned
       ? Array.from({ length: size }, (_, index) => combine(at(a, index), at(b, index)))
@@ -39,6 +44,11 @@ const divide = (a: Dim, b: Dim): Dim => {
   if (typeof a === 'number' && typeof b === 'number' && b !== 0) return Math.trunc(a / b);
   return b === 1 ? a : a === undefined || b === undefined ? undefined : `(${a}/${b})`;
 };
+
+const ofNumbers =
+  (combine: (a: number, b: number) => number) =>
+  (a: Dim, b: Dim): Dim =>
+    typeof a === 'number' && typeof b === 'number' ? combine(a, b) : a === b ? a : undefined;
 
 const where: InferenceRule = (input) => {
   const dims = broadcast(input);
@@ -88,6 +98,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
       'Clip',
       'Cos',
       'Cosh',
+      'CumProd',
       'CumSum',
       'Elu',
       'Erf',
@@ -106,7 +117,6 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
       'LpNormalization',
       'MeanVarianceNormalization',
       'Mish',
-      'Neg',
       'Not',
       'PRelu',
       'RMSNormalization',
@@ -135,7 +145,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     ].map((operator) => [operator, same]),
   ),
   ...Object.fromEntries(
-    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Max', 'Mean', 'Min', 'Mod', 'Pow', 'Sum'].map((operator) => [
+    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Mod', 'Pow', 'Sum'].map((operator) => [
       operator,
       broadcasting,
     ]),
@@ -144,6 +154,8 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     ['And', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Or', 'Xor'].map((operator) => [operator, comparison]),
   ),
   Identity: identity,
+  Optional: identity,
+  OptionalGetElement: identity,
   Dropout: (input) => [input.facts(0), { type: 'bool', dims: input.dims(0) }],
   IsInf: (input) => [{ type: 'bool', dims: input.dims(0) }],
   IsNaN: (input) => [{ type: 'bool', dims: input.dims(0) }],
@@ -151,6 +163,15 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
   Sub: arithmetic(subtractDims),
   Mul: arithmetic(multiplyDims),
   Div: arithmetic(divide),
+  Max: arithmetic(ofNumbers(Math.max)),
+  Min: arithmetic(ofNumbers(Math.min)),
+  Neg: (input) => [
+    {
+      type: input.type(0),
+      dims: input.dims(0),
+      values: input.values(0)?.map((value) => (typeof value === 'number' ? 0 - value : undefined)),
+    },
+  ],
   Where: where,
   Equal: equal,
   Cast: cast,

@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.ts';
-import type { Node } from '../model.ts';
+import type { Graph, Node, ValueName } from '../model.ts';
 import type { DataType, Dim } from '../tensor.ts';
 
 /** Facts of a node's inputs by position, with what inference rules ask most. */
@@ -13,6 +13,10 @@ export interface InferenceInput {
   values(index: number): readonly Dim[] | undefined;
   /** The elements of the constant float input at position 2: Resize's scales. */
   readonly scales: readonly number[] | undefined;
+  /** Facts of a value around the node, which a subgraph may read. */
+  outerFacts(value: ValueName): Facts | undefined;
+  /** Facts of all values of a subgraph of the node. */
+  inside(graph: Graph, inputs?: ReadonlyMap<ValueName, Facts>): ReadonlyMap<ValueName, Facts>;
   /** The elements when every one of them is a number. */
   numbers(index: number): readonly number[] | undefined;
 }

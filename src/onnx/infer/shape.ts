@@ -6,7 +6,7 @@ import type { Dim } from '../tensor.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
 const unknownDims = (count: Dim): Dim[] | undefined =>
-  typeof count === 'number' ? Array<Dim>(count).fill(undefined) : undefined;
+  typeof count === 'number' && count <= MAX_SHAPE_VALUES ? Array<Dim>(count).fill(undefined) : undefined;
 
 /** The shape an input describes, or as many unknowns as it has elements. */
 function shapeFrom(input: InferenceInput, index: number): readonly Dim[] | undefined {
@@ -146,15 +146,20 @@ function clampRange(length: number, start: number, end: number, step: number): [
     : [clamp(from, 0, length - 1), clamp(to, -1, length - 1)];
 }
 
-function sliceIndices(length: number, start: number, end: number, step: number): number[] {
+function sliceCount(length: number, start: number, end: number, step: number): number {
   const [from, to] = clampRange(length, start, end, step);
-  const count = Math.max(0, Math.ceil((to - from) / step));
-  return Array.from({ length: count }, (_, index) => from + index * step);
+  return Math.max(0, Math.ceil((to - from) / step));
+}
+
+/** The positions read along an axis that is at most as long as a shape. */
+function sliceIndices(length: number, start: number, end: number, step: number): number[] {
+  const [from] = clampRange(length, start, end, step);
+  return Array.from({ length: sliceCount(length, start, end, step) }, (_, index) => from + index * step);
 }
 
 function sliceLength(length: Dim, start: Dim, end: Dim, step: number): Dim {
   if (typeof length === 'number' && typeof start === 'number' && typeof end === 'number')
-    return sliceIndices(length, start, end, step).length;
+    return sliceCount(length, start, end, step);
   if (typeof end === 'number' && end >= 2 ** 31 && start === 0 && step === 1) return length;
   if (start === -1 && step === 1 && typeof end === 'number' && end >= 2 ** 31) return 1;
   if (start === 0 && step === 1 && typeof end === 'string') return end;
@@ -312,6 +317,12 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   OneHot: oneHot,
   NonZero: (input) => [{ type: 'int64', dims: [input.dims(0)?.length, undefined] }],
   EyeLike: (input) => [{ type: input.type(0), dims: input.dims(0) }],
+  Unique: (input) => {
+    const axis = intAttribute(input.node, 'axis');
+    const dims = axis === undefined ? [undefined] : input.dims(0)?.map((dim, at) => (at === axis ? undefined : dim));
+    const places = { type: 'int64', dims: [undefined] } as const;
+    return [{ type: input.type(0), dims }, places, places, places];
+  },
   Compress: (input) => [
     {
       type: input.type(0),

@@ -5,7 +5,8 @@ export type OptionValue = string | number | boolean | null;
 /** What a method can be told, with its default; `null` stands for "the method decides". */
 export type OptionSpec =
   | { readonly kind: 'integer'; readonly default: number | null; readonly min: number; readonly help: string }
-  | { readonly kind: 'number'; readonly default: number; readonly above: number; readonly help: string }
+  | { readonly kind: 'number'; readonly default: number | null; readonly above: number; readonly help: string }
+  | { readonly kind: 'text'; readonly default: string; readonly help: string }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[]; readonly help: string }
   | { readonly kind: 'boolean'; readonly default: boolean; readonly help: string };
 
@@ -17,9 +18,11 @@ export type OptionsOf<S extends OptionSpecs> = {
     ? C
     : S[K] extends { kind: 'boolean' }
       ? boolean
-      : S[K] extends { default: number }
-        ? number
-        : number | null;
+      : S[K] extends { kind: 'text' }
+        ? string
+        : S[K] extends { default: number }
+          ? number
+          : number | null;
 };
 
 /** All options of a method, defaults filled in. Throws a UsageError for an unknown name or a value out of range. */
@@ -53,6 +56,8 @@ function readOption(method: string, name: string, spec: OptionSpec, value: Optio
       const number = Number(value);
       return Number.isFinite(number) && number > spec.above ? number : refuse(`a number above ${spec.above}`);
     }
+    case 'text':
+      return String(value);
     case 'choice':
       return spec.choices.includes(String(value)) ? String(value) : refuse(`one of ${spec.choices.join(', ')}`);
     case 'boolean':

@@ -7,7 +7,7 @@ import type { Model, Node, ValueName } from '../onnx/index.ts';
  */
 export interface Feature {
   readonly input: ValueName;
-  readonly kind: 'elements' | 'tokens';
+  readonly kind: 'elements' | 'tokens' | 'layer';
   /** The value that is scored: the input itself, or the embedding [..., hidden] of its ids. */
   readonly value: ValueName;
 }

@@ -1,0 +1,91 @@
+/** Cases for operators that ONNX's node tests leave out, or give integers only. */
+import type { Attribute, DenseTensor, Model } from '../src/onnx/index.ts';
+import { float, int, ints, numbersToData, sizeOf, string, writeModel } from '../src/onnx/index.ts';
+import type { CaseFiles } from './corpus.ts';
+import { chance } from './numbers.ts';
+
+interface OwnCase {
+  readonly operator: string;
+  readonly domain?: string;
+  readonly inputs: readonly { readonly dims: readonly number[]; readonly values?: readonly number[] }[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+const floats = (values: readonly number[]): Attribute => ({ kind: 'floats', value: values });
+
+const OWN_CASES: Readonly<Record<string, OwnCase>> = {
+  own_globallppool: { operator: 'GlobalLpPool', inputs: [{ dims: [2, 3, 4, 5] }] },
+  own_globallppool_p3: { operator: 'GlobalLpPool', inputs: [{ dims: [2, 3, 4] }], attributes: { p: int(3) } },
+  own_maxroipool: {
+    operator: 'MaxRoiPool',
+    inputs: [{ dims: [2, 3, 6, 7] }, { dims: [2, 5], values: [0, 0, 1, 4, 5, 1, 2, 0, 6, 3] }],
+    attributes: { pooled_shape: ints([2, 3]), spatial_scale: float(0.9) },
+  },
+  own_trilu_lower: { operator: 'Trilu', inputs: [{ dims: [2, 4, 5] }], attributes: { upper: int(0) } },
+  own_trilu_upper: { operator: 'Trilu', inputs: [{ dims: [4, 4] }] },
+  own_scaler: {
+    operator: 'Scaler',
+    domain: 'ai.onnx.ml',
+    inputs: [{ dims: [2, 3] }],
+    attributes: { offset: floats([1, 2, 3]), scale: floats([0.5, 2, -1]) },
+  },
+  own_linear_regressor: {
+    operator: 'LinearRegressor',
+    domain: 'ai.onnx.ml',
+    inputs: [{ dims: [2, 3] }],
+    attributes: { coefficients: floats([1, 2, 3, 4, 5, 6]), intercepts: floats([0.5, -1]), targets: int(2) },
+  },
+  own_normalizer_l2: {
+    operator: 'Normalizer',
+    domain: 'ai.onnx.ml',
+    inputs: [{ dims: [2, 3] }],
+    attributes: { norm: string('L2') },
+  },
+  own_normalizer_max: { operator: 'Normalizer', domain: 'ai.onnx.ml', inputs: [{ dims: [2, 3] }] },
+  own_feature_vectorizer: {
+    operator: 'FeatureVectorizer',
+    domain: 'ai.onnx.ml',
+    inputs: [{ dims: [2, 3] }, { dims: [2, 2] }],
+    attributes: { inputdimensions: ints([3, 2]) },
+  },
+  own_imputer: {
+    operator: 'Imputer',
+    domain: 'ai.onnx.ml',
+    inputs: [{ dims: [1, 3], values: [1, 0, 2] }],
+    attributes: { imputed_value_floats: floats([4, 5, 6]), replaced_value_float: float(0) },
+  },
+};
+
+export const ownCaseNames = (): string[] => Object.keys(OWN_CASES);
+
+export function ownCase(name: string): CaseFiles | undefined {
+  const own = OWN_CASES[name];
+  if (own === undefined) return undefined;
+  const random = chance(name);
+  const inputs = own.inputs.map(({ dims, values }): DenseTensor => {
+    const list = values ?? Array.from({ length: sizeOf(dims) }, random);
+    return { type: 'float32', dims, data: numbersToData('float32', list) };
+  });
+  const names = inputs.map((_, index) => `x${index}`);
+  const { operator, domain = '', attributes = {} } = own;
+  const model: Model = {
+    irVersion: 8,
+    producer: 'onnxray',
+    opsets: new Map([
+      ['', 18],
+      ['ai.onnx.ml', 3],
+    ]),
+    graph: {
+      name,
+      inputs: inputs.map(({ type, dims }, index) => ({ name: names[index]!, type, dims })),
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [{ name: operator, operator, domain, inputs: names, outputs: ['y'], attributes }],
+      initializers: new Map(),
+      valueInfos: new Map(),
+      otherTypes: new Map(),
+    },
+    functions: [],
+    metadata: new Map(),
+  };
+  return { name, bytes: writeModel(model), inputs, outputs: [] };
+}

@@ -1,0 +1,244 @@
+"""Writes test/attribution/fixtures: each small model as ONNX, and reference attributions of the same weights as JSON.
+
+    python reference/attribution/make_fixtures.py test/attribution/fixtures
+
+Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
+"""
+import copy
+import itertools
+import json
+import pathlib
+import sys
+import warnings
+
+import captum
+import captum.attr as ca
+import lxt.efficient.rules as lxt
+import numpy as np
+import shap
+import torch
+import zennit
+from lime import lime_base
+from torch import nn
+from zennit.attribution import Gradient
+from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.composites import EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat, LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
+from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
+from zennit.types import AvgPool, BatchNorm, Convolution, Linear
+
+from models import MODELS, Activation, Attention, Block, Norm, randomize
+
+warnings.filterwarnings("ignore")
+CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
+SHAP, LIME = f"shap {shap.__version__}", "lime 0.2.0.1"
+TARGET = 1
+
+
+def numbers(tensor):
+    t = tensor.detach().reshape(-1)
+    return [float(f"{v:.9g}") for v in t.tolist()]
+
+
+def case(method, reference, tensor, options=None, name="x", **more):
+    return {"method": method, "options": options or {}, "reference": reference,
+            "scores": {name: {"dims": list(tensor.shape), "data": numbers(tensor)}}, **more}
+
+
+def gradient_cases(model, x, base, hidden, name, steps=30):
+    """Captum's methods that every model has; `hidden` sums over an embedding's axis."""
+    total = (lambda t: t.sum(-1)) if hidden else (lambda t: t)
+    norm = (lambda t: t.pow(2).sum(-1).sqrt()) if hidden else (lambda t: t.abs())
+    saliency = ca.Saliency(model)
+    yield case("saliency", CAPTUM, norm(saliency.attribute(x, target=TARGET, abs=False)), name=name)
+    if not hidden:  # a norm makes the sum over the embedding's axis zero
+        yield case("saliency", CAPTUM, saliency.attribute(x, target=TARGET, abs=False), {"signed": True}, name)
+    yield case("input-x-gradient", CAPTUM, total(ca.InputXGradient(model).attribute(x, target=TARGET)), name=name)
+    ig = ca.IntegratedGradients(model)
+    for rule, theirs in [("gauss-legendre", "gausslegendre"), ("midpoint", "riemann_middle"), ("left", "riemann_left"), ("right", "riemann_right")]:
+        scores = ig.attribute(x, base, target=TARGET, n_steps=steps, method=theirs)
+        yield case("integrated-gradients", CAPTUM, total(scores), {"steps": steps, "rule": rule}, name)
+
+
+def relu_cases(model, x, name):
+    yield case("guided-backprop", CAPTUM, ca.GuidedBackprop(model).attribute(x, target=TARGET), name=name)
+    yield case("deconvnet", CAPTUM, ca.Deconvolution(model).attribute(x, target=TARGET), name=name)
+
+
+def deep_lift_cases(model, x, base, many, name):
+    pools = any(isinstance(module, nn.MaxPool2d) for module in model.modules())
+    differs = {"differs": "Captum's scores miss the change of the answer where a ReLU and a max-pool follow each other"} if pools else {}
+    yield case("deep-lift", CAPTUM, ca.DeepLift(model).attribute(x, base, target=TARGET), name=name, **differs)
+    yield case("deep-lift-shap", CAPTUM, ca.DeepLiftShap(model).attribute(x, many, target=TARGET), name=name, baseline="many", **differs)
+
+
+def lrp_cases(model, x, name):
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.plain = False
+    low, high = torch.full_like(x, x.min().item()), torch.full_like(x, x.max().item())
+    canonizers = [SequentialMergeBatchNorm()]
+    everywhere = lambda rule: LayerMapComposite([*layer_map_base(), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
+    boxed = SpecialFirstLayerMapComposite(
+        [*layer_map_base(), (Convolution, Epsilon(1e-6)), (torch.nn.Linear, Epsilon(1e-6))],
+        [(Convolution, ZBox(low, high)), (torch.nn.Linear, ZBox(low, high))], canonizers=canonizers)
+    composites = {
+        "lrp-0": everywhere(Epsilon(1e-12)),
+        "lrp-epsilon": everywhere(Epsilon(1e-6)),
+        "lrp-gamma": everywhere(Gamma(0.25)),
+        "lrp-alpha1-beta0": everywhere(AlphaBeta(1, 0)),
+        "lrp-alpha2-beta1": everywhere(AlphaBeta(2, 1)),
+        "lrp-z-plus": everywhere(ZPlus()),
+        "lrp-w-square": everywhere(WSquare()),
+        "lrp-flat": everywhere(Flat()),
+        "lrp-zb": boxed,
+        "lrp-epsilon-plus": EpsilonPlus(canonizers=canonizers),
+        "lrp-epsilon-plus-flat": EpsilonPlusFlat(canonizers=canonizers),
+    }
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        composites["lrp-epsilon-gamma-box"] = EpsilonGammaBox(low, high, canonizers=canonizers)
+    answer = model(x)
+    seed = torch.zeros_like(answer)
+    seed[0, TARGET] = answer[0, TARGET]
+    for method, composite in composites.items():
+        with Gradient(model, composite) as attributor:
+            _, relevance = attributor(x.clone().requires_grad_(), seed.detach())
+        yield case(method, ZENNIT, relevance, name=name)
+
+
+def attention_cases(model, x, hidden, name):
+    """LXT's rules, which edit the gradient; its product with the input is the relevance."""
+    for method in ("attn-lrp", "cp-lrp"):
+        edited = copy.deepcopy(model)
+        for module in edited.modules():
+            if isinstance(module, Norm):
+                module.constant_deviation = True
+            if isinstance(module, Activation):
+                module.secant = True
+            if isinstance(module, Attention):
+                module.lrp = (
+                    (lambda q, k, v: (lxt.divide_gradient(q, 4), lxt.divide_gradient(k, 4), lxt.divide_gradient(v, 2)))
+                    if method == "attn-lrp"
+                    else (lambda q, k, v: (lxt.stop_gradient(q), lxt.stop_gradient(k), v)))
+        forward = edited.from_embedding if hidden else edited
+        e = x.clone().requires_grad_()
+        forward(e)[0, TARGET].backward()
+        relevance = e * e.grad
+        yield case(method, LXT, relevance.sum(-1) if hidden else relevance, name=name)
+
+
+def perturbation_cases(model, x, base, name):
+    groups = torch.arange(x.numel()).reshape(x.shape) // (1 if x.numel() < 10 else 16)
+    ablation = ca.FeatureAblation(model).attribute(x, base, target=TARGET, feature_mask=groups)
+    yield case("feature-ablation", CAPTUM, ablation, name=name, groups=groups.reshape(-1).tolist())
+    yield case("leave-one-out", CAPTUM, ca.FeatureAblation(model).attribute(x, base, target=TARGET), name=name)
+    if x.dim() == 4:
+        for window, stride in ((3, 1), (4, 2)):
+            scores = ca.Occlusion(model).attribute(
+                x, baselines=base, target=TARGET, sliding_window_shapes=(x.shape[1], window, window), strides=(x.shape[1], stride, stride))
+            yield case("occlusion", CAPTUM, scores, {"window": window, "stride": stride}, name)
+    else:
+        exact = ca.ShapleyValues(model).attribute(x, base, target=TARGET)
+        for method in ("exact-shapley", "kernel-shap", "permutation-shap", "shapley-sampling"):
+            yield case(method, CAPTUM + " ShapleyValues", exact, name=name, exact=True)
+
+
+def surrogate_cases(model, x, base, name):
+    """The shap and lime packages on a vector of six numbers: few enough that nothing is left to chance."""
+    f = lambda rows: model(torch.tensor(rows, dtype=torch.float64))[:, TARGET].detach().numpy()
+    row, background = x.numpy(), base.numpy()
+    kernel = shap.KernelExplainer(f, background).shap_values(row, nsamples=4096, silent=True)
+    yield case("kernel-shap", SHAP, torch.tensor(kernel), name=name)
+    merges = np.array([[1, 2, 1, 2], [0, 6, 1, 3], [4, 5, 1, 2], [3, 8, 1, 3], [7, 9, 1, 6]], dtype=float)
+    masker = shap.maskers.Partition(background, clustering=merges)
+    owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
+    yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
+    # LIME's own fit on all subsets, with its kernel on the distance this product uses.
+    masks = np.array(list(itertools.product([0, 1], repeat=x.numel())), dtype=float)
+    answers = f(masks * row + (1 - masks) * background)
+    distances = 1 - np.sqrt(masks.mean(1))
+    base_fit = lime_base.LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 0.25**2)))
+    whole = np.argsort(-masks.sum(1), kind="stable")
+    labels = answers[whole].reshape(-1, 1)
+    _, pairs, _, _ = base_fit.explain_instance_with_data(masks[whole], labels, distances[whole], 0, x.numel(), feature_selection="none")
+    scores = torch.zeros(x.numel(), dtype=torch.float64)
+    for index, value in pairs:
+        scores[index] = value
+    yield case("lime", LIME, scores.reshape(x.shape), name=name)
+
+
+def layer_cases(model, layers, x, base, neuron, path_of):
+    for layer in layers:
+        module = dict(model.named_modules())[layer]
+        place = {"layer": path_of(layer)}
+        name = place["layer"]
+        attr = ca.LayerActivation(model, module).attribute(x)
+        at = tuple(neuron[: attr.dim() - 1])
+        scores = ca.LayerIntegratedGradients(model, module).attribute(x, base, target=TARGET, n_steps=30)
+        yield case("integrated-gradients", CAPTUM, scores, {"steps": 30, "rule": "gauss-legendre"}, name, **place)
+        yield case("input-x-gradient", CAPTUM, ca.LayerGradientXActivation(model, module).attribute(x, target=TARGET), name=name, **place)
+        scores = ca.InternalInfluence(model, module).attribute(x, base, target=TARGET, n_steps=30)
+        yield case("internal-influence", CAPTUM, scores, {"steps": 30}, name, **place)
+        scores = ca.LayerConductance(model, module).attribute(x, base, target=TARGET, n_steps=30, method="riemann_trapezoid")
+        yield case("layer-conductance", CAPTUM, scores, {"steps": 30}, name, **place)
+        scores = ca.NeuronConductance(model, module).attribute(x, at, base, target=TARGET, n_steps=30, method="gausslegendre")
+        yield case("neuron-conductance", CAPTUM, scores, {"steps": 30}, "x", **place, neuron=list(at))
+        scores = ca.NeuronIntegratedGradients(model, module).attribute(x, at, base, n_steps=30)
+        yield case("integrated-gradients", CAPTUM, scores, {"steps": 30, "rule": "gauss-legendre"}, "x", **place, neuron=list(at))
+        scores = ca.NeuronGradient(model, module).attribute(x, at)
+        yield case("saliency", CAPTUM, scores, {"signed": True}, "x", **place, neuron=list(at))
+
+
+def export(model, x, name, folder):
+    plain = copy.deepcopy(model).float()
+    for module in plain.modules():
+        if isinstance(module, Block):
+            module.plain = True
+    token = name in ("bert", "gpt")
+    inputs = ["input_ids" if token else "x"]
+    axes = {inputs[0]: {0: "batch", **({1: "length"} if token else {})}, "logits": {0: "batch"}}
+    torch.onnx.export(
+        plain, (x if token else x.float(),), str(folder / f"{name}.onnx"), input_names=inputs, output_names=["logits"],
+        dynamic_axes=axes, opset_version=17, dynamo=False, training=torch.onnx.TrainingMode.PRESERVE)
+
+
+def main(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (name, build) in enumerate(MODELS.items()):
+        model = randomize(build(), seed).double()
+        generator = torch.Generator().manual_seed(100 + seed)
+        token = name in ("bert", "gpt")
+        if token:
+            ids = torch.randint(1, 20, (1, 7), generator=generator)
+            base_ids = torch.zeros_like(ids)
+            export(model, ids, name, folder)
+            x, base = model.embedding(ids).detach(), model.embedding(base_ids).detach()
+            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
+            document = {"input": "input_ids", "dims": list(ids.shape), "type": "int64", "data": ids.reshape(-1).tolist(),
+                        "baseline": base_ids.reshape(-1).tolist(), "answer": numbers(model(ids))}
+        else:
+            shape = {"mlp": (6,), "cnn": (2, 8, 8), "resnet": (2, 8, 8), "vit": (2, 8, 8)}[name]
+            draw = lambda n: torch.randn((n, *shape), generator=generator).float().double()
+            x, base, many = draw(1), draw(1) * 0.3, (draw(4) * 0.3).float().double()
+            base = base.float().double()
+            export(model, x, name, folder)
+            cases = list(gradient_cases(model, x, base, False, "x"))
+            if name != "vit":
+                cases += [*relu_cases(copy.deepcopy(model), x, "x"), *deep_lift_cases(copy.deepcopy(model), x, base, many, "x"), *lrp_cases(model, x, "x")]
+            else:
+                cases += attention_cases(model, x, False, "x")
+            cases += perturbation_cases(model, x, base, "x")
+            if name == "mlp":
+                cases += surrogate_cases(model, x, base, "x")
+                cases += layer_cases(model, ["layers.0", "layers.2"], x, base, (2, 1, 1), lambda layer: {"layers.0": "layers.layers.0.Gemm", "layers.2": "layers.layers.2.Gemm"}[layer])
+            if name == "cnn":
+                cases += layer_cases(model, ["relu1"], x, base, (2, 1, 1), lambda layer: f"{layer}.Relu")
+            document = {"input": "x", "dims": list(x.shape), "type": "float32", "data": numbers(x), "baseline": numbers(base),
+                        "baselines": numbers(many), "answer": numbers(model(x))}
+        (folder / f"{name}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
+        print(name, len(cases), "cases")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(pathlib.Path(sys.argv[1]))

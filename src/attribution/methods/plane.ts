@@ -1,0 +1,49 @@
+import { UserError } from '../../onnx/index.ts';
+import type { AttributionContext } from '../../programs/index.ts';
+
+/** Axes a window slides over: the positions of a picture, else the first axis after the batch. */
+export interface Plane {
+  readonly height: number;
+  readonly width: number;
+  /** Position of each element. */
+  readonly positions: Int32Array;
+}
+
+/** Throws a UserError when several inputs can be scored. */
+export function planeOf({ features, inputs, modality }: AttributionContext): Plane {
+  if (features.length !== 1)
+    throw new UserError(`positions are of one input, but the model has ${features.length} that can be scored`);
+  const { dims } = inputs[features[0]!.input]!;
+  const last = modality.kind === 'image' && modality.layout === 'NHWC';
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const positions = new Int32Array(size);
+  if (dims.length === 4) {
+    const [height, width, channels] = last ? [dims[1]!, dims[2]!, dims[3]!] : [dims[2]!, dims[3]!, dims[1]!];
+    for (let index = 0; index < size; index++)
+      positions[index] = last ? Math.floor(index / channels) : index % (height * width);
+    return { height, width, positions };
+  }
+  const width = dims[1] ?? 1;
+  const inner = size / width;
+  for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner);
+  return { height: 1, width, positions };
+}
+
+/** The context with one group for each position. */
+export function positionsOnly(context: AttributionContext, positions: Int32Array): AttributionContext {
+  const { features, inputs, baseline, modality, layer, neuron, seed } = context;
+  const { input } = features[0]!;
+  const groups = { type: 'int64', dims: inputs[input]!.dims, data: BigInt64Array.from(positions, BigInt) } as const;
+  return {
+    open: (plan) => context.open(plan),
+    target: (runner) => context.target(runner),
+    features,
+    inputs,
+    baseline,
+    modality,
+    groups: { [input]: groups },
+    layer,
+    neuron,
+    seed,
+  };
+}

@@ -1,0 +1,46 @@
+import type {
+  Attribution,
+  AttributionContext,
+  BackwardRequest,
+  Method,
+  OptionSpecs,
+  OptionsOf,
+} from '../../programs/index.ts';
+import { defineMethod } from '../../programs/index.ts';
+
+export interface SinglePassMethod<S extends OptionSpecs> {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: S;
+  readonly usesBaseline?: boolean;
+  readonly sumsTo?: Attribution['sumsTo'];
+  backward(options: OptionsOf<S>): BackwardRequest;
+}
+
+/** A method that is one forward and one backward pass by some set of rules. */
+export function defineSinglePass<const S extends OptionSpecs>(method: SinglePassMethod<S>): Method {
+  const { name, summary, options, usesBaseline = false, sumsTo = null, backward } = method;
+  return defineMethod<S>({
+    name,
+    summary,
+    options,
+    usesBaseline,
+    layers: 'as-inputs',
+    singlePass: { backward },
+    attribute: (context, given) => runSinglePass(context, backward(given), usesBaseline, sumsTo),
+  });
+}
+
+async function runSinglePass(
+  context: AttributionContext,
+  backward: BackwardRequest,
+  usesBaseline: boolean,
+  sumsTo: Attribution['sumsTo'],
+): Promise<Attribution> {
+  const runner = await context.open({ rows: 'alphas', backward });
+  const target = await context.target(runner);
+  // The baseline's value rides along with weight 0.
+  const alphas = usesBaseline ? [0, 1] : [1];
+  const { scores, values } = await runner.run({ alphas, weights: alphas }, target);
+  return { scores, value: values.at(-1)!, baselineValue: usesBaseline ? values[0]! : null, sumsTo };
+}

@@ -1,0 +1,66 @@
+/** Scattering with a reduction: sums, products and extremes of what stood there and the updates. */
+import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { int, intAttribute, string, stringAttribute } from '../../onnx/index.ts';
+import type { Rule } from '../rule.ts';
+import { rule } from '../rule.ts';
+
+/** The two operators' ways to read at the indices and to write there. */
+interface Places {
+  readonly read: (b: GraphBuilder, node: Node, value: ValueName) => ValueName;
+  readonly write: (b: GraphBuilder, node: Node, into: ValueName, updates: ValueName, reduction?: string) => ValueName;
+}
+
+const elements: Places = {
+  read: (b, node, value) =>
+    b.op('GatherElements', [value, node.inputs[1]!], { axis: int(intAttribute(node, 'axis', 0)) }),
+  write: (b, node, into, updates, reduction) =>
+    b.op('ScatterElements', [into, node.inputs[1]!, updates], {
+      axis: int(intAttribute(node, 'axis', 0)),
+      reduction: reduction === undefined ? undefined : string(reduction),
+    }),
+};
+
+const rows: Places = {
+  read: (b, node, value) => b.op('GatherND', [value, node.inputs[1]!]),
+  write: (b, node, into, updates, reduction) =>
+    b.op('ScatterND', [into, node.inputs[1]!, updates], {
+      reduction: reduction === undefined ? undefined : string(reduction),
+    }),
+};
+
+/**
+ * none: overwritten elements get nothing, updates what stands at their place. add: both get all.
+ * mul: y = data * prod(updates), so d data = dY prod(updates) and d update = dY y / update, which is taken as 0 where
+ * the update is 0. min, max: those that are the extreme share the gradient.
+ */
+const scatter = ({ read, write }: Places): Rule =>
+  rule((b, node, dY) => {
+    const [data, , updates] = node.inputs as [ValueName, ValueName, ValueName];
+    const y = node.outputs[0]!;
+    const reduction = stringAttribute(node, 'reduction', 'none');
+    if (reduction === 'none')
+      return [() => write(b, node, dY, b.zerosOf(updates, dY)), undefined, () => read(b, node, dY)];
+    if (reduction === 'add') return [() => dY, undefined, () => read(b, node, dY)];
+    if (reduction === 'mul') {
+      const zero = () => b.equal(updates, b.scalar(0, updates));
+      return [
+        () => b.mul(dY, write(b, node, b.onesLike(data), updates, 'mul')),
+        undefined,
+        () => {
+          const safe = b.where(zero(), b.scalar(1, updates), updates);
+          return b.where(zero(), b.scalar(0, dY), b.div(read(b, node, b.mul(dY, y)), safe));
+        },
+      ];
+    }
+    const hit = (value: ValueName, at: ValueName) => b.cast(b.equal(value, at), b.type(dY));
+    const share = () => b.div(dY, write(b, node, hit(data, y), hit(updates, read(b, node, y)), 'add'));
+    return [
+      () => b.mul(hit(data, y), share()),
+      undefined,
+      () => b.mul(hit(updates, read(b, node, y)), read(b, node, share())),
+    ];
+  });
+
+export const scattering = { ScatterElements: scatter(elements), ScatterND: scatter(rows) } satisfies Readonly<
+  Record<string, Rule>
+>;

@@ -1,0 +1,109 @@
+/**
+ * Composite operators in primitives. `normalizeModel` calls this for every such node, not only for those on a gradient's
+ * path: attention must be visible as a Softmax to whoever looks for it, every rule set (gradients, relevance) meets the
+ * same few operators, and the backward pass needs the parts anyway, so that computing them once beside a fused kernel
+ * would cost more. What is decomposed computes the same; the conformance run holds it to that.
+ */
+import { GraphBuilder } from '../builder.ts';
+import type { Attribute, Graph, Model, Node } from '../model.ts';
+import { UnknownRankError } from '../node-builder.ts';
+import { algebraFamily } from './algebra.ts';
+import { attentionFamily } from './attention.ts';
+import type { Decomposition } from './decomposition.ts';
+import { lossFamily } from './losses.ts';
+import { recurrentFamily } from './recurrent.ts';
+import { selectionFamily } from './selection.ts';
+import { samplingFamily } from './sampling.ts';
+import { regionFamily } from './regions.ts';
+import { fourierFamily } from './fourier.ts';
+import { fusedFamily } from './fused.ts';
+import { fusedAttentionFamily } from './fused-attention.ts';
+import { quantizedFamily } from './quantized.ts';
+import { normalizationFamily } from './normalization.ts';
+import { mlFamily } from './ml.ts';
+import { spatialFamily } from './spatial.ts';
+
+const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
+  Object.entries<Decomposition>({
+    ...algebraFamily,
+    ...attentionFamily,
+    ...lossFamily,
+    ...recurrentFamily,
+    ...selectionFamily,
+    ...samplingFamily,
+    ...regionFamily,
+    ...fourierFamily,
+    ...fusedFamily,
+    ...fusedAttentionFamily,
+    ...quantizedFamily,
+    ...normalizationFamily,
+    ...mlFamily,
+    ...spatialFamily,
+  }),
+);
+
+/** The composite operators; those of other domains by `domain::operator`. */
+export const COMPOSITE_OPERATORS: readonly string[] = [...DECOMPOSITIONS.keys()];
+
+const keyOf = ({ domain, operator }: Node) => (domain === '' ? operator : `${domain}::${operator}`);
+
+/** The model with every composite operator that is known here in primitives, in subgraphs too. */
+export function decomposeModel(model: Model): Model {
+  if (!containsComposite(model.graph)) return model;
+  const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
+  for (const node of model.graph.nodes) decomposeNode(b, node);
+  return b.build();
+}
+
+function containsComposite(graph: Graph): boolean {
+  return graph.nodes.some(
+    (node) =>
+      DECOMPOSITIONS.has(keyOf(node)) ||
+      Object.values(node.attributes).some(
+        (attribute) => attribute.kind === 'graph' && containsComposite(attribute.value),
+      ),
+  );
+}
+
+function decomposeNode(b: GraphBuilder, original: Node): void {
+  const node = decomposeSubgraphs(b, original);
+  const decomposition = DECOMPOSITIONS.get(keyOf(node));
+  const values = decomposition && b.within(node.name || node.outputs[0]!, () => tryDecompose(decomposition, b, node));
+  if (values === undefined) {
+    b.push(node);
+    return;
+  }
+  node.outputs.forEach((name, index) => {
+    const value = values[index];
+    if (name !== '' && value !== undefined) b.rename(value, name);
+  });
+}
+
+/** Where a rank is unknown the node stays as it is; what was emitted until then is pruned away. */
+function tryDecompose(decomposition: Decomposition, b: GraphBuilder, node: Node) {
+  try {
+    return decomposition(b, node);
+  } catch (error) {
+    if (error instanceof UnknownRankError) return undefined;
+    throw error;
+  }
+}
+
+function decomposeSubgraphs(b: GraphBuilder, node: Node): Node {
+  const entries = Object.entries(node.attributes);
+  if (!entries.some(([, { kind }]) => kind === 'graph')) return node;
+  const attributes = entries.map(([name, attribute]): [string, Attribute] => {
+    if (attribute.kind !== 'graph' || !containsComposite(attribute.value)) return [name, attribute];
+    const graph = attribute.value;
+    const value = b.subgraph(
+      graph.inputs,
+      (inner) => {
+        for (const each of graph.nodes) decomposeNode(inner, each);
+        return graph.outputs.map((output) => output.name);
+      },
+      graph,
+    );
+    return [name, { kind: 'graph', value }];
+  });
+  return { ...node, attributes: Object.fromEntries(attributes) };
+}

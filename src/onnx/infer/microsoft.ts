@@ -1,0 +1,25 @@
+/** Operators of com.microsoft that stay as they are. */
+import { positiveAxis } from '../dims.ts';
+import { intAttribute } from '../model.ts';
+import type { InferenceRule } from './rule.ts';
+
+const matmulNBits: InferenceRule = (input) => {
+  const dims = input.dims(0);
+  return [{ type: input.type(0), dims: dims && [...dims.slice(0, -1), intAttribute(input.node, 'N', 0)] }];
+};
+
+const gatherBlockQuantized: InferenceRule = (input) => {
+  const [data, indices] = [input.dims(0), input.dims(1)];
+  if (data === undefined || indices === undefined) return [{ type: input.type(2), dims: undefined }];
+  const axis = positiveAxis(intAttribute(input.node, 'gather_axis', 0), data.length);
+  const last = positiveAxis(intAttribute(input.node, 'quantize_axis', 1), data.length);
+  // Bytes hold several integers each.
+  const perByte = input.type(0) === 'uint8' ? 8 / intAttribute(input.node, 'bits', 4) : 1;
+  const whole = data.map((dim, at) => (at === last && typeof dim === 'number' ? dim * perByte : dim));
+  return [{ type: input.type(2), dims: [...whole.slice(0, axis), ...indices, ...whole.slice(axis + 1)] }];
+};
+
+export const microsoft: Readonly<Record<string, InferenceRule>> = {
+  'com.microsoft::MatMulNBits': matmulNBits,
+  'com.microsoft::GatherBlockQuantized': gatherBlockQuantized,
+};

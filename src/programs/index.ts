@@ -1,0 +1,24 @@
+/**
+ * programs/: what every explanation method is built on.
+ *
+ * `compileProgram` makes rows of the input (positions on a path, masks, given points), runs the model on them as one
+ * batch and, where asked, a backward pass by some set of rules, all in one graph. `ProgramRunner` runs it in batches.
+ * A `Method` is a name, options and a function over these.
+ */
+export { Game, allCoalitions, shapleyValues } from './game.ts';
+export type { Coalition } from './game.ts';
+export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
+export type { PlayerOptions, Players } from './players.ts';
+export { findFeatures } from './features.ts';
+export type { Feature } from './features.ts';
+export { defineMethod } from './method.ts';
+export type { Attribution, AttributionContext, Method, Modality, ProgramPlan, SinglePass } from './method.ts';
+export { readOptions } from './options.ts';
+export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
+export { compileProgram, layerFeature } from './program.ts';
+export { QUADRATURES, quadrature } from './quadrature.ts';
+export type { Quadrature, QuadratureName } from './quadrature.ts';
+export { PROGRAM } from './request.ts';
+export type { BackwardRequest, ProgramRequest, Reduction } from './request.ts';
+export { ProgramRunner, numbers, zeros } from './runner.ts';
+export type { Numbers, Rows, RunContext, RunResult } from './runner.ts';

@@ -1,0 +1,83 @@
+import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
+import type { Scores, TextContext } from '../explanation/index.ts';
+import type { Feature } from './features.ts';
+import type { OptionSpecs, OptionsOf } from './options.ts';
+import type { BackwardRequest, ProgramRequest } from './request.ts';
+import type { ProgramRunner } from './runner.ts';
+
+/** What the input is, for methods that group its elements: words of a text, regions of a picture. */
+export type Modality =
+  | { readonly kind: 'text'; readonly input: string; readonly context: Pick<TextContext, 'words' | 'segments'> }
+  | { readonly kind: 'image'; readonly input: string; readonly layout: 'NCHW' | 'NHWC' }
+  | { readonly kind: 'tensors' };
+
+/** The parts of a program's request that a method decides; the rest is what is explained. */
+export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
+  Partial<Pick<ProgramRequest, 'backward' | 'noise'>> & {
+    /** Several baselines, one for each row. */
+    readonly manyBaselines?: boolean;
+    /** Group of each element by input, for rows that are masks. */
+    readonly groups?: NamedTensors;
+    /** Rows in the model's inputs even when a layer is attributed to. */
+    readonly onInputs?: boolean;
+  };
+
+/** What a method works on. */
+export interface AttributionContext {
+  /** Compiles and loads a program for this input, baseline and output; the first one is checked against the model. */
+  open(plan: ProgramPlan): Promise<ProgramRunner>;
+  /** Weight of each element of the output, [1, ...]: what is explained. */
+  target(runner: ProgramRunner): Promise<DenseTensor>;
+  /** What is scored: the model's inputs, or a layer. */
+  readonly features: readonly Feature[];
+  /** The model's inputs, with a batch of 1. */
+  readonly inputs: NamedTensors;
+  /** The baselines: their rows are the samples of methods that compare with many. */
+  readonly baseline: NamedTensors | 'zero';
+  readonly modality: Modality;
+  /** Groups of elements that are treated as one, by input: given by the caller. */
+  readonly groups: NamedTensors | undefined;
+  /** The layer asked for, where the method works at one. */
+  readonly layer: Feature | undefined;
+  /** The place in the layer asked for. */
+  readonly neuron: readonly number[] | undefined;
+  readonly seed: number;
+}
+
+export interface Attribution {
+  readonly scores: Readonly<Record<string, Scores>>;
+  /** The target's value for the input. */
+  readonly value: number;
+  /** The target's value for the baseline; null for a method without one. */
+  readonly baselineValue: number | null;
+  /** What the scores are meant to sum to: value - baselineValue, the value itself, or nothing in particular. */
+  readonly sumsTo: 'difference' | 'value' | null;
+  /** Options as they were found to be, beside those given, such as the number of steps used. */
+  readonly found?: Readonly<Record<string, string | number | boolean | null>>;
+  readonly warnings?: readonly string[];
+}
+
+/** A method that is one backward pass by some set of rules: noise can be put on it, rows of it can be batched. */
+export interface SinglePass<S extends OptionSpecs> {
+  backward(options: OptionsOf<S>): BackwardRequest;
+}
+
+/** One attribution method: its name on the command line, its options, and how it runs. */
+export interface Method<S extends OptionSpecs = OptionSpecs> {
+  readonly name: string;
+  /** One line for --help. */
+  readonly summary: string;
+  readonly options: S;
+  /** Whether the method compares the input with a baseline: one, or as many as there are. */
+  readonly usesBaseline: boolean | 'many';
+  /** Whether it can score a layer: as its inputs, by itself, or not. */
+  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'none';
+  /** For methods of one backward pass. */
+  readonly singlePass?: SinglePass<S>;
+  attribute(context: AttributionContext, options: OptionsOf<S>): Promise<Attribution>;
+}
+
+/** Keeps a method's option types for its own code; the table of methods sees the general type. */
+export function defineMethod<const S extends OptionSpecs>(method: Method<S>): Method {
+  return method as unknown as Method;
+}

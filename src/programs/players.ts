@@ -1,0 +1,104 @@
+/** What is switched on and off together when an input is perturbed: words, regions of a picture, elements. */
+import { UserError, sizeOf } from '../onnx/index.ts';
+import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
+import type { Feature } from './features.ts';
+import type { AttributionContext } from './method.ts';
+import { imageRegions } from './players-image.ts';
+import { tensorElements } from './players-tensors.ts';
+import { textUnits } from './players-text.ts';
+
+/** Players of the game "what is the answer with only these kept". */
+export interface Players {
+  /** Group of each element by input: int64, shaped as its scores. Group `count` is never taken away. */
+  readonly groups: NamedTensors;
+  readonly count: number;
+  /** Players in an order in which neighbours belong together, for hierarchies; on a grid where it has two axes. */
+  readonly places: readonly (readonly number[])[];
+}
+
+/** Group of each element of one input, from 0, and -1 where nothing is ever taken away. */
+export interface InputUnits {
+  readonly units: Int32Array;
+  /** Position of each unit. */
+  readonly places: readonly (readonly number[])[];
+}
+
+export const PLAYER_OPTIONS = {
+  features: {
+    kind: 'choice',
+    default: 'auto',
+    choices: ['auto', 'words', 'tokens', 'regions', 'elements'],
+    help: 'what is perturbed as one: words of a text, regions of a picture, elements unless said',
+  },
+  regions: { kind: 'integer', default: 8, min: 1, help: 'regions along each side of a picture' },
+} as const;
+
+export interface PlayerOptions {
+  readonly features: string;
+  readonly regions: number | null;
+}
+
+/** The players of an input: the groups the caller gave, or those that suit what the input is. */
+export function findPlayers(context: AttributionContext, { features, regions }: PlayerOptions): Players {
+  const { modality, inputs, groups } = context;
+  checkChoice(features, modality.kind);
+  const all: Record<string, DenseTensor> = {};
+  const places: (readonly number[])[] = [];
+  const found = context.features.map((feature): readonly [Feature, InputUnits] => {
+    const tensor = inputs[feature.input];
+    if (tensor === undefined) throw new UserError(`input "${feature.input}" was not given`);
+    const given = groups?.[feature.input];
+    if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
+    if (modality.kind === 'text' && feature.input === modality.input)
+      return [feature, textUnits(modality.context, sizeOf(tensor.dims), features !== 'tokens')];
+    if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4)
+      return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', regions!)];
+    return [feature, tensorElements(tensor.dims)];
+  });
+  const count = found.reduce((sum, [, units]) => sum + units.places.length, 0);
+  for (const [{ input }, { units, places: own }] of found) {
+    const offset = places.length;
+    const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : offset + unit));
+    all[input] = { type: 'int64', dims: inputs[input]!.dims, data };
+    places.push(...own);
+  }
+  if (count === 0) throw new UserError('the input has nothing that could be taken away');
+  return { groups: all, count, places };
+}
+
+function checkChoice(features: string, kind: string): void {
+  if ((features === 'words' || features === 'tokens') && kind !== 'text')
+    throw new UserError(`features=${features} is for texts`);
+  if (features === 'elements' && kind === 'text') throw new UserError('features=elements is not for texts: use tokens');
+}
+
+/** Groups by any numbers, as numbers from 0. Of several inputs each has its own. */
+function givenUnits(input: string, given: DenseTensor, tensor: DenseTensor): InputUnits {
+  if (given.dims.join() !== tensor.dims.join())
+    throw new UserError(
+      `the feature mask of "${input}" is [${given.dims.join(', ')}], but the input is [${tensor.dims.join(', ')}]`,
+    );
+  const names = Array.from(given.data as ArrayLike<number | bigint>, Number);
+  const order = [...new Set(names)].sort((left, right) => left - right);
+  const at = new Map(order.map((name, index) => [name, index]));
+  return { units: Int32Array.from(names, (name) => at.get(name)!), places: order.map((_, index) => [index]) };
+}
+
+/** Each player's number at all its elements, or its equal part of it, shaped as the inputs. */
+export function spreadOver(
+  { groups, count }: Players,
+  values: ArrayLike<number>,
+  share: boolean,
+): Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>> {
+  const sizes = new Float64Array(count + 1);
+  for (const { data } of Object.values(groups)) for (const group of data as BigInt64Array) sizes[Number(group)]!++;
+  return Object.fromEntries(
+    Object.entries(groups).map(([input, { dims, data }]) => {
+      const scores = Float32Array.from(data as BigInt64Array, (name) => {
+        const group = Number(name);
+        return group === count ? 0 : values[group]! / (share ? sizes[group]! : 1);
+      });
+      return [input, { dims, data: scores }];
+    }),
+  );
+}

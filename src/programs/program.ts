@@ -1,0 +1,240 @@
+import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
+import type { RuleSetSpec } from '../autodiff/index.ts';
+import { GraphBuilder, UserError, foldPadding, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
+import type { Model, Node, ValueName } from '../onnx/index.ts';
+import type { Feature } from './features.ts';
+import { reduceRows, sumRows } from './reduce.ts';
+import type { BackwardRequest, ProgramRequest } from './request.ts';
+import { PROGRAM } from './request.ts';
+import type { Laid } from './rows.ts';
+import { addRowInputs, copyNodes, copyUpstream, layRows, repeatRows } from './rows.ts';
+
+const GRADIENT: RuleSetSpec = { set: 'gradient' };
+const BLOCKED: RuleSetSpec = { set: 'blocked' };
+
+/**
+ * Compiles an explanation into the model: its features vary over rows (positions on the path from baseline to input,
+ * masks, or given points), the model runs on all rows as one batch, and with `backward` the reverse pass by some set of
+ * rules follows; the weighted sum over rows and the reduction over the hidden axis happen inside the graph, so that only
+ * scores shaped like the input come out. Saliency is the program with one row at alpha 1.
+ * Inputs have a batch of 1; the program repeats them for the rows.
+ */
+export function compileProgram(given: Model, request: ProgramRequest): Model {
+  const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
+  const kept = [...request.features.map(({ value }) => value), request.output];
+  const model = prepareFor(rules, foldPadding(normalizeModel(given, { dims: request.dims ?? {} })), kept);
+  const { graph } = model;
+  const b = new GraphBuilder({
+    ...model,
+    graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() },
+  });
+  b.reserve(graph.nodes);
+  const rows = addRowInputs(b, request);
+  const laid = layRows(b, model, request, rows);
+
+  const renamed = new Map<ValueName, ValueName>(laid.map(({ feature, point }) => [feature.value, point]));
+  for (const info of graph.inputs)
+    if (!renamed.has(info.name)) renamed.set(info.name, repeatRows(b, info.name, rows.count));
+  // What stands in a point's place is not computed again: an embedding, a layer.
+  const points = new Set(laid.map(({ feature }) => feature.value));
+  const forward = graph.nodes
+    .filter((node) => !node.outputs.some((name) => points.has(name)))
+    .map((node) => withInputs(node, renamed));
+  for (const node of forward) b.push(node);
+
+  const result = renamed.get(request.output) ?? request.output;
+  const facts = b.facts(result);
+  if (facts === undefined && b.producer(result) === undefined)
+    throw new UserError(
+      `the model has no output "${request.output}"; it has ${graph.outputs.map(({ name }) => `"${name}"`).join(', ')}`,
+    );
+  if (facts !== undefined && !isFloat(facts.type))
+    throw new UserError(
+      `output "${request.output}" is of type ${facts.type}: only floating-point values can be explained`,
+    );
+  const dims = b.dims(result);
+  const target = b.addInput({ name: PROGRAM.target, type: b.type(result), dims: dims && [1, ...dims.slice(1)] });
+  const weighted = b.mul(result, target);
+  const axes = Array.from({ length: b.rank(result) - 1 }, (_, index) => index + 1);
+  b.addOutput(result, PROGRAM.output);
+  b.addOutput(b.sum(weighted, axes, false), PROGRAM.values);
+  if (request.backward !== undefined) {
+    // Relevance starts as the answer itself, gradients as the target's weights.
+    const seed = carriesRelevance(rules)
+      ? weighted
+      : b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
+    appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
+  }
+  return pruneModel(b.build());
+}
+
+function withInputs(node: Node, renamed: ReadonlyMap<ValueName, ValueName>): Node {
+  return { ...node, inputs: node.inputs.map((name) => renamed.get(name) ?? name) };
+}
+
+interface Stage {
+  readonly b: GraphBuilder;
+  readonly model: Model;
+  readonly backward: BackwardRequest;
+  readonly rules: RuleSetSpec;
+  readonly laid: readonly Laid[];
+  /** The model's nodes as they run on the rows. */
+  readonly forward: readonly Node[];
+  readonly result: ValueName;
+  readonly seed: ValueName;
+  readonly rows: ReturnType<typeof addRowInputs>;
+}
+
+function appendBackward(stage: Stage): void {
+  const { b, backward, rules, laid, result, seed, rows } = stage;
+  if (backward.at !== undefined) return appendAtLayer(stage, backward.at);
+  if (rows.masks !== undefined) {
+    const gradients = appendGradients(b, { of: result, wrt: [rows.masks], seed });
+    b.addOutput(gradients.get(rows.masks)!, PROGRAM.maskGradients);
+    return;
+  }
+  const wrt = laid.map(({ point }) => point);
+  const reference = lazyReference(stage);
+  const table = ruleTable(rules, { b, of: result, wrt, reference });
+  const first = appendGradients(b, { of: result, wrt, seed, rules: table });
+  const gradients = backward.pairs === true ? secondGradients(b, laid, first) : first;
+  const weights = rowWeights(b);
+  const parts = laid.map(({ feature, point, difference }) => ({
+    feature,
+    gradient: gradients.get(point)!,
+    difference,
+  }));
+  const totals = backward.reduction === 'square-share' ? totalSquares(b, parts) : undefined;
+  for (const { feature, gradient, difference } of parts) {
+    const { sum, squares } = reduceRows(b, {
+      gradient: totals === undefined ? gradient : b.div(b.square(gradient), totals(gradient)),
+      difference,
+      weights,
+      hidden: feature.kind === 'tokens',
+      reduction: totals === undefined ? backward.reduction : 'signed',
+      squares: backward.squares === true,
+    });
+    b.addOutput(sum, PROGRAM.scores(feature.input));
+    if (squares !== undefined) b.addOutput(squares, PROGRAM.squares(feature.input));
+  }
+}
+
+/** d / d point of sum direction * difference * gradient, the difference held constant. */
+function secondGradients(
+  b: GraphBuilder,
+  laid: readonly Laid[],
+  first: ReadonlyMap<ValueName, ValueName>,
+): ReadonlyMap<ValueName, ValueName> {
+  const picked = laid.map(({ feature, point, difference }) => {
+    const hidden = feature.kind === 'tokens' ? 1 : 0;
+    const shaped = b.dims(point)?.slice(1, b.rank(point) - hidden);
+    const direction = b.addInput({
+      name: PROGRAM.direction(feature.input),
+      type: b.type(point),
+      dims: ['rows', ...(shaped ?? [])],
+    });
+    const weight = hidden === 1 ? b.unsqueeze(direction, [b.rank(point) - 1]) : direction;
+    const axes = Array.from({ length: b.rank(point) - 1 }, (_, index) => index + 1);
+    return b.sum(b.mul(b.mul(first.get(point)!, difference), weight), axes, false);
+  });
+  const total = picked.reduce((left, right) => b.add(left, right));
+  return appendGradients(b, { of: total, wrt: laid.map(({ point }) => point), seed: b.onesLike(total) });
+}
+
+/** The gradient at a layer, while rows vary in the inputs. */
+function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardRequest['at']>): void {
+  const { b, model, laid, result, seed } = stage;
+  const weights = rowWeights(b);
+  const gradient = appendGradients(b, { of: result, wrt: [layer.value], seed }).get(layer.value)!;
+  if (form === 'influence') {
+    b.addOutput(sumRows(b, gradient, weights), PROGRAM.scores(layer.input));
+  } else if (form === 'conductance') {
+    const next = b.addInput({ name: PROGRAM.nextAlphas, type: 'float32', dims: ['rows'] });
+    const moved = new Map<ValueName, ValueName>();
+    for (const { feature, start, difference } of laid) {
+      const axes = Array.from({ length: b.rank(difference) - 1 }, (_, index) => index + 1);
+      const step = b.mul(b.unsqueeze(b.cast(next, b.type(difference)), axes), difference);
+      moved.set(feature.value, start === undefined ? step : b.add(start, step));
+    }
+    for (const info of model.graph.inputs)
+      if (!moved.has(info.name)) moved.set(info.name, repeatRows(b, info.name, stage.rows.count));
+    const after = copyUpstream(b, model, layer.value, moved);
+    const change = b.mul(gradient, b.sub(after, layer.value));
+    b.addOutput(sumRows(b, change, weights), PROGRAM.scores(layer.input));
+  } else {
+    const dims = b.dims(layer.value);
+    const neuron = b.addInput({
+      name: PROGRAM.neuron,
+      type: b.type(layer.value),
+      dims: dims && [1, ...dims.slice(1)],
+    });
+    const through = b.mul(gradient, neuron);
+    const wrt = laid.map(({ point }) => point);
+    const gradients = appendGradients(b, { of: layer.value, wrt, seed: through });
+    for (const { feature, point, difference } of laid) {
+      const { sum } = reduceRows(b, {
+        gradient: gradients.get(point)!,
+        difference,
+        weights,
+        hidden: feature.kind === 'tokens',
+        reduction: 'times-difference',
+        squares: false,
+      });
+      b.addOutput(sum, PROGRAM.scores(feature.input));
+    }
+  }
+}
+
+function rowWeights(b: GraphBuilder): ValueName {
+  return b.facts(PROGRAM.weights) === undefined
+    ? b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] })
+    : PROGRAM.weights;
+}
+
+/**
+ * The model on the baselines, as a second copy of all nodes that depend on a point; made when a rule first asks.
+ * Gives each value's counterpart.
+ */
+function lazyReference({ b, laid, forward }: Stage): (value: ValueName) => ValueName {
+  let copied: ReadonlyMap<ValueName, ValueName> | undefined;
+  return (value) => {
+    if (copied === undefined) {
+      const starts = new Map<ValueName, ValueName>(
+        laid.map(({ point, start }) => [point, start === undefined ? b.zerosLike(point) : b.expandLike(start, point)]),
+      );
+      const moving = new Set(starts.keys());
+      const nodes = forward.filter((node) => {
+        if (!node.inputs.some((name) => moving.has(name))) return false;
+        for (const name of node.outputs) moving.add(name);
+        return true;
+      });
+      copied = copyNodes(b, nodes, starts);
+    }
+    return copied.get(value) ?? value;
+  };
+}
+
+/** Sum over all features of the squared gradients, by row, shaped to divide one of them. */
+function totalSquares(
+  b: GraphBuilder,
+  parts: readonly { readonly gradient: ValueName }[],
+): (like: ValueName) => ValueName {
+  const sums = parts.map(({ gradient }) => {
+    const axes = Array.from({ length: b.rank(gradient) - 1 }, (_, index) => index + 1);
+    return b.sum(b.square(gradient), axes, false);
+  });
+  const total = b.add(
+    sums.reduce((left, right) => b.add(left, right)),
+    b.scalar(1e-30, sums[0]!),
+  );
+  return (like) =>
+    b.unsqueeze(
+      total,
+      Array.from({ length: b.rank(like) - 1 }, (_, index) => index + 1),
+    );
+}
+
+/** A layer as something rows vary in, or gradients are taken at. */
+export function layerFeature(path: string, value: ValueName): Feature {
+  return { input: path, kind: 'layer', value };
+}

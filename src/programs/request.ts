@@ -1,0 +1,97 @@
+import type { RuleSetSpec } from '../autodiff/index.ts';
+import type { ValueName } from '../onnx/index.ts';
+import type { Feature } from './features.ts';
+
+/** Names of what a compiled program takes and gives, beside the model's own inputs. */
+export const PROGRAM = {
+  /** Position of each row on the path from baseline (0) to input (1): float32 [rows]. */
+  alphas: 'onnxray/alphas',
+  /** Position of each row's successor, for differences of a layer along the path: float32 [rows]. */
+  nextAlphas: 'onnxray/next-alphas',
+  /** Weight of each row in the sums over rows: float32 [rows]. */
+  weights: 'onnxray/weights',
+  /** What of each group each row keeps (1) or replaces by the baseline (0): float32 [rows, groups]. */
+  masks: 'onnxray/masks',
+  /** Size of the noise: float32, one number. */
+  deviation: 'onnxray/deviation',
+  /** Weight of each element of the explained output, [1, ...] as the output without its batch: the target. */
+  target: 'onnxray/target',
+  /** Weight of each element of a layer that conductance is taken through: [1, ...] as the layer. */
+  neuron: 'onnxray/neuron',
+  /** The explained output for each row: [rows, ...]. */
+  output: 'onnxray/output',
+  /** The target's value for each row: [rows]. */
+  values: 'onnxray/values',
+  /** The gradient of each row's value with respect to its masks: [rows, groups]. */
+  maskGradients: 'onnxray/mask-gradients',
+  baseline: (input: string) => `onnxray/baseline/${input}`,
+  /** Group of each element: int64, shaped as the scores. */
+  groups: (input: string) => `onnxray/groups/${input}`,
+  /** Standard normal numbers to be added to each row: [rows, ...] as the feature. */
+  noise: (input: string) => `onnxray/noise/${input}`,
+  /** The rows themselves, and what their gradients are multiplied with: [rows, ...] as the feature. */
+  points: (input: string) => `onnxray/points/${input}`,
+  differences: (input: string) => `onnxray/differences/${input}`,
+  /** Which scores second derivatives are taken of: [rows, ...] as the scores. */
+  direction: (input: string) => `onnxray/direction/${input}`,
+  /** Weighted sum over rows of the scores, and of their squares. */
+  scores: (input: string) => `onnxray/scores/${input}`,
+  squares: (input: string) => `onnxray/squares/${input}`,
+} as const;
+
+/** How the gradients of a row become its scores. */
+export type Reduction =
+  /** times (input - baseline); summed over an embedding's axis. */
+  | 'times-difference'
+  /** absolute value; the Euclidean norm over an embedding's axis. */
+  | 'magnitude'
+  /** as it is; summed over an embedding's axis. */
+  | 'signed'
+  /** its square's share of the sum of squares over all features; summed over an embedding's axis. */
+  | 'square-share'
+  /** as it is, with the embedding's axis. */
+  | 'raw';
+
+export interface BackwardRequest {
+  /** How the backward pass goes through each operator; the gradient unless said. */
+  readonly rules?: RuleSetSpec;
+  readonly reduction: Reduction;
+  /** Also give the weighted sum of the squares of the scores. */
+  readonly squares?: boolean;
+  /**
+   * Second derivatives: the gradient of the scores that a direction picks out, times the difference again.
+   * By input the direction has one number for each score.
+   */
+  readonly pairs?: boolean;
+  /**
+   * Take the gradient at this layer while rows vary in the inputs. `influence`: its weighted sum; `conductance`: times
+   * the layer's change to the row's successor; `neuron`: of the target through chosen elements of the layer, carried
+   * on to the inputs.
+   */
+  readonly at?: { readonly layer: Feature; readonly form: 'influence' | 'conductance' | 'neuron' };
+}
+
+/** Everything a program depends on beside the model; plain data, since programs are cached by it. */
+export interface ProgramRequest {
+  /** The output to explain, or the value of a layer. */
+  readonly output: ValueName;
+  /** The model's own features: what baselines are given for. */
+  readonly inputs: readonly Feature[];
+  /** Where rows vary: those inputs, or a layer. */
+  readonly features: readonly Feature[];
+  /** What makes the rows: positions between baseline and input, masks, or the points themselves. */
+  readonly rows: 'alphas' | 'masks' | 'points';
+  /**
+   * `none`: the features are compared with nothing, a layer neither; `zero`: with zeros, a layer with what it gives for
+   * zeros; `given`: in the shape and type of the model's inputs; or `rows`: one for each row.
+   */
+  readonly baseline: 'none' | 'zero' | 'given' | 'rows';
+  /** Noise on the input, `absolute` or `relative` to the input's range. */
+  readonly noise?: 'absolute' | 'relative' | undefined;
+  /** The reverse pass; without it a program only answers. */
+  readonly backward?: BackwardRequest | undefined;
+  /** Of the gradient's nodes: `blocked` suits onnxruntime's CPU provider; `plain` (the default) any. */
+  readonly layout?: 'plain' | 'blocked';
+  /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */
+  readonly dims?: Readonly<Record<ValueName, readonly (number | string)[]>>;
+}

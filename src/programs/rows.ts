@@ -1,0 +1,192 @@
+/** How the rows of a program come about: the model's inputs repeated, its features moved between baseline and input. */
+import { int } from '../onnx/index.ts';
+import type { GraphBuilder, Model, Node, ValueName } from '../onnx/index.ts';
+import type { Feature } from './features.ts';
+import type { ProgramRequest } from './request.ts';
+import { PROGRAM } from './request.ts';
+
+/** A feature in all rows. */
+export interface Laid {
+  readonly feature: Feature;
+  /** The value each row computes with: [rows, ...]. */
+  readonly point: ValueName;
+  /** The baseline, [1, ...] or [rows, ...]; undefined for zeros. */
+  readonly start: ValueName | undefined;
+  /** input - baseline, [1, ...] or [rows, ...]. */
+  readonly difference: ValueName;
+}
+
+/** Positions, or points, that all features share. */
+export interface RowInputs {
+  /** The number of rows as an int64 vector of one element. */
+  readonly count: ValueName;
+  readonly positions: ValueName | undefined;
+  readonly masks: ValueName | undefined;
+}
+
+export function addRowInputs(b: GraphBuilder, request: ProgramRequest): RowInputs {
+  if (request.rows === 'alphas') {
+    const positions = b.addInput({ name: PROGRAM.alphas, type: 'float32', dims: ['rows'] });
+    return { count: b.dimension(positions, 0), positions, masks: undefined };
+  }
+  if (request.rows === 'masks') {
+    const masks = b.addInput({ name: PROGRAM.masks, type: 'float32', dims: ['rows', 'groups'] });
+    return { count: b.dimension(masks, 0), positions: undefined, masks };
+  }
+  const weights = b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] });
+  return { count: b.dimension(weights, 0), positions: undefined, masks: undefined };
+}
+
+/** Lays every feature of the request in rows. */
+export function layRows(b: GraphBuilder, model: Model, request: ProgramRequest, rows: RowInputs): Laid[] {
+  const starts = new Map<ValueName, ValueName>();
+  for (const feature of request.inputs) {
+    const start = baselineOf(b, model, feature, request.baseline);
+    if (start !== undefined) starts.set(feature.value, start);
+  }
+  return request.features.map((feature) => layFeature(b, model, request, rows, feature, starts));
+}
+
+function layFeature(
+  b: GraphBuilder,
+  model: Model,
+  request: ProgramRequest,
+  rows: RowInputs,
+  feature: Feature,
+  starts: ReadonlyMap<ValueName, ValueName>,
+): Laid {
+  const clean = feature.kind === 'elements' ? feature.input : copyUpstream(b, model, feature.value, new Map());
+  if (request.rows === 'points') {
+    const dims = ['rows', ...(b.dims(clean)?.slice(1) ?? [])];
+    const point = b.addInput({ name: PROGRAM.points(feature.input), type: b.type(clean), dims });
+    const difference = b.addInput({ name: PROGRAM.differences(feature.input), type: b.type(clean), dims });
+    return { feature, point, start: undefined, difference };
+  }
+  const start =
+    feature.kind === 'layer' && request.baseline !== 'none'
+      ? layerStart(b, model, request, feature, starts)
+      : starts.get(feature.value);
+  const end = request.noise === undefined ? clean : addNoise(b, feature, clean, request.noise);
+  const difference = start === undefined ? end : b.sub(end, start);
+  const along = (axes: number) => Array.from({ length: axes }, (_, index) => index + 1);
+  if (rows.masks !== undefined) {
+    const mask = expandMask(b, feature, clean, rows.masks);
+    const kept = b.mul(mask, end);
+    // The two products are exact where the mask is 0 or 1.
+    const point = start === undefined ? kept : b.add(kept, b.mul(b.sub(b.scalar(1, mask), mask), start));
+    return { feature, point, start, difference };
+  }
+  const position = b.unsqueeze(b.cast(rows.positions!, b.type(end)), along(b.rank(end) - 1));
+  const moved = b.mul(position, difference);
+  return { feature, point: start === undefined ? moved : b.add(start, moved), start, difference };
+}
+
+/** The baseline of one of the model's own features; undefined for zeros. */
+function baselineOf(
+  b: GraphBuilder,
+  model: Model,
+  feature: Feature,
+  baseline: ProgramRequest['baseline'],
+): ValueName | undefined {
+  if (baseline === 'zero' || baseline === 'none') return undefined;
+  const info = model.graph.inputs.find(({ name }) => name === feature.input)!;
+  const dims = baseline === 'rows' && info.dims ? ['rows', ...info.dims.slice(1)] : info.dims;
+  const given = b.addInput({ name: PROGRAM.baseline(feature.input), type: info.type, dims });
+  return feature.kind === 'elements' ? given : copyUpstream(b, model, feature.value, new Map([[feature.input, given]]));
+}
+
+/** What a layer gives for the baseline of the inputs. */
+function layerStart(
+  b: GraphBuilder,
+  model: Model,
+  request: ProgramRequest,
+  feature: Feature,
+  starts: ReadonlyMap<ValueName, ValueName>,
+): ValueName {
+  const replaced = new Map(starts);
+  for (const { value, kind, input } of request.inputs)
+    if (!replaced.has(value))
+      replaced.set(value, b.zerosLike(kind === 'elements' ? input : copyUpstream(b, model, value, new Map())));
+  return copyUpstream(b, model, feature.value, replaced);
+}
+
+/** x + deviation * noise; a relative deviation is a fraction of max(x) - min(x). */
+function addNoise(b: GraphBuilder, feature: Feature, clean: ValueName, kind: 'absolute' | 'relative'): ValueName {
+  const noise = b.addInput({
+    name: PROGRAM.noise(feature.input),
+    type: b.type(clean),
+    dims: ['rows', ...(b.dims(clean)?.slice(1) ?? [])],
+  });
+  let deviation = b.cast(noiseDeviation(b), b.type(clean));
+  if (kind === 'relative') {
+    const axes = Array.from({ length: b.rank(clean) }, (_, axis) => axis);
+    const lowest = b.op('ReduceMin', [clean, b.int64s(axes)], { keepdims: int(0) });
+    deviation = b.mul(deviation, b.sub(b.max(clean, axes, false), lowest));
+  }
+  return b.add(clean, b.mul(deviation, noise));
+}
+
+function noiseDeviation(b: GraphBuilder): ValueName {
+  return b.facts(PROGRAM.deviation) === undefined
+    ? b.addInput({ name: PROGRAM.deviation, type: 'float32', dims: [] })
+    : PROGRAM.deviation;
+}
+
+/** Each row's mask of groups as a mask of elements: [rows, ...] to multiply the feature with. */
+function expandMask(b: GraphBuilder, feature: Feature, clean: ValueName, masks: ValueName): ValueName {
+  const hidden = feature.kind === 'tokens' ? 1 : 0;
+  const shaped = b.dims(clean)?.slice(0, b.rank(clean) - hidden);
+  const groups = b.addInput({ name: PROGRAM.groups(feature.input), type: 'int64', dims: shaped });
+  const flat = b.gather(masks, b.reshapeTo(groups, [-1]), 1);
+  const rest = Array.from({ length: b.rank(clean) - hidden - 1 }, (_, index) => b.dimension(groups, index + 1));
+  const spread = b.reshape(flat, b.concat([b.dimension(masks, 0), ...rest], 0), [
+    'rows',
+    ...(shaped?.slice(1) ?? rest.map(() => undefined)),
+  ]);
+  const mask = b.cast(spread, b.type(clean));
+  return hidden === 1 ? b.unsqueeze(mask, [b.rank(clean) - 1]) : mask;
+}
+
+/** Appends copies of the nodes a value depends on, under new names, with some values replaced. */
+export function copyUpstream(
+  b: GraphBuilder,
+  { graph }: Model,
+  value: ValueName,
+  replaced: ReadonlyMap<ValueName, ValueName>,
+): ValueName {
+  const needed = new Set([value]);
+  const nodes: Node[] = [];
+  for (const node of graph.nodes.toReversed())
+    if (node.outputs.some((name) => needed.has(name) && !replaced.has(name))) {
+      nodes.unshift(node);
+      for (const name of node.inputs) needed.add(name);
+    }
+  return copyNodes(b, nodes, replaced).get(value) ?? value;
+}
+
+/** Appends copies of nodes under new names; gives the new name of every value that has one. */
+export function copyNodes(
+  b: GraphBuilder,
+  nodes: readonly Node[],
+  replaced: ReadonlyMap<ValueName, ValueName>,
+): ReadonlyMap<ValueName, ValueName> {
+  const renamed = new Map(replaced);
+  for (const node of nodes) {
+    const inputs = node.inputs.map((name) => renamed.get(name) ?? name);
+    const outputs = node.outputs.map((name) => {
+      if (name !== '' && !replaced.has(name)) renamed.set(name, b.unusedName(`onnxray/copy/${name}`));
+      return replaced.has(name) ? b.unusedName(`onnxray/unused/${name}`) : (renamed.get(name) ?? '');
+    });
+    b.push({ ...node, name: b.unusedName(`onnxray/copy/${node.name}`), inputs, outputs });
+  }
+  return renamed;
+}
+
+/** [1, ...] repeated to [rows, ...]. */
+export function repeatRows(b: GraphBuilder, input: ValueName, count: ValueName): ValueName {
+  const rank = b.rank(input);
+  // A flag, such as a merged decoder's use_cache_branch, has no batch.
+  if (rank === 0 || (rank === 1 && b.type(input) === 'bool')) return input;
+  const rest = Array.from({ length: rank - 1 }, (_, index) => b.dimension(input, index + 1));
+  return b.op('Expand', [input, b.concat([count, ...rest], 0)], {}, { dims: ['rows', ...b.dims(input)!.slice(1)] });
+}

@@ -1,0 +1,305 @@
+import { UserError, sizeOf } from '../onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
+import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/index.ts';
+import type { ModelHost, Session } from '../runtime/index.ts';
+import type { Scores } from '../explanation/index.ts';
+import { compileProgram } from './program.ts';
+import type { ProgramRequest } from './request.ts';
+import { PROGRAM } from './request.ts';
+
+/** What every run of an explanation shares. */
+export interface RunContext {
+  readonly host: ModelHost;
+  /** The model's inputs, with a batch of 1. */
+  readonly feeds: NamedTensors;
+  /** Baselines by input, one row or several; `zero` for zeros (of the embedding, for tokens). */
+  readonly baseline: NamedTensors | 'zero';
+  /** Group of each element, by input, for programs whose rows are masks. */
+  readonly groups?: NamedTensors | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each run with the rows done and to do. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Bytes the activations of one run may take. */
+  readonly memoryBudget?: number | undefined;
+}
+
+export type Numbers = Float32Array | Float64Array;
+
+/** What the rows of a run are. What a program does not take is left out. */
+export interface Rows {
+  /** Weight of each row in the sums; their number is the number of rows. */
+  readonly weights: readonly number[];
+  readonly alphas?: readonly number[];
+  readonly nextAlphas?: readonly number[];
+  /** One mask per row. */
+  readonly masks?: (row: number) => Numbers;
+  /** Which of the baseline's rows each row is compared with. */
+  readonly baselines?: readonly number[];
+  /** Standard normal numbers for an input in a row. */
+  readonly noise?: (row: number, input: string, size: number) => Numbers;
+  readonly deviation?: number;
+  readonly points?: (row: number, input: string) => Numbers;
+  readonly differences?: (row: number, input: string) => Numbers;
+  readonly direction?: (row: number, input: string) => Numbers;
+  /** Elements of a layer that conductance is taken through. */
+  readonly neuron?: DenseTensor;
+}
+
+export interface RunResult {
+  /** Weighted sum over the rows, by input. */
+  readonly scores: Readonly<Record<string, Scores>>;
+  /** Weighted sum of the squares, where the program gives it. */
+  readonly squares: Readonly<Record<string, Scores>>;
+  /** The target's value for each row. */
+  readonly values: readonly number[];
+  /** Gradient of each row's value in its mask, where the program gives it. */
+  readonly maskGradients: readonly Numbers[];
+  /** The model's output for the last row, [1, ...]. */
+  readonly output: DenseTensor;
+}
+
+type Sums = Map<string, { readonly dims: readonly number[]; readonly data: Float64Array }>;
+
+/** A compiled program, loaded, for one input. */
+export class ProgramRunner {
+  readonly #context: RunContext;
+  readonly #request: ProgramRequest;
+  readonly #session: Session;
+  readonly #dims: ReadonlyMap<string, readonly number[]>;
+  /** The compiled program. */
+  readonly program: Model;
+  /** Rows one run takes within the memory budget. */
+  readonly rowsPerRun: number;
+  /** Rows that went through the model so far. */
+  passes = 0;
+
+  private constructor(context: RunContext, request: ProgramRequest, session: Session, program: Model) {
+    this.#context = context;
+    this.#request = request;
+    this.#session = session;
+    this.program = program;
+    this.rowsPerRun = rowsWithin(program, context);
+    this.#dims = concreteDims(program, context.feeds);
+  }
+
+  static async open(context: RunContext, request: ProgramRequest): Promise<ProgramRunner> {
+    const session = await context.host.program(request, (model) => compileProgram(model, request));
+    return new ProgramRunner(context, request, session, context.host.compiled(request)!);
+  }
+
+  /**
+   * Runs rows for a target: the weight of each element of the output. In batches; sums over the rows of one batch are
+   * made in the graph, those over batches here, in float64.
+   */
+  async run(rows: Rows, target: DenseTensor, { quietly = false } = {}): Promise<RunResult> {
+    const [sums, squares]: [Sums, Sums] = [new Map(), new Map()];
+    const values: number[] = [];
+    const maskGradients: Numbers[] = [];
+    const total = rows.weights.length;
+    let output: DenseTensor | undefined;
+    for (let start = 0; start < total; start += this.rowsPerRun) {
+      const end = Math.min(start + this.rowsPerRun, total);
+      const results = await this.#runRows(rows, start, end, target);
+      for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
+      output = lastRow(results[PROGRAM.output]!);
+      addSums(sums, results, 'onnxray/scores/');
+      addSums(squares, results, 'onnxray/squares/');
+      const gradients = results[PROGRAM.maskGradients];
+      if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
+      this.passes += end - start;
+      if (!quietly) this.#context.onProgress?.(end, total);
+    }
+    return { scores: toScores(sums), squares: toScores(squares), values, maskGradients, output: output! };
+  }
+
+  /** The model's answer for the input, [1, ...]. */
+  async answer(): Promise<DenseTensor> {
+    const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
+    // No target is known yet: zeros, of length 1 where the output's length depends on the input.
+    const blank = dims!.map((dim) => (typeof dim === 'number' ? dim : 1));
+    const { output } = await this.run({ weights: [1] }, zeros(type, blank), { quietly: true });
+    return output;
+  }
+
+  #runRows(rows: Rows, start: number, end: number, target: DenseTensor): Promise<NamedTensors> {
+    const { feeds, signal } = this.#context;
+    const given: Record<string, DenseTensor> = { ...feeds, [PROGRAM.target]: target };
+    const known = new Set(this.#session.inputNames);
+    for (const name of known) given[name] ??= this.#feed(name, rows, start, end);
+    const used = Object.fromEntries(Object.entries(given).filter(([name]) => known.has(name)));
+    return this.#session.run(used, signal === undefined ? {} : { signal });
+  }
+
+  /** One input of the program for the rows from `start` to `end`; what `rows` leaves out is the input as it is. */
+  #feed(name: string, rows: Rows, start: number, end: number): DenseTensor {
+    const count = end - start;
+    const vector = (list: readonly number[] | undefined, fallback: number): DenseTensor =>
+      floats([count], list === undefined ? Array<number>(count).fill(fallback) : list.slice(start, end));
+    if (name === PROGRAM.alphas) return vector(rows.alphas, 1);
+    if (name === PROGRAM.nextAlphas) return vector(rows.nextAlphas, 1);
+    if (name === PROGRAM.weights) return vector(rows.weights, 1);
+    if (name === PROGRAM.deviation) return floats([], [rows.deviation ?? 0]);
+    const stack = (each: (row: number) => Numbers, dims: readonly number[], type: DenseTensor['type']) =>
+      stackRows(
+        Array.from({ length: count }, (_, at) => each(start + at)),
+        dims,
+        type,
+      );
+    if (name === PROGRAM.masks) {
+      const whole = new Float32Array(this.groupCount()).fill(1);
+      const masks = Array.from({ length: count }, (_, at) => rows.masks?.(start + at) ?? whole);
+      return stackRows(masks, [masks[0]!.length], 'float32');
+    }
+    if (name === PROGRAM.neuron) {
+      const info = this.program.graph.inputs.find((input) => input.name === name)!;
+      return (
+        rows.neuron ??
+        zeros(
+          info.type,
+          info.dims!.map((dim) => (typeof dim === 'number' ? dim : 1)),
+        )
+      );
+    }
+    for (const { input } of this.#request.inputs) {
+      if (name === PROGRAM.groups(input)) return this.#context.groups![input]!;
+      if (name === PROGRAM.baseline(input)) return this.#baseline(input, rows, start, end);
+    }
+    const info = this.program.graph.inputs.find((each) => each.name === name)!;
+    const dims = this.#dims.get(name)!;
+    const size = sizeOf(dims);
+    for (const { input } of this.#request.features) {
+      if (name === PROGRAM.noise(input))
+        return stack(
+          rows.noise ? (row) => rows.noise!(row, input, size) : () => new Float32Array(size),
+          dims,
+          info.type,
+        );
+      if (name === PROGRAM.direction(input))
+        return stack(
+          rows.direction ? (row) => rows.direction!(row, input) : () => new Float32Array(size),
+          dims,
+          info.type,
+        );
+      const each = name === PROGRAM.points(input) ? rows.points : rows.differences;
+      if (name === PROGRAM.points(input) || name === PROGRAM.differences(input))
+        return stack(
+          each ? (row) => each(row, input) : () => numbers(this.#context.feeds[input]!) as Numbers,
+          dims,
+          info.type,
+        );
+    }
+    throw new Error(`the program asks for "${name}", which nothing gives`);
+  }
+
+  /** Number of groups the masks have. */
+  groupCount(): number {
+    let most = 0;
+    for (const { data } of Object.values(this.#context.groups ?? {}))
+      for (const group of data as BigInt64Array) most = Math.max(most, Number(group) + 1);
+    return most;
+  }
+
+  #baseline(input: string, rows: Rows, start: number, end: number): DenseTensor {
+    const { baseline, feeds } = this.#context;
+    const tensor = baseline === 'zero' ? undefined : (baseline[input] ?? feeds[input]);
+    if (tensor === undefined) throw new Error(`no baseline for input "${input}"`);
+    if (this.#request.baseline === 'given') return tensor;
+    const size = sizeOf(tensor.dims.slice(1));
+    const data = tensor.data as Exclude<DenseTensor['data'], readonly string[]>;
+    const result = new (data.constructor as new (length: number) => typeof data)(size * (end - start));
+    for (let row = start; row < end; row++) {
+      const from = (rows.baselines?.[row] ?? 0) % tensor.dims[0]!;
+      (result as Float32Array).set(data.subarray(from * size, (from + 1) * size) as Float32Array, (row - start) * size);
+    }
+    return { type: tensor.type, dims: [end - start, ...tensor.dims.slice(1)], data: result };
+  }
+}
+
+function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
+  for (const [name, tensor] of Object.entries(results)) {
+    if (!name.startsWith(prefix)) continue;
+    const key = name.slice(prefix.length);
+    const sum = sums.get(key) ?? { dims: tensor.dims, data: new Float64Array(sizeOf(tensor.dims)) };
+    sums.set(key, sum);
+    const part = numbers(tensor);
+    for (let index = 0; index < part.length; index++) sum.data[index]! += part[index]!;
+  }
+}
+
+function toScores(sums: Sums): Readonly<Record<string, Scores>> {
+  return Object.fromEntries(
+    Array.from(sums, ([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]),
+  );
+}
+
+function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext): number {
+  // A model whose graph has the batch size written into it takes one row at a time.
+  const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);
+  if (output?.dims?.[0] !== 'rows') return 1;
+  const dims = Object.fromEntries(concreteDims(program, feeds));
+  for (const { name, dims: declared } of program.graph.inputs)
+    if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
+  for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
+  return Math.max(1, Math.min(MAX_ROWS, Math.floor(memoryBudget / Math.max(1, activationBytes(program, dims)))));
+}
+
+/** Dims of the program's inputs for this input; those with rows without their first. */
+function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, readonly number[]> {
+  const named = new Map<string, number>();
+  for (const { name, dims } of program.graph.inputs)
+    dims?.forEach((dim, axis) => {
+      const length = feeds[name]?.dims[axis];
+      if (typeof dim === 'string' && length !== undefined) named.set(dim, length);
+    });
+  return new Map(
+    program.graph.inputs.map(({ name, dims }) => {
+      const own = feeds[name]?.dims ?? feeds[name.replace(/^onnxray\/[a-z]+\//, '')]?.dims;
+      const rest = (dims ?? []).slice(dims?.[0] === 'rows' ? 1 : 0);
+      const offset = dims?.[0] === 'rows' ? 1 : 0;
+      return [
+        name,
+        feeds[name]?.dims ??
+          rest.map((dim, axis) =>
+            typeof dim === 'number' ? dim : (named.get(String(dim)) ?? own?.[axis + offset] ?? 1),
+          ),
+      ];
+    }),
+  );
+}
+
+/** Larger batches are no faster on a CPU, and progress and aborting wait for a whole batch. */
+const MAX_ROWS = 16;
+
+/** The numbers of a float tensor. Throws a UserError for the half-precision types, which explanations do not read yet. */
+export function numbers({ data }: Pick<DenseTensor, 'data'>): Numbers {
+  if (data instanceof Float32Array || data instanceof Float64Array) return data;
+  throw new UserError('the model answers in a type other than float32 or float64, which explanations do not read yet');
+}
+
+export function zeros(type: DenseTensor['type'], dims: readonly number[]): DenseTensor {
+  const size = sizeOf(dims);
+  return { type, dims, data: type === 'float64' ? new Float64Array(size) : new Float32Array(size) };
+}
+
+function floats(dims: readonly number[], values: readonly number[]): DenseTensor {
+  return { type: 'float32', dims, data: Float32Array.from(values) };
+}
+
+function stackRows(rows: readonly Numbers[], dims: readonly number[], type: DenseTensor['type']): DenseTensor {
+  const size = sizeOf(dims);
+  const result = zeros(type, [rows.length, ...dims]);
+  rows.forEach((row, index) => (result.data as Float32Array).set(row, index * size));
+  return result;
+}
+
+function splitRows(tensor: DenseTensor, count: number): Numbers[] {
+  const data = numbers(tensor);
+  const size = data.length / count;
+  return Array.from({ length: count }, (_, row) => data.slice(row * size, (row + 1) * size));
+}
+
+function lastRow({ type, dims, data }: DenseTensor): DenseTensor {
+  const size = sizeOf(dims.slice(1));
+  const rows = numbers({ data });
+  return { type, dims: [1, ...dims.slice(1)], data: rows.slice(rows.length - size) };
+}

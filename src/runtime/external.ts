@@ -1,0 +1,67 @@
+/** The files that a model's weights are in: there, long enough, and really inside the model's folder. */
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { UserError, byteLength, externalWeights } from '../onnx/index.ts';
+import type { Graph, Model, Weight } from '../onnx/index.ts';
+
+/** Weights of fewer bytes than this hold shapes and the like, which passes have to see. */
+const SMALL = 1024;
+
+/** Checks the files of external weights without reading them. Symbolic links may not lead out of the folder. */
+export function checkExternalFiles(model: Model, folder: string): void {
+  const weights = externalWeights(model);
+  if (weights.length === 0) return;
+  const root = realpathSync(folder);
+  const sizes = new Map<string, number>();
+  for (const { name, storage } of weights) {
+    const { location, offset, length } = storage;
+    let size = sizes.get(location);
+    if (size === undefined) {
+      size = sizeWithin(root, location, name);
+      sizes.set(location, size);
+    }
+    if (offset + (length ?? 0) > size)
+      throw new UserError(
+        `${location} is too short: the weight "${name}" should end at byte ${offset + (length ?? 0)} of ${size}`,
+      );
+  }
+}
+
+function sizeWithin(root: string, location: string, name: string): number {
+  let real: string;
+  try {
+    real = realpathSync(path.join(root, location));
+  } catch {
+    throw new UserError(`the weight "${name}" is in ${location}, which is missing beside the model`);
+  }
+  if (!real.startsWith(root + path.sep))
+    throw new UserError(`the weight "${name}" is in ${location}, a link that leads out of the model's folder: refused`);
+  const status = statSync(real);
+  if (!status.isFile()) throw new UserError(`the weight "${name}" is in ${location}, which is not a file`);
+  return status.size;
+}
+
+/** The model with small external weights read in; large ones stay where they are. */
+export function readSmallWeights(model: Model, folder: string): Model {
+  return externalWeights(model).length === 0 ? model : { ...model, graph: readInGraph(model.graph, folder) };
+}
+
+function readInGraph(graph: Graph, folder: string): Graph {
+  const initializers = new Map(Array.from(graph.initializers, ([name, weight]) => [name, readIfSmall(weight, folder)]));
+  return { ...graph, initializers };
+}
+
+function readIfSmall(weight: Weight, folder: string): Weight {
+  const { type, dims, storage } = weight;
+  const length = byteLength(type, dims);
+  if (storage.kind !== 'external' || length >= SMALL) return weight;
+  const bytes = new Uint8Array(length);
+  const file = openSync(path.join(folder, storage.location), 'r');
+  try {
+    if (readSync(file, bytes, 0, length, storage.offset) !== length)
+      throw new UserError(`${storage.location} is too short for a weight of ${length} bytes at byte ${storage.offset}`);
+  } finally {
+    closeSync(file);
+  }
+  return { type, dims, storage: { kind: 'bytes', bytes } };
+}

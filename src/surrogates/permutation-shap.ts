@@ -1,0 +1,80 @@
+import { seededRandom } from '../inputs/index.ts';
+import type { Attribution, Coalition } from '../programs/index.ts';
+import {
+  Game,
+  PLAYER_OPTIONS,
+  allCoalitions,
+  defineMethod,
+  findPlayers,
+  shapleyValues,
+  spreadOver,
+} from '../programs/index.ts';
+
+/**
+ * Permutation SHAP: Shapley values from random orders, each walked forwards and backwards, which is exact for answers
+ * in which at most two parts act together. When all coalitions are no more work than the walks, they are run instead and
+ * the values are exact. The scores sum to value - baseline value; the largest standard error is reported.
+ * As the shap package's PermutationExplainer; Mitchell et al. 2022, https://jmlr.org/papers/v23/21-0439.html.
+ * Cost: `n_permutations` times twice the number of players forward passes.
+ */
+export const permutationShap = defineMethod({
+  name: 'permutation-shap',
+  summary: 'Shapley values from random orders walked forwards and backwards',
+  options: { n_permutations: { kind: 'integer', default: 10, min: 1, help: 'orders' }, ...PLAYER_OPTIONS },
+  usesBaseline: true,
+  layers: 'none',
+  async attribute(context, { n_permutations, ...options }): Promise<Attribution> {
+    const game = await Game.open(context, findPlayers(context, options));
+    const { count } = game;
+    const walks = n_permutations!;
+    if (count < 30 && 2 ** count <= 2 * walks * count) {
+      const values = await game.values(allCoalitions(count));
+      return {
+        scores: spreadOver(game.players, shapleyValues(count, values), true),
+        value: values.at(-1)!,
+        baselineValue: values[0]!,
+        sumsTo: 'difference',
+        found: { coalitions: values.length, exact: true },
+      };
+    }
+    const random = seededRandom(context.seed);
+    const [sums, squares] = [new Float64Array(count), new Float64Array(count)];
+    let ends: readonly [number, number] = [0, 0];
+    for (let walk = 0; walk < walks; walk++) {
+      const order = Array.from({ length: count }, (_, player) => ({ player, key: random() }))
+        .sort((left, right) => left.key - right.key)
+        .map(({ player }) => player);
+      const values = await game.values(roundTrip(game.none(), order));
+      ends = [values[0]!, values[count]!];
+      order.forEach((player, at) => {
+        // Coming in going forwards, and leaving on the way back, in the same order.
+        const gain = values[at + 1]! - values[at]!;
+        const loss = values[count + at]! - values[count + at + 1]!;
+        const mean = (gain + loss) / 2;
+        sums[player]! += mean;
+        squares[player]! += mean * mean;
+      });
+    }
+    const scores = sums.map((sum) => sum / walks);
+    const errors = scores.map((mean, player) =>
+      Math.sqrt(Math.max(0, squares[player]! / walks - mean * mean) / Math.max(1, walks - 1)),
+    );
+    return {
+      scores: spreadOver(game.players, scores, true),
+      value: ends[1],
+      baselineValue: ends[0],
+      sumsTo: 'difference',
+      found: { walks, exact: false, standardError: walks > 1 ? Math.max(...errors) : null, seed: context.seed },
+    };
+  },
+});
+
+/** Players come in one by one, then leave in the same order. */
+function* roundTrip(coalition: Coalition, order: readonly number[]): Generator<Coalition> {
+  yield coalition;
+  for (const kept of [1, 0])
+    for (const player of order) {
+      coalition[player] = kept;
+      yield coalition;
+    }
+}

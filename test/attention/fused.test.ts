@@ -1,0 +1,22 @@
+/** Attention that comes as one node is found like any other. */
+import { expect, test } from 'vitest';
+import { locateAttention } from '../../src/attention/index.ts';
+import { int, normalizeModel } from '../../src/onnx/index.ts';
+import { makeModel, makeNode } from '../models.ts';
+
+const float = (name: string, dims: readonly number[]) => ({ name, type: 'float32' as const, dims });
+
+test.each([
+  ['Attention', '', 23, { q_num_heads: int(2), kv_num_heads: int(2) }],
+  ['MultiHeadAttention', 'com.microsoft', 18, { num_heads: int(2) }],
+] as const)('the probabilities of a fused %s are found, under its own name', (operator, domain, opset, attributes) => {
+  const node = makeNode(operator, ['q', 'k', 'v'], ['y'], attributes, domain);
+  const model = makeModel({
+    inputs: [float('q', [1, 3, 8]), float('k', [1, 4, 8]), float('v', [1, 4, 8])],
+    outputs: [float('y', [1, 3, 8])],
+    nodes: [{ ...node, name: '/encoder/layer.1/attention/self' }],
+    opset,
+  });
+  const blocks = locateAttention(normalizeModel(model));
+  expect(blocks).toMatchObject([{ layer: 1, kind: 'encoder', heads: 2, path: 'encoder.layer.1.attention.self' }]);
+});

@@ -1,0 +1,373 @@
+/** Operators of onnxruntime's own: taken apart they give what its kernels give, and have gradients. */
+import { expect, test } from 'vitest';
+import { checkGradient } from '../../conformance/check-gradient.ts';
+import { maxDifference, numbersOf } from '../../conformance/numbers.ts';
+import { differentiate } from '../../src/autodiff/index.ts';
+import type { Attribute, DataType, DenseTensor, Dim } from '../../src/onnx/index.ts';
+import {
+  float,
+  int,
+  isFloat,
+  normalizeModel,
+  numbersToData,
+  sizeOf,
+  string,
+  tensorWeight,
+} from '../../src/onnx/index.ts';
+import { chance, hash, makeModel, makeNode, runModel } from '../models.ts';
+
+interface Input {
+  readonly type: DataType;
+  readonly dims: readonly number[];
+  readonly values?: readonly number[];
+  /** A weight of the model rather than something given. */
+  readonly constant?: boolean;
+}
+
+interface Case {
+  readonly name?: string;
+  readonly operator: string;
+  readonly domain?: string;
+  readonly inputs: readonly (Input | undefined)[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly outputs?: number;
+  /** Straight-through: there are no differences to compare with. */
+  readonly quantized?: boolean;
+  /** onnxruntime has no kernel for this form on a CPU. */
+  readonly noKernel?: boolean;
+}
+
+const x = (...dims: number[]): Input => ({ type: 'float32', dims });
+const ints = (type: DataType, dims: readonly number[], values?: readonly number[]): Input => ({
+  type,
+  dims,
+  ...(values === undefined ? {} : { values }),
+});
+const fixed = (input: Input): Input => ({ ...input, constant: true });
+const number = (value: number): Input => ({ type: 'float32', dims: [], values: [value], constant: true });
+const byte = (value: number): Input => ({ type: 'uint8', dims: [], values: [value], constant: true });
+const heads = { num_heads: int(2) };
+const grouped = { num_heads: int(4), kv_num_heads: int(2) };
+
+const CASES: readonly Case[] = [
+  { operator: 'Gelu', inputs: [x(2, 5)] },
+  { operator: 'BiasGelu', inputs: [x(2, 5), x(5)] },
+  { operator: 'FastGelu', inputs: [x(2, 5), x(5)] },
+  { operator: 'QuickGelu', inputs: [x(2, 5)], attributes: { alpha: float(1.5) } },
+  { operator: 'FusedMatMul', inputs: [x(2, 3, 4), x(2, 5, 4)], attributes: { transB: int(1), alpha: float(0.3) } },
+  {
+    operator: 'FusedMatMul',
+    name: 'of batches behind',
+    inputs: [x(3, 2, 4), x(2, 4, 5)],
+    attributes: { transBatchA: int(1) },
+  },
+  {
+    operator: 'FusedGemm',
+    inputs: [x(3, 4), x(4, 5), x(5)],
+    attributes: { activation: string('LeakyRelu'), activation_alpha: float(0.2) },
+  },
+  { operator: 'FusedConv', inputs: [x(1, 2, 5, 5), x(3, 2, 3, 3), x(3)], attributes: { activation: string('Tanh') } },
+  { operator: 'SkipLayerNormalization', inputs: [x(2, 3, 8), x(2, 3, 8), x(8), x(8), x(8)], outputs: 4 },
+  { operator: 'SkipSimplifiedLayerNormalization', inputs: [x(2, 3, 8), x(2, 3, 8), x(8)], outputs: 4 },
+  {
+    operator: 'SimplifiedLayerNormalization',
+    domain: '',
+    inputs: [x(2, 3, 8), x(8)],
+    attributes: { axis: int(-1), epsilon: float(1e-6) },
+  },
+  {
+    operator: 'EmbedLayerNormalization',
+    inputs: [
+      ints('int32', [1, 3], [1, 4, 2]),
+      ints('int32', [1, 3], [0, 0, 1]),
+      x(6, 8),
+      x(5, 8),
+      x(2, 8),
+      x(8),
+      x(8),
+      ints('int32', [1, 3], [1, 1, 0]),
+    ],
+    attributes: { epsilon: float(1e-5) },
+    outputs: 2,
+  },
+  { operator: 'Attention', inputs: [x(2, 3, 8), x(8, 24), x(24)], attributes: heads },
+  {
+    operator: 'Attention',
+    name: 'causal, masked',
+    inputs: [x(2, 3, 8), x(8, 24), x(24), ints('int32', [2, 3], [1, 1, 1, 1, 1, 0])],
+    attributes: { ...heads, unidirectional: int(1) },
+  },
+  {
+    operator: 'Attention',
+    name: 'of sequence lengths',
+    inputs: [x(2, 3, 8), x(8, 24), x(24), ints('int32', [2], [3, 2])],
+    attributes: heads,
+  },
+  {
+    operator: 'Attention',
+    name: 'with a past',
+    inputs: [x(1, 2, 8), x(8, 24), x(24), undefined, x(2, 1, 2, 3, 4)],
+    attributes: { ...heads, unidirectional: int(1) },
+    outputs: 2,
+  },
+  { operator: 'MultiHeadAttention', inputs: [x(2, 3, 8), x(2, 4, 8), x(2, 4, 8), x(24)], attributes: heads },
+  {
+    operator: 'MultiHeadAttention',
+    name: 'with padding and bias',
+    inputs: [
+      x(2, 3, 8),
+      x(2, 4, 8),
+      x(2, 4, 8),
+      undefined,
+      ints('int32', [2, 4], [1, 1, 1, 1, 1, 1, 0, 0]),
+      x(2, 2, 3, 4),
+    ],
+    attributes: heads,
+  },
+  { operator: 'MultiHeadAttention', name: 'packed', inputs: [x(2, 3, 2, 3, 4)], attributes: heads, noKernel: true },
+  {
+    operator: 'MultiHeadAttention',
+    name: 'with a past',
+    inputs: [x(1, 2, 8), x(1, 2, 8), x(1, 2, 8), undefined, undefined, undefined, x(1, 2, 3, 4), x(1, 2, 3, 4)],
+    attributes: { ...heads, unidirectional: int(1) },
+    outputs: 3,
+  },
+  {
+    operator: 'GroupQueryAttention',
+    inputs: [
+      x(1, 3, 32),
+      x(1, 3, 16),
+      x(1, 3, 16),
+      undefined,
+      undefined,
+      ints('int32', [1], [2]),
+      ints('int32', [1], [3]),
+    ],
+    attributes: grouped,
+  },
+  {
+    operator: 'GroupQueryAttention',
+    name: 'rotated, packed, in a window',
+    inputs: [
+      x(1, 3, 128),
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      ints('int32', [1], [2]),
+      ints('int32', [1], [3]),
+      fixed(x(8, 8)),
+      fixed(x(8, 8)),
+    ],
+    attributes: { ...grouped, do_rotary: int(1), local_window_size: int(2) },
+    outputs: 3,
+  },
+  {
+    operator: 'GroupQueryAttention',
+    name: 'with a past',
+    inputs: [
+      x(1, 1, 32),
+      x(1, 1, 16),
+      x(1, 1, 16),
+      x(1, 2, 3, 8),
+      x(1, 2, 3, 8),
+      ints('int32', [1], [3]),
+      ints('int32', [1], [4]),
+    ],
+    attributes: { ...grouped, softcap: float(2) },
+    outputs: 3,
+  },
+  {
+    operator: 'RotaryEmbedding',
+    inputs: [x(1, 3, 16), ints('int64', [1, 3], [0, 1, 2]), fixed(x(8, 4)), fixed(x(8, 4))],
+  },
+  {
+    operator: 'RotaryEmbedding',
+    name: 'interleaved, from a position on',
+    inputs: [x(1, 2, 3, 8), ints('int64', [1], [2]), fixed(x(8, 4)), fixed(x(8, 4))],
+    attributes: { interleaved: int(1) },
+  },
+  {
+    operator: 'MatMulNBits',
+    inputs: [x(2, 32), fixed(ints('uint8', [5, 2, 8])), fixed(x(10))],
+    attributes: { K: int(32), N: int(5), bits: int(4), block_size: int(16) },
+  },
+  {
+    operator: 'MatMulNBits',
+    name: 'with zero points',
+    inputs: [x(2, 40), fixed(ints('uint8', [5, 3, 8])), fixed(x(15)), fixed(ints('uint8', [10]))],
+    attributes: { K: int(40), N: int(5), bits: int(4), block_size: int(16) },
+  },
+  {
+    operator: 'MatMulIntegerToFloat',
+    inputs: [ints('uint8', [2, 4]), ints('uint8', [4, 3]), number(0.1), number(0.2), byte(3), byte(5), x(3)],
+    quantized: true,
+  },
+  {
+    operator: 'DynamicQuantizeMatMul',
+    inputs: [x(2, 4), ints('uint8', [4, 3]), number(0.2), byte(5), x(3)],
+    quantized: true,
+  },
+  {
+    operator: 'QLinearAdd',
+    inputs: [
+      ints('uint8', [2, 4]),
+      number(0.1),
+      byte(3),
+      ints('uint8', [2, 4]),
+      number(0.2),
+      byte(5),
+      number(0.3),
+      byte(9),
+    ],
+    quantized: true,
+  },
+  {
+    operator: 'QLinearMul',
+    inputs: [
+      ints('uint8', [2, 4]),
+      number(0.1),
+      byte(3),
+      ints('uint8', [2, 4]),
+      number(0.2),
+      byte(5),
+      number(0.3),
+      byte(9),
+    ],
+    quantized: true,
+  },
+  {
+    operator: 'QLinearSigmoid',
+    inputs: [ints('uint8', [2, 4]), number(0.02), byte(128), number(0.004), byte(0)],
+    quantized: true,
+  },
+  {
+    operator: 'QLinearLeakyRelu',
+    inputs: [ints('uint8', [2, 4]), number(0.02), byte(128), number(0.02), byte(100)],
+    attributes: { alpha: float(0.1) },
+    quantized: true,
+  },
+  {
+    operator: 'QLinearGlobalAveragePool',
+    inputs: [ints('uint8', [1, 2, 4, 4]), number(0.02), byte(128), number(0.02), byte(100)],
+    quantized: true,
+  },
+  {
+    operator: 'QLinearConcat',
+    inputs: [
+      number(0.2),
+      byte(4),
+      ints('uint8', [2, 3]),
+      number(0.1),
+      byte(3),
+      ints('uint8', [2, 2]),
+      number(0.3),
+      byte(5),
+    ],
+    attributes: { axis: int(1) },
+    quantized: true,
+  },
+  {
+    operator: 'QAttention',
+    inputs: [
+      ints('uint8', [1, 3, 8]),
+      ints('uint8', [8, 24]),
+      x(24),
+      number(0.02),
+      number(0.01),
+      ints('int32', [1, 3], [1, 1, 1]),
+      byte(120),
+      byte(130),
+    ],
+    attributes: heads,
+    quantized: true,
+  },
+];
+
+function tensorOf({ type, dims, values }: Input, random: (low?: number, high?: number) => number): DenseTensor {
+  const whole = () => Math.floor(random(0, 255));
+  const list = values ?? Array.from({ length: sizeOf(dims) }, () => (isFloat(type) ? random() : whole()));
+  return { type, dims, data: numbersToData(type, list) };
+}
+
+test.each(CASES.map((c) => [`${c.operator} ${c.name ?? ''}`.trim(), c] as const))(
+  '%s in primitives gives what the kernel gives, and its gradient agrees with differences',
+  async (name, c) => {
+    const random = chance(hash(name));
+    const inputs = c.inputs.flatMap((input, index) =>
+      input === undefined ? [] : [{ input, name: `i${index}`, tensor: tensorOf(input, random) }],
+    );
+    const count = c.outputs ?? 1;
+    // Layer norms fused with a sum leave out the mean and deviation that inference does not need.
+    const outputs = Array.from({ length: count }, (_, index) =>
+      count === 4 && (index === 1 || index === 2) ? '' : `o${index}`,
+    );
+    const model = makeModel({
+      inputs: inputs
+        .filter(({ input }) => !input.constant)
+        .map(({ input, name }) => ({ name, type: input.type, dims: input.dims })),
+      outputs: outputs
+        .filter(Boolean)
+        .map((output, index) => ({ name: output, type: outputType(c, index), dims: undefined })),
+      nodes: [
+        makeNode(
+          c.operator,
+          c.inputs.map((input, index) => (input === undefined ? '' : `i${index}`)),
+          outputs,
+          c.attributes,
+          c.domain ?? 'com.microsoft',
+        ),
+      ],
+      initializers: inputs
+        .filter(({ input }) => input.constant)
+        .map(({ name, tensor }) => [name, tensorWeight(tensor)] as const),
+    });
+    const given = inputs.filter(({ input }) => !input.constant);
+    const feeds = Object.fromEntries(given.map(({ name, tensor }) => [name, tensor]));
+    const normal = normalizeModel(model);
+    const actual = await runModel(normal, feeds);
+    const expected = c.noKernel ? actual : await runModel(model, feeds);
+    for (const output of outputs.filter(Boolean)) {
+      expect(actual[output]!.dims).toEqual(expected[output]!.dims);
+      const difference = maxDifference(numbersOf(expected[output]!), numbersOf(actual[output]!));
+      expect(difference, output).toBeLessThan(2e-5);
+    }
+    if (c.quantized) return;
+    // With a batch and lengths nobody knows before running, the same.
+    const loose = normalizeModel({
+      ...model,
+      graph: {
+        ...model.graph,
+        inputs: model.graph.inputs.map(({ name, type, dims }) => ({ name, type, dims: looseDims(name, type, dims!) })),
+      },
+    });
+    const of = outputs[0]!;
+    const wrt = given.filter(({ input }) => isFloat(input.type)).map(({ name }) => name);
+    const [known, unknown] = await Promise.all(
+      [normal, loose].map(async (each) => runModel(differentiate(each, { of, wrt }).model, feeds)),
+    );
+    for (const [output, tensor] of Object.entries(known!))
+      expect(maxDifference(numbersOf(tensor), numbersOf(unknown![output]!)), `${output}, loose`).toBeLessThan(2e-5);
+    const found = await checkGradient({
+      name,
+      model: normal,
+      feeds,
+      wrt,
+      outputs: outputs.filter((output) => output !== '' && isFloat(expected[output]!.type)),
+    });
+    expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
+  },
+);
+
+/** A first axis of three or more is a batch; the second of three is a length. */
+function looseDims(name: string, type: DataType, dims: readonly Dim[]): readonly Dim[] {
+  // Lengths of sequences come one for each sample of the batch.
+  if (type === 'int32' && dims.length === 1) return ['batch'];
+  if (dims.length < 3) return dims;
+  return dims.map((dim, axis) => (axis === 0 ? 'batch' : axis === 1 && dims.length === 3 ? `length of ${name}` : dim));
+}
+
+function outputType(c: Case, index: number): DataType {
+  if (c.operator.startsWith('QLinear')) return 'uint8';
+  return c.operator === 'EmbedLayerNormalization' && index === 1 ? 'int32' : 'float32';
+}

@@ -1,0 +1,105 @@
+/** Quantised products: the gradient is that of the float product they stand for. */
+import { expect, test } from 'vitest';
+import { differentiate } from '../../src/autodiff/index.ts';
+import type { Attribute, DataType, DenseTensor, Weight } from '../../src/onnx/index.ts';
+import { int, ints, normalizeModel, numbersToData, numbersWeight, sizeOf } from '../../src/onnx/index.ts';
+import { chance, makeModel, makeNode, numbersOf, runModel } from '../models.ts';
+import { maxDifference } from '../../conformance/numbers.ts';
+
+const random = chance(3);
+const bytes = (dims: readonly number[]) => Array.from({ length: sizeOf(dims) }, () => Math.floor(random(0, 255)));
+
+/** quantise(x) -> the operator -> dequantise, and the same in floats: their gradients are the same numbers. */
+async function compare(
+  operator: string,
+  wDims: readonly number[],
+  xDims: readonly number[],
+  yDims: readonly number[],
+  float: string,
+  attributes: Readonly<Record<string, Attribute>> = {},
+): Promise<void> {
+  const w = bytes(wDims);
+  const weights: [string, Weight][] = [
+    ['xs', numbersWeight('float32', [], [0.02])],
+    ['xz', numbersWeight('uint8', [], [128])],
+    ['w', numbersWeight('uint8', wDims, w)],
+    ['ws', numbersWeight('float32', [], [0.01])],
+    ['wz', numbersWeight('uint8', [], [120])],
+    ['ys', numbersWeight('float32', [], [0.1])],
+    ['yz', numbersWeight('uint8', [], [100])],
+    [
+      'wf',
+      numbersWeight(
+        'float32',
+        wDims,
+        w.map((value) => (value - 120) * 0.01),
+      ),
+    ],
+  ];
+  const info = (name: string, dims: readonly number[]) => ({ name, type: 'float32' as DataType, dims });
+  const given = { inputs: [info('x', xDims)], outputs: [info('y', yDims)], initializers: weights };
+  const quantized = makeModel({
+    ...given,
+    nodes: [
+      makeNode('QuantizeLinear', ['x', 'xs', 'xz'], ['q']),
+      makeNode(operator, ['q', 'xs', 'xz', 'w', 'ws', 'wz', 'ys', 'yz'], ['p'], attributes),
+      makeNode('DequantizeLinear', ['p', 'ys', 'yz'], ['y']),
+    ],
+  });
+  const plain = makeModel({ ...given, nodes: [makeNode(float, ['x', 'wf'], ['y'], attributes)] });
+  const x: DenseTensor = {
+    type: 'float32',
+    dims: xDims,
+    data: numbersToData(
+      'float32',
+      Array.from({ length: sizeOf(xDims) }, () => random()),
+    ),
+  };
+  const gradient = async (model: typeof plain) => {
+    const program = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] }).model;
+    return numbersOf((await runModel(program, { x }))['x_grad']!);
+  };
+  expect(maxDifference(await gradient(plain), await gradient(quantized))).toBeLessThan(1e-5);
+}
+
+test('QLinearMatMul', () => compare('QLinearMatMul', [4, 3], [2, 4], [2, 3], 'MatMul'));
+
+test('QLinearConv', () =>
+  compare('QLinearConv', [3, 2, 3, 3], [1, 2, 5, 5], [1, 3, 3, 3], 'Conv', {
+    strides: ints([2, 2]),
+    pads: ints([1, 1, 1, 1]),
+    group: int(1),
+  }));
+
+test('rows of a block-quantised table have their shape, and what follows has its gradient', async () => {
+  const table = bytes([6, 16]);
+  const model = makeModel({
+    inputs: [{ name: 'ids', type: 'int64', dims: [1, 3] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode(
+        'GatherBlockQuantized',
+        ['table', 'ids', 'scales'],
+        ['rows'],
+        { gather_axis: int(0), quantize_axis: int(1), block_size: int(16), bits: int(4) },
+        'com.microsoft',
+      ),
+      makeNode('Mul', ['rows', 'rows'], ['y']),
+    ],
+    initializers: [
+      ['table', numbersWeight('uint8', [6, 16], table)],
+      [
+        'scales',
+        numbersWeight(
+          'float32',
+          [6, 2],
+          Array.from({ length: 12 }, () => 0.1),
+        ),
+      ],
+    ],
+  });
+  const ids = { type: 'int64', dims: [1, 3], data: BigInt64Array.of(1n, 4n, 2n) } as const;
+  const { model: program } = differentiate(normalizeModel(model), { of: 'y', wrt: ['rows'] });
+  const results = await runModel(program, { ids });
+  expect(results['rows_grad']!.dims).toEqual([1, 3, 32]);
+});

@@ -1,0 +1,206 @@
+/** The canonical form: constants lifted, padding explicit, shapes folded, what is not used gone. */
+import { describe, expect, test } from 'vitest';
+import type { Attribute, Model, Node } from '../../src/onnx/index.ts';
+import {
+  int,
+  ints,
+  normalizeModel,
+  numbersWeight,
+  pruneModel,
+  string,
+  tensorWeight,
+  weightNumbers,
+} from '../../src/onnx/index.ts';
+import { chance, makeModel, makeNode, numbersOf, runModel } from '../models.ts';
+
+const operators = ({ graph }: Model) => graph.nodes.map(({ operator }) => operator);
+const i = (name: string, ...values: number[]) => [name, numbersWeight('int64', [values.length], values)] as const;
+
+describe('Constant nodes become weights', () => {
+  const forms: [string, Attribute, number[], number[]][] = [
+    ['value', { kind: 'tensor', value: numbersWeight('float32', [2], [1, 2]) }, [2], [1, 2]],
+    ['value_float', { kind: 'float', value: 0.5 }, [], [0.5]],
+    ['value_floats', { kind: 'floats', value: [0.5, 1] }, [2], [0.5, 1]],
+    ['value_int', int(3), [], [3]],
+    ['value_ints', ints([3, 4]), [2], [3, 4]],
+  ];
+  test.each(forms)('in the form %s', async (name, attribute, dims, values) => {
+    const integers = name.startsWith('value_int');
+    const type = integers ? 'int64' : 'float32';
+    const model = makeModel({
+      inputs: [],
+      outputs: [{ name: 'y', type, dims: undefined }],
+      nodes: [makeNode('Constant', [], ['c'], { [name]: attribute }), makeNode('Identity', ['c'], ['y'])],
+      opset: 13,
+    });
+    const normal = normalizeModel(model);
+    expect(operators(normal)).not.toContain('Constant');
+    const [expected, actual] = [await runModel(model, {}), await runModel(normal, {})];
+    expect(actual['y']).toEqual(expected['y']);
+    expect([actual['y']!.dims, numbersOf(actual['y']!)]).toEqual([dims, values]);
+  });
+
+  test('of strings stay nodes', () => {
+    const model = makeModel({
+      inputs: [],
+      outputs: [{ name: 'y', type: 'string', dims: undefined }],
+      nodes: [makeNode('Constant', [], ['y'], { value_string: string('a') })],
+    });
+    expect(operators(normalizeModel(model))).toEqual(['Constant']);
+  });
+});
+
+describe('shape arithmetic is folded', () => {
+  /** PyTorch's x.view(x.size(0), x.size(1), heads, -1). */
+  const view = (dims: (number | string)[]): Model =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('Shape', ['x'], ['s0']),
+        makeNode('Gather', ['s0', 'zero'], ['d0'], { axis: int(0) }),
+        makeNode('Shape', ['x'], ['s1']),
+        makeNode('Gather', ['s1', 'one'], ['d1'], { axis: int(0) }),
+        makeNode('Unsqueeze', ['d0', 'axis'], ['u0']),
+        makeNode('Unsqueeze', ['d1', 'axis'], ['u1']),
+        makeNode('Concat', ['u0', 'u1', 'heads', 'rest'], ['shape'], { axis: int(0) }),
+        makeNode('Reshape', ['x', 'shape'], ['y']),
+      ],
+      initializers: [
+        ['zero', numbersWeight('int64', [], [0])],
+        ['one', numbersWeight('int64', [], [1])],
+        i('axis', 0),
+        i('heads', 2),
+        i('rest', -1),
+      ],
+    });
+
+  test('to a constant where dims are numbers', () => {
+    const normal = normalizeModel(view([2, 3, 8]));
+    expect(operators(normal)).toEqual(['Reshape']);
+    expect(weightNumbers(normal.graph.initializers.get('shape')!)).toEqual([2, 3, 2, -1]);
+  });
+
+  test('not where dims are names, and the model still runs', async () => {
+    const model = view(['batch', 'length', 8]);
+    const x = { type: 'float32', dims: [2, 3, 8], data: Float32Array.from({ length: 48 }, (_, at) => at) } as const;
+    expect((await runModel(normalizeModel(model), { x }))['y']!.dims).toEqual([2, 3, 2, 4]);
+  });
+
+  test('once names are given numbers', () => {
+    const normal = normalizeModel(view(['batch', 'length', 8]), { dims: { x: [1, 128, 8] } });
+    expect(operators(normal)).toEqual(['Reshape']);
+  });
+
+  test('through slices, arithmetic, comparison and selection, as in expanded masks', async () => {
+    // Where(Equal(shape, -1), ones, shape), the pattern of torch.expand.
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 3, 1] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('Shape', ['x'], ['shape']),
+        makeNode('Slice', ['shape', 'from', 'to'], ['middle']),
+        makeNode('Mul', ['middle', 'two'], ['doubled']),
+        makeNode('Concat', ['two', 'minus', 'doubled'], ['wanted'], { axis: int(0) }),
+        makeNode('ConstantOfShape', ['three'], ['ones'], {
+          value: { kind: 'tensor', value: numbersWeight('int64', [1], [1]) },
+        }),
+        makeNode('Equal', ['wanted', 'minus'], ['keep']),
+        makeNode('Where', ['keep', 'ones', 'wanted'], ['target']),
+        makeNode('Expand', ['x', 'target'], ['y']),
+      ],
+      initializers: [i('from', 1), i('to', 2), i('two', 2), i('minus', -1), i('three', 3)],
+    });
+    const normal = normalizeModel(model);
+    expect(operators(normal)).toEqual(['Expand']);
+    const x = { type: 'float32', dims: [1, 3, 1], data: Float32Array.of(1, 2, 3) } as const;
+    expect(await runModel(normal, { x })).toEqual(await runModel(model, { x }));
+  });
+
+  test('integer division rounds as onnxruntime does', async () => {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [7, 5] }],
+      outputs: [{ name: 'y', type: 'int64', dims: undefined }],
+      nodes: [
+        makeNode('Shape', ['x'], ['shape']),
+        makeNode('Div', ['shape', 'by'], ['part']),
+        makeNode('Sub', ['part', 'ten'], ['y']),
+      ],
+      initializers: [i('by', 2, -2), i('ten', 10)],
+    });
+    const x = { type: 'float32', dims: [7, 5], data: new Float32Array(35) } as const;
+    const [normal] = [normalizeModel(model)];
+    expect(numbersOf((await runModel(model, { x }))['y']!)).toEqual([-7, -12]);
+    expect(weightNumbers(normal.graph.initializers.get('y')!)).toEqual([-7, -12]);
+  });
+});
+
+describe('auto_pad becomes pads', () => {
+  const random = chance(3);
+  const cases = ['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool'].flatMap((operator) =>
+    ['SAME_UPPER', 'SAME_LOWER', 'VALID'].flatMap((mode) =>
+      [1, 2, 3].map((stride): [string, string, number] => [operator, mode, stride]),
+    ),
+  );
+  test.each(cases)('%s %s with stride %d', async (operator, mode, stride) => {
+    const attributes = { auto_pad: string(mode), strides: ints([stride, 1]), kernel_shape: ints([3, 2]) };
+    const weighted = operator.startsWith('Conv');
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 2, 7, 5] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode(operator, weighted ? ['x', 'w'] : ['x'], ['y'], attributes)],
+      initializers: [
+        [
+          'w',
+          numbersWeight(
+            'float32',
+            [2, 2, 3, 2],
+            Array.from({ length: 24 }, () => random()),
+          ),
+        ],
+      ],
+    });
+    const normal = normalizeModel(model);
+    expect(normal.graph.nodes[0]!.attributes['auto_pad']).toBeUndefined();
+    const x = { type: 'float32', dims: [1, 2, 7, 5], data: Float32Array.from({ length: 70 }, () => random()) } as const;
+    const [expected, actual] = [await runModel(model, { x }), await runModel(normal, { x })];
+    expect(actual['y']!.dims).toEqual(expected['y']!.dims);
+    numbersOf(expected['y']!).forEach((value, at) => expect(numbersOf(actual['y']!)[at]).toBeCloseTo(value, 5));
+  });
+});
+
+describe('pruning', () => {
+  const branch = (node: Node) =>
+    makeModel({ inputs: [], outputs: [{ name: node.outputs[0]!, type: 'float32', dims: [] }], nodes: [node] }).graph;
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [] }],
+    outputs: [{ name: 'y', type: 'float32', dims: [] }],
+    nodes: [
+      makeNode('Neg', ['x'], ['unused']),
+      makeNode('Abs', ['unused'], ['also_unused']),
+      makeNode('Exp', ['x'], ['inner']),
+      makeNode('If', ['flag'], ['y'], {
+        then_branch: { kind: 'graph', value: branch(makeNode('Add', ['inner', 'w'], ['a'])) },
+        else_branch: { kind: 'graph', value: branch(makeNode('Identity', ['w'], ['b'])) },
+      }),
+    ],
+    initializers: [
+      ['flag', tensorWeight({ type: 'bool', dims: [], data: Uint8Array.of(1) })],
+      ['w', numbersWeight('float32', [], [1])],
+      ['spare', numbersWeight('float32', [], [1])],
+    ],
+  });
+
+  test('drops nodes and weights no output depends on, and keeps what only a subgraph reads', () => {
+    const pruned = pruneModel(model);
+    expect(operators(pruned)).toEqual(['Exp', 'If']);
+    expect([...pruned.graph.initializers.keys()]).toEqual(['flag', 'w']);
+    expect(pruned.graph.inputs).toEqual(model.graph.inputs);
+  });
+
+  test('leaves the model it was given as it was', () => {
+    pruneModel(model);
+    expect(model.graph.nodes.length).toBe(4);
+    expect(model.graph.initializers.size).toBe(3);
+  });
+});
