@@ -43,7 +43,10 @@ export function perceptron(seed = 1): Model {
   });
 }
 
-/** As exported with a batch of 1: x [1, 2, 8] passes two Reshapes that name it. `batch` 0 keeps the batch free. */
+/**
+ * As exported with a batch of 1: x [1, 2, 8] passes two Reshapes that name it, and goes around them to be added again.
+ * `batch` 0 keeps the batch free.
+ */
 export function bakedBatch(batch: 0 | 1): Model {
   const shape = (dims: readonly number[]) => numbersWeight('int64', [dims.length], dims);
   const rows = batch === 0 ? 'batch' : 1;
@@ -58,13 +61,17 @@ export function bakedBatch(batch: 0 | 1): Model {
       makeNode('Transpose', ['r'], ['s'], { perm: ints([0, 2, 1]) }),
       makeNode('Softmax', ['s'], ['p'], { axis: int(2) }),
       makeNode('Flatten', ['p'], ['q'], { axis: int(1) }),
-      makeNode('Gemm', ['q', 'w2'], ['y']),
+      makeNode('Gemm', ['q', 'w2'], ['z']),
+      makeNode('Flatten', ['x'], ['skip'], { axis: int(1) }),
+      makeNode('MatMul', ['skip', 'w3'], ['v']),
+      makeNode('Add', ['z', 'v'], ['y']),
     ],
     initializers: [
       ['flat', shape([batch, batch === 0 ? -1 : 16])],
       ['w1', randomWeight([16, 12], 5)],
       ['heads', shape([batch, 3, 4])],
       ['w2', randomWeight([12, 3], 6)],
+      ['w3', randomWeight([16, 3], 7)],
     ],
   });
 }

@@ -1,5 +1,5 @@
 import { UsageError, UserError, isFloat, listLayers, sizeOf } from '../onnx/index.ts';
-import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
+import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
 import { VERSIONS, defaultThreads } from '../runtime/index.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
@@ -134,7 +134,7 @@ class Scene implements AttributionContext {
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
-      dims: fixedDims(own, inputs),
+      dims: fixedDims(own, inputs, host.model.graph.inputs),
     };
     const runner = await ProgramRunner.open(
       {
@@ -231,9 +231,17 @@ function chooseOutput(host: ModelHost, name: string | undefined): string {
 function fixedDims(
   features: readonly Feature[],
   inputs: NamedTensors,
+  declared: readonly ValueInfo[],
 ): Readonly<Record<string, readonly (number | string)[]>> {
-  if (features.some(({ kind }) => kind === 'tokens')) return {};
-  return Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
+  const tokens = features.some(({ kind }) => kind === 'tokens');
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, { dims }]) => {
+      if (!tokens) return [name, dims];
+      // All but the batch, which is 1: only so is it known that the rows of a program are the batch of what it gives.
+      const named = declared.find((info) => info.name === name)?.dims;
+      return [name, dims.map((dim, axis) => (axis === 0 ? dim : (named?.[axis] ?? `${name}/${axis}`)))];
+    }),
+  );
 }
 
 /** The first time a program is used its answer is compared with that of the unmodified model. */

@@ -1,6 +1,9 @@
 import type { Explanation, Scores } from './explanation.ts';
 
-/** The explanation as one JSON document; scores are flat arrays with their dims. */
+/**
+ * The explanation as one JSON document; scores are flat arrays with their dims.
+ * Throws an Error for NaN and infinities, which JSON cannot hold: they would silently become null.
+ */
 export function serializeExplanation(explanation: Explanation): string {
   const attributions = Object.fromEntries(
     Object.entries(explanation.attributions).map(([name, scores]) => [
@@ -12,7 +15,11 @@ export function serializeExplanation(explanation: Explanation): string {
       },
     ]),
   );
-  return JSON.stringify({ ...explanation, attributions });
+  return JSON.stringify({ ...explanation, attributions }, (key, value: unknown) => {
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw new Error(`an explanation cannot hold ${value} (at "${key}")`);
+    return value;
+  });
 }
 
 /** float32 scores are printed with the fewest digits that read back to the same float32. */

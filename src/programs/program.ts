@@ -7,7 +7,7 @@ import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
 import type { Laid } from './rows.ts';
-import { addRowInputs, copyNodes, copyUpstream, layRows, repeatRows } from './rows.ts';
+import { addRowInputs, copyNodes, copyUpstream, hasNoRows, layRows, repeatRows } from './rows.ts';
 
 const GRADIENT: RuleSetSpec = { set: 'gradient' };
 const BLOCKED: RuleSetSpec = { set: 'blocked' };
@@ -22,7 +22,9 @@ const BLOCKED: RuleSetSpec = { set: 'blocked' };
 export function compileProgram(given: Model, request: ProgramRequest): Model {
   const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
   const kept = [...request.features.map(({ value }) => value), request.output];
-  const model = prepareFor(rules, foldPadding(normalizeModel(given, { dims: request.dims ?? {} })), kept);
+  const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
+  const prepared = foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) }));
+  const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
   const { graph } = model;
   const b = new GraphBuilder({
     ...model,
@@ -52,8 +54,12 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     throw new UserError(
       `output "${request.output}" is of type ${facts.type}: only floating-point values can be explained`,
     );
-  const dims = b.dims(result);
-  const target = b.addInput({ name: PROGRAM.target, type: b.type(result), dims: dims && [1, ...dims.slice(1)] });
+  const answered = b.dims(result);
+  const target = b.addInput({
+    name: PROGRAM.target,
+    type: b.type(result),
+    dims: answered && [1, ...answered.slice(1)],
+  });
   const weighted = b.mul(result, target);
   const axes = Array.from({ length: b.rank(result) - 1 }, (_, index) => index + 1);
   b.addOutput(result, PROGRAM.output);
@@ -66,6 +72,18 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
   return pruneModel(b.build());
+}
+
+/** Dims of an input as the model sees it: its batch is the rows. Shape arithmetic must not be folded for one of them. */
+function ofRows(model: Model, name: ValueName, dims: readonly (number | string)[]): readonly (number | string)[] {
+  const type = model.graph.inputs.find((info) => info.name === name)?.type;
+  return type === undefined || hasNoRows(type, dims.length) ? dims : ['rows', ...dims.slice(1)];
+}
+
+/** The model with inputs as the program takes them: one row. */
+function withOneRow(model: Model, dims: NonNullable<ProgramRequest['dims']>): Model {
+  const inputs = model.graph.inputs.map((info) => ({ ...info, dims: dims[info.name] ?? info.dims }));
+  return { ...model, graph: { ...model.graph, inputs } };
 }
 
 function withInputs(node: Node, renamed: ReadonlyMap<ValueName, ValueName>): Node {

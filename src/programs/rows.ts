@@ -1,6 +1,6 @@
 /** How the rows of a program come about: the model's inputs repeated, its features moved between baseline and input. */
 import { int } from '../onnx/index.ts';
-import type { GraphBuilder, Model, Node, ValueName } from '../onnx/index.ts';
+import type { DataType, GraphBuilder, Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
@@ -182,11 +182,15 @@ export function copyNodes(
   return renamed;
 }
 
+/** A flag, such as a merged decoder's use_cache_branch, has no batch. */
+export function hasNoRows(type: DataType, rank: number): boolean {
+  return rank === 0 || (rank === 1 && type === 'bool');
+}
+
 /** [1, ...] repeated to [rows, ...]. */
 export function repeatRows(b: GraphBuilder, input: ValueName, count: ValueName): ValueName {
   const rank = b.rank(input);
-  // A flag, such as a merged decoder's use_cache_branch, has no batch.
-  if (rank === 0 || (rank === 1 && b.type(input) === 'bool')) return input;
+  if (hasNoRows(b.type(input), rank)) return input;
   const rest = Array.from({ length: rank - 1 }, (_, index) => b.dimension(input, index + 1));
   return b.op('Expand', [input, b.concat([count, ...rest], 0)], {}, { dims: ['rows', ...b.dims(input)!.slice(1)] });
 }

@@ -69,7 +69,7 @@ export class ProgramRunner {
   /** The compiled program. */
   readonly program: Model;
   /** Rows one run takes within the memory budget. */
-  readonly rowsPerRun: number;
+  rowsPerRun: number;
   /** Rows that went through the model so far. */
   passes = 0;
 
@@ -97,9 +97,15 @@ export class ProgramRunner {
     const maskGradients: Numbers[] = [];
     const total = rows.weights.length;
     let output: DenseTensor | undefined;
-    for (let start = 0; start < total; start += this.rowsPerRun) {
-      const end = Math.min(start + this.rowsPerRun, total);
-      const results = await this.#runRows(rows, start, end, target);
+    for (let start = 0, end = 0; start < total; start = end) {
+      end = Math.min(start + this.rowsPerRun, total);
+      const results = await this.#runRows(rows, start, end, target).catch((error: unknown) => {
+        // Somewhere within, the batch of 1 is written into the graph, and shapes alone did not tell.
+        if (end - start === 1 || !(error instanceof UserError)) throw error;
+        this.rowsPerRun = 1;
+        end = start + 1;
+        return this.#runRows(rows, start, end, target);
+      });
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
       output = lastRow(results[PROGRAM.output]!);
       addSums(sums, results, 'onnxray/scores/');
