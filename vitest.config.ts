@@ -1,11 +1,17 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/global-setup.ts'],
     testTimeout: 60_000,
     // Two cores: onnxruntime has its own threads, so more workers only slow each other down.
     maxWorkers: 2,
     pool: 'forks',
+    // Programs that earlier code compiled must not answer for today's.
+    env: { XDG_CACHE_HOME: mkdtempSync(path.join(tmpdir(), 'onnxray-test-cache-')) },
   },
 });

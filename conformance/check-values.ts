@@ -12,7 +12,7 @@ const BOUNDS: Readonly<Record<string, number>> = { float64: 1e-9, float32: 2e-5,
 const RANDOM = /^(RandomNormal|RandomUniform|RandomNormalLike|RandomUniformLike|Bernoulli|Multinomial)$/;
 
 /** Types that onnxruntime's JavaScript binding takes no tensors of. */
-const UNFEEDABLE = /^(bfloat16|float8|float4|complex|string|u?int4)/;
+const UNFEEDABLE = /^(bfloat16|float8|float4|complex|string|u?int[24])/;
 
 export interface Values extends Pick<CaseResult, 'roundTrip' | 'normalized'> {
   readonly model?: Model;

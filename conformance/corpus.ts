@@ -7,7 +7,7 @@ import type { DenseTensor } from '../src/onnx/index.ts';
 import { readTensor } from '../src/onnx/index.ts';
 
 /** The release of the `onnx` package whose tests are run. */
-export const ONNX_VERSION = '1.19.1';
+export const ONNX_VERSION = '1.21.0';
 
 /** What a schema says of an operator. */
 export interface OperatorSchema {

@@ -63,11 +63,14 @@ function unexpectedFailures(results: readonly CaseResult[]): string[] {
   });
 }
 
+/** Resolved to tensors by `normalizeModel` where the make-up of the sequence is known. */
+const SEQUENCES = /^(Sequence(At|Construct|Empty|Erase|Insert|Length)|SplitToSequence|ConcatFromSequence)$/;
+
 function coverageOf(operator: string): Coverage {
   const rule = GRADIENT_RULES[operator];
   if (rule === PIECEWISE_CONSTANT) return 'zero';
   if (rule !== undefined) return 'rule';
-  return COMPOSITE_OPERATORS.includes(operator) ? 'primitives' : 'none';
+  return COMPOSITE_OPERATORS.includes(operator) || SEQUENCES.test(operator) ? 'primitives' : 'none';
 }
 
 function operatorRows({ operators }: Corpus, results: readonly CaseResult[]): OperatorRow[] {

@@ -128,7 +128,18 @@ export class ExplainableModel {
       return { kind: 'image', encoding, tensors: encoding.tensors };
     }
     checkTensors(subject.tensors, this.inputs);
+    checkOneRow(subject.tensors);
     return { kind: 'tensors', tensors: subject.tensors };
+  }
+}
+
+/** One answer is explained at a time; flags without a batch may stand beside it. */
+function checkOneRow(tensors: NamedTensors): void {
+  for (const [name, { type, dims }] of Object.entries(tensors)) {
+    if (dims[0] === 1 || (type === 'bool' && dims.length <= 1) || dims.length === 0) continue;
+    throw new UserError(
+      `input "${name}" has dims [${dims.join(', ')}]: explanations are made for a batch of 1, the first axis`,
+    );
   }
 }
 

@@ -1,5 +1,5 @@
-import { isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
-import type { Graph, Model, Node } from '../onnx/index.ts';
+import { UserError, isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
+import type { Graph, Model, Node, UnknownRankError } from '../onnx/index.ts';
 import { ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
 
@@ -32,5 +32,18 @@ function allNodes(graph: Graph): Node[] {
   return graph.nodes.flatMap((node) => {
     const inner = Object.values(node.attributes).flatMap((each) => (each.kind === 'graph' ? allNodes(each.value) : []));
     return [node, ...inner];
+  });
+}
+
+/** Behind an operator nobody knows no shape is known either: then the operators are the thing to say. */
+export function nameUnknownOperators(error: UnknownRankError, model: Model): UserError {
+  const { missing } = gradientCoverage(model);
+  const [first] = missing;
+  if (first === undefined) return error;
+  const others = new Set(missing.map(({ operator }) => operator));
+  others.delete(first.operator);
+  const rest = others.size === 0 ? '' : `; also missing: ${[...others].sort().join(', ')}`;
+  return new UserError(`no gradient rule for ${first.operator} (node "${first.node}", opset ${first.opset})${rest}`, {
+    cause: error,
   });
 }

@@ -1,14 +1,7 @@
-import {
-  GraphBuilder,
-  UnknownRankError,
-  UserError,
-  isFloat,
-  opsetOf,
-  pruneModel,
-  valuesCaptured,
-} from '../onnx/index.ts';
+import { GraphBuilder, UnknownRankError, UserError, isFloat, pruneModel, valuesCaptured } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { RuleContext, RuleTable } from './rule.ts';
+import { nameUnknownOperators } from './coverage.ts';
 import { PIECEWISE_CONSTANT, ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
 
@@ -44,7 +37,7 @@ function pullGradients(
 ): ReadonlyMap<ValueName, ValueName> {
   const onPath = differentiablePath(b, [...seeds.keys()], wrt, rules);
   const missing = missingRules(onPath.nodes, rules);
-  if (missing.length > 0) throw new MissingRulesError(missing, b.opset);
+  if (missing.length > 0) throw new MissingRulesError(missing, b.opsets);
 
   const gradients = new Map<ValueName, ValueName>(seeds);
   const accumulate = (value: ValueName, contribution: ValueName) => {
@@ -101,11 +94,12 @@ function missingRules(path: readonly Node[], rules: RuleTable): Node[] {
 /** What stands between a value and its gradient: operators that have no rule. */
 export class MissingRulesError extends UserError {
   readonly nodes: readonly Node[];
-  constructor(nodes: readonly Node[], opset: number) {
+  constructor(nodes: readonly Node[], opsets: ReadonlyMap<string, number>) {
     const first = nodes[0]!;
     const others = new Set(nodes.map(ruleKey));
     others.delete(ruleKey(first));
     const rest = others.size === 0 ? '' : `; also missing: ${[...others].sort().join(', ')}`;
+    const opset = opsets.get(first.domain) ?? 1;
     super(`no gradient rule for ${ruleKey(first)} (node "${first.name || first.outputs[0]}", opset ${opset})${rest}`);
     this.nodes = nodes;
   }
@@ -168,10 +162,7 @@ export function differentiate(
     }
     return { model: pruneModel(b.build()), gradients };
   } catch (error) {
-    if (error instanceof UnknownRankError)
-      throw new UserError(
-        `${error.message} (opset ${opsetOf(model)}): give the model's inputs fixed dims, or run shape inference on it`,
-      );
+    if (error instanceof UnknownRankError) throw nameUnknownOperators(error, model);
     throw error;
   }
 }

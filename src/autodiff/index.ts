@@ -11,7 +11,7 @@ export type { Pullback, Rule, RuleEntry, RuleTable } from './rule.ts';
 export { PIECEWISE_CONSTANT, ruleKey } from './rule.ts';
 export { GRADIENT_RULES } from './rules/index.ts';
 export { BLOCKED_RULES } from './rulesets/blocked.ts';
-export { gradientCoverage } from './coverage.ts';
+export { gradientCoverage, nameUnknownOperators } from './coverage.ts';
 export type { Coverage } from './coverage.ts';
 export { unbroadcast } from './broadcasting.ts';
 export { carriesRelevance, prepareFor, ruleTable } from './rulesets/index.ts';

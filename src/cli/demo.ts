@@ -67,5 +67,4 @@ export async function demoSubjects(model: DemoModel): Promise<DemoSubject[]> {
 const SHOWN: ReadonlyMap<string, Bilingual> = new Map([
   ['cat.jpg', { en: 'A cat', zh: '一只猫' }],
   ['coffee.jpg', { en: 'A cup of coffee', zh: '一杯咖啡' }],
-  ['rocket.jpg', { en: 'A rocket', zh: '一枚火箭' }],
 ]);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
-import { UsageError, UserError } from '../onnx/index.ts';
+import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
 import type { ValueInfo } from '../onnx/index.ts';
 import type { Baseline, Subject } from '../attribution/index.ts';
 import type { OptionValue } from '../programs/index.ts';
@@ -62,13 +62,8 @@ export function readSubject({ text, pair, image, inputs }: SubjectFlags, declare
 export function readBaseline(spec: string, declared: readonly ValueInfo[]): Baseline {
   if (spec.startsWith('@')) {
     const file = spec.slice(1);
-    // A baseline may leave inputs out: only those it names are read.
-    const names = new Set(Object.keys(JSON.parse(readText(file)) as object));
-    return readTensors(
-      readText(file),
-      file,
-      declared.filter(({ name }) => names.has(name)),
-    );
+    // A baseline may leave inputs out.
+    return readTensors(readText(file), file, declared, { partial: true });
   }
   if (spec.trim() !== '' && Number.isFinite(Number(spec))) return Number(spec);
   const names = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
@@ -90,14 +85,14 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+    throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
   }
 }
 
 /** Collects `--option key=value`, given any number of times. */
 export function collectOption(
   pair: string,
-  earlier: Readonly<Record<string, OptionValue>>,
+  earlier: Readonly<Record<string, OptionValue>> = {},
 ): Record<string, OptionValue> {
   const at = pair.indexOf('=');
   if (at <= 0) throw new InvalidArgumentError('write it as key=value.');

@@ -3,15 +3,25 @@ import type { AttentionBlock } from '../attention/index.ts';
 import { gradientCoverage } from '../autodiff/index.ts';
 import type { Coverage } from '../autodiff/index.ts';
 import { listLayers, opsetOf, sizeOf } from '../onnx/index.ts';
-import type { Graph, Layer, Model, ValueInfo, Weight } from '../onnx/index.ts';
+import type { DataType, Dim, Graph, Layer, Model, ValueInfo, Weight } from '../onnx/index.ts';
+
+/** A dimension that depends on the input has a name or is null; dims are null when the rank is unknown. */
+export type DimsReport = readonly (number | string | null)[] | null;
+
+/** An input or output. */
+export interface ValueReport {
+  readonly name: string;
+  readonly type: DataType;
+  readonly dims: DimsReport;
+}
 
 /** What `onnxray inspect` says of a model. */
 export interface Inspection {
   readonly opset: number;
   readonly irVersion: number;
   readonly producer: string;
-  readonly inputs: readonly ValueInfo[];
-  readonly outputs: readonly ValueInfo[];
+  readonly inputs: readonly ValueReport[];
+  readonly outputs: readonly ValueReport[];
   /** Elements of all weights that are floats or quantised numbers. */
   readonly parameters: number;
   /** Size of the file. */
@@ -19,7 +29,7 @@ export interface Inspection {
   readonly operators: Readonly<Record<string, number>>;
   readonly attention: readonly AttentionBlock[];
   readonly differentiable: Coverage;
-  readonly layers: readonly Layer[];
+  readonly layers: readonly (Omit<Layer, 'dims'> & { readonly dims: DimsReport })[];
 }
 
 /** Describes a model: `original` as in the file, `canonical` as `normalizeModel` gives it. */
@@ -28,15 +38,29 @@ export function inspectModel(original: Model, canonical: Model, bytes: number): 
     opset: opsetOf(original),
     irVersion: original.irVersion,
     producer: original.producer,
-    inputs: original.graph.inputs,
-    outputs: original.graph.outputs,
+    inputs: original.graph.inputs.map(withDims),
+    outputs: original.graph.outputs.map(withDims),
     parameters: countParameters(original.graph),
     bytes,
     operators: countOperators(original.graph, {}),
     attention: locateAttention(canonical),
     differentiable: gradientCoverage(canonical),
-    layers: listLayers(canonical),
+    layers: listLayers(canonical).map(({ path, node, output, dims }) => ({
+      path,
+      node,
+      output,
+      dims: dimsReport(dims),
+    })),
   };
+}
+
+/** JSON leaves undefined fields out, but a reader counts on `dims`: null says that even the rank is unknown. */
+function dimsReport(dims: readonly Dim[] | undefined): DimsReport {
+  return dims?.map((dim) => dim ?? null) ?? null;
+}
+
+function withDims({ name, type, dims }: ValueInfo): ValueReport {
+  return { name, type, dims: dimsReport(dims) };
 }
 
 function countOperators(graph: Graph, counts: Record<string, number>): Record<string, number> {

@@ -4,13 +4,17 @@ import { buildProgram } from './program.ts';
 
 /** Runs one command line. Resolves to the exit code: 0 good, 1 failure, 2 usage. */
 export async function main(args: readonly string[]): Promise<number> {
+  const program = buildProgram();
   try {
-    await buildProgram().parseAsync(args as string[], { from: 'user' });
+    await program.parseAsync(args as string[], { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
-      complain(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+      if (error.code === 'commander.help') {
+        const names = program.commands.map((command) => command.name()).join(', ');
+        complain(`give a command: ${names}; see onnxray --help`);
+      } else complain(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
       return 2;
     }
     if (error instanceof UserError) {

@@ -1,5 +1,7 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
-import { UserError } from '../onnx/index.ts';
+import { constants } from 'node:fs';
+import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { UserError, fileProblem } from '../onnx/index.ts';
 
 /** Writes a whole file or nothing: beside its place first, then moved there. */
 export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
@@ -8,9 +10,25 @@ export async function writeWhole(file: string, content: string | Uint8Array): Pr
     await writeFile(partial, content);
     await rename(partial, file);
   } catch (error) {
-    await rm(partial, { force: true });
-    throw new UserError(`cannot write ${file}: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+    await rm(partial, { force: true }).catch(() => undefined);
+    throw unwritable(file, error);
   }
+}
+
+/** Refuses a place that a file cannot be written to, before there is anything to write. */
+export async function checkPlace(file: string): Promise<void> {
+  try {
+    // The dot refuses a file in the folder's place.
+    await access(`${path.dirname(path.resolve(file))}${path.sep}.`, constants.W_OK);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+  const there = await stat(file).catch(() => undefined);
+  if (there?.isDirectory()) throw new UserError(`cannot write ${file}: it is a folder`);
+}
+
+export function unwritable(file: string, error: unknown): UserError {
+  return new UserError(`cannot write ${file}: ${fileProblem(error)}`, { cause: error });
 }
 
 /** Rows done of rows to do, on one line of a terminal; silent elsewhere. */

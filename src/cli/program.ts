@@ -12,7 +12,16 @@ export function buildProgram(): Command {
     .version(VERSIONS['onnxray']!)
     .showHelpAfterError(false)
     .exitOverride()
-    .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+    .configureOutput({ writeErr: () => undefined, outputError: () => undefined })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  onnxray demo
+  onnxray inspect model.onnx
+  onnxray explain zoo/text-spam --text "Claim your free prize now"
+  onnxray explain zoo/image-imagenet --image cat.jpg --out why.html`,
+    );
   for (const add of [addInspect, addExplain, addGradient, addDemo]) add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });

@@ -10,9 +10,15 @@ import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '../onnx/index.
  * @param text the JSON document.
  * @param source where it came from, for messages: a file name.
  * @param inputs what the model declares.
+ * @param options `partial`: inputs may be left out.
  * @throws UserError for malformed JSON, unknown or missing inputs, wrong types or dims, values that don't fit.
  */
-export function readTensors(text: string, source: string, inputs: readonly ValueInfo[]): NamedTensors {
+export function readTensors(
+  text: string,
+  source: string,
+  inputs: readonly ValueInfo[],
+  { partial = false }: { readonly partial?: boolean } = {},
+): NamedTensors {
   const document = parseJson(text, source);
   if (!isRecord(document)) throw new UserError(`${source}: expected an object of inputs by name`);
   const tensors: Record<string, DenseTensor> = {};
@@ -21,7 +27,7 @@ export function readTensors(text: string, source: string, inputs: readonly Value
     if (!info) throw unknownInput(name, inputs);
     tensors[name] = readTensor(entry, name, info.type);
   }
-  checkTensors(tensors, inputs);
+  checkTensors(tensors, partial ? inputs.filter(({ name }) => tensors[name] !== undefined) : inputs);
   return tensors;
 }
 
@@ -184,7 +190,7 @@ function parseJson(text: string, source: string): unknown {
   }
 }
 
-const TYPES = DATA_TYPES.filter((type) => !/complex|float8|float4|int4$/.test(type)).join(', ');
+const TYPES = DATA_TYPES.filter((type) => !/complex|float8|float4|int[24]$/.test(type)).join(', ');
 
 function unknownInput(name: string, inputs: readonly ValueInfo[]): UserError {
   const known = inputs.map((input) => `"${input.name}"`).join(', ');

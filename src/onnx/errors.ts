@@ -10,5 +10,22 @@ export class UserError extends Error {
   }
 }
 
+/** Why the system refused a file, in words: `cannot read a.json: ${fileProblem(error)}`. */
+export function fileProblem(error: unknown): string {
+  const { code } = error as { code?: string };
+  return (code !== undefined && FILE_PROBLEMS[code]) || code || String(error);
+}
+
+const FILE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is a file, not a folder',
+  EEXIST: 'a file of that name is in the way',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the disk is read-only',
+  ENOSPC: 'the disk is full',
+};
+
 /** A mistake in how something was asked for, whatever the model: an unknown method, an option out of its range. Exit code 2. */
 export class UsageError extends UserError {}

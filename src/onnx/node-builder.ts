@@ -1,4 +1,5 @@
 import { positiveAxis } from './dims.ts';
+import { UserError } from './errors.ts';
 import type { Facts } from './facts.ts';
 import { givenFacts, nameUnknownDims, weightFacts } from './facts.ts';
 import { inferNode, mergeFacts } from './infer/index.ts';
@@ -167,6 +168,11 @@ export class NodeBuilder {
     } finally {
       this.#scope = before;
     }
+  }
+
+  /** Version of each operator set by domain. */
+  get opsets(): ReadonlyMap<string, number> {
+    return this.#model.opsets;
   }
 
   // --- what is known -------------------------------------------------------------------------------------------
@@ -362,10 +368,10 @@ function emissionKey(
 }
 
 /** A rule met a value whose rank nothing tells. */
-export class UnknownRankError extends Error {
+export class UnknownRankError extends UserError {
   readonly value: ValueName;
   constructor(value: ValueName) {
-    super(`the rank of "${value}" is unknown`);
+    super(`the rank of "${value}" is unknown: give the model's inputs fixed dims, or run shape inference on the model`);
     this.value = value;
   }
 }

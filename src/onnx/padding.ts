@@ -1,7 +1,7 @@
 /** Padding of convolutions and pools: explicit, and within the operator where it can be. */
 import { GraphBuilder } from './builder.ts';
 import { isStatic } from './dims.ts';
-import type { Model, Node } from './model.ts';
+import type { Model, Node, ValueName } from './model.ts';
 import { ints, intsAttribute, stringAttribute } from './model.ts';
 import { pruneModel } from './prune.ts';
 import { weightNumbers } from './weight.ts';
@@ -18,6 +18,33 @@ export function explicitPadding(model: Model): Model {
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
   for (const node of model.graph.nodes) b.push(isAuto(node) ? resolvePadding(b, node) : node);
   return b.build();
+}
+
+/** A convolution of an input whose size is known only at run time: the padding is computed there, and done before it. */
+function paddedBefore(
+  b: GraphBuilder,
+  node: Node,
+  kernel: readonly number[],
+  strides: readonly number[],
+  dilations: readonly number[],
+): Node {
+  const { auto_pad: _auto, ...attributes } = node.attributes;
+  const x = node.inputs[0]!;
+  const one = (value: number) => b.int64s([value]);
+  const [small, large]: [ValueName[], ValueName[]] = [[], []];
+  kernel.forEach((size, axis) => {
+    const [length, stride] = [b.dimension(x, axis + 2), strides[axis]!];
+    // max(0, (ceil(length / stride) - 1) stride + span - length)
+    const before = b.mul(b.div(b.sub(length, one(1)), one(stride)), one(stride));
+    const total = b.op('Max', [b.sub(b.add(before, one(dilations[axis]! * (size - 1) + 1)), length), one(0)]);
+    small.push(b.div(total, one(2)));
+    large.push(b.sub(total, small.at(-1)!));
+  });
+  const [begins, ends] = stringAttribute(node, 'auto_pad', '') === 'SAME_UPPER' ? [small, large] : [large, small];
+  const none = b.int64s([0, 0]);
+  const dims = b.dims(x)?.map((dim, axis) => (axis < 2 ? dim : undefined));
+  const padded = b.pad(x, b.concat([none, ...begins, none, ...ends], 0), dims);
+  return { ...node, inputs: [padded, ...node.inputs.slice(1)], attributes };
 }
 
 function resolvePadding(b: GraphBuilder, node: Node): Node {
@@ -47,7 +74,7 @@ function resolvePadding(b: GraphBuilder, node: Node): Node {
       ? Math.max(0, (Math.ceil(length / strides[axis]!) - 1) * strides[axis]! + span - length)
       : undefined;
   });
-  if (!isStatic(totals)) return node;
+  if (!isStatic(totals)) return node.operator === 'Conv' ? paddedBefore(b, node, kernel, strides, dilations) : node;
   const small = totals.map((total) => Math.floor(Math.max(0, total) / 2));
   const large = totals.map((total, axis) => Math.max(0, total) - small[axis]!);
   const [begins, ends] = mode === 'SAME_UPPER' ? [small, large] : [large, small];

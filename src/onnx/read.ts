@@ -48,6 +48,9 @@ export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
   21: 'uint4',
   22: 'int4',
   23: 'float4e2m1',
+  24: 'float8e8m0',
+  25: 'uint2',
+  26: 'int2',
 };
 
 /**
@@ -220,8 +223,9 @@ function numbersOf(proto: TensorProto, type: DataType, size: number): NonNullabl
   const fields = [proto.floatData, proto.int32Data, proto.int64Data, proto.doubleData, proto.uint64Data];
   const values = fields.find((field) => field.length > 0) ?? [];
   const count = type === 'complex64' || type === 'complex128' ? size * 2 : size;
-  const packed = type === 'int4' || type === 'uint4' || type === 'float4e2m1';
-  if (values.length !== (packed ? Math.ceil(size / 2) : count))
+  // Types of fewer than 8 bits are packed into bytes, one byte a field.
+  const packed = /^(u?int[24]|float4.*)$/.test(type);
+  if (values.length !== (packed ? byteLength(type, [size]) : count))
     throw new UserError(
       `not a valid ONNX model: weight "${proto.name}" needs ${count} values but has ${values.length}`,
     );

@@ -23,6 +23,9 @@ export const DATA_TYPES = [
   'uint4',
   'int4',
   'float4e2m1',
+  'float8e8m0',
+  'uint2',
+  'int2',
 ] as const;
 export type DataType = (typeof DATA_TYPES)[number];
 

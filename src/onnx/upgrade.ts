@@ -13,6 +13,7 @@ import {
   withSubgraphs,
 } from './model.ts';
 import type { DataType, Dim } from './tensor.ts';
+import { batchedScan } from './upgrade-scan.ts';
 import { numbersWeight, weightNumbers } from './weight.ts';
 
 /** The operator set all passes work on: the first in which every reduction takes its axes as an input. */
@@ -284,6 +285,11 @@ const UPGRADES: Readonly<Record<string, Upgrade | undefined>> = {
   Slice: slice,
   Split: split,
   TopK: topK,
+  Scan: (node, context) =>
+    // The attribute is of the newer form: such a node was made by this very upgrade.
+    context.opset >= 9 || node.attributes['scan_input_directions'] !== undefined
+      ? node
+      : batchedScan(node, (value, name) => ({ name, type: context.type(value), dims: context.dims(value)?.slice(1) })),
   Scatter: (node) => ({ ...node, operator: 'ScatterElements' }),
   Squeeze: reduceAxes,
   Unsqueeze: reduceAxes,

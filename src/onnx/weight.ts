@@ -28,6 +28,9 @@ const BITS: Readonly<Record<DataType, number | undefined>> = {
   uint4: 4,
   int4: 4,
   float4e2m1: 4,
+  float8e8m0: 8,
+  uint2: 2,
+  int2: 2,
 };
 
 /** Bytes of a tensor of this type and shape. */

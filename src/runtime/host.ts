@@ -1,13 +1,23 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UserError, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
+import { nameUnknownOperators } from '../autodiff/index.ts';
+import {
+  UnknownRankError,
+  UserError,
+  fileProblem,
+  normalizeModel,
+  opsetOf,
+  readModel,
+  writeModel,
+} from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
 import { checkExternalFiles, readSmallWeights } from './external.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { openSession } from './native.ts';
 import type { Session, SessionOptions } from './session.ts';
+import { VERSIONS } from './versions.ts';
 
 export interface HostOptions extends SessionOptions {
   /** Run models in a child process, so that the event loop of this one stays free and a run can be aborted. Default false. */
@@ -35,6 +45,8 @@ export class ModelHost {
   readonly options: HostOptions;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #models = new Map<string, Model>();
+  /** SHA-256 of each program's bytes. */
+  readonly #digests = new Map<string, string>();
   readonly #checked = new Set<string>();
 
   private constructor(file: string, sha256: string, original: Model, options: HostOptions) {
@@ -47,17 +59,15 @@ export class ModelHost {
 
   /** Opens a model file. Throws a UserError when it cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-      const reason =
-        error.code === 'ENOENT' ? 'no such file' : error.code === 'EISDIR' ? 'it is a folder' : String(error.code);
-      throw new UserError(`cannot read ${file}: ${reason}`);
+    const bytes = await readFile(file).catch((error: unknown) => {
+      throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
     });
     try {
       const folder = path.dirname(path.resolve(file));
       const model = readModel(bytes);
       checkExternalFiles(model, folder);
       const known = readSmallWeights(model, folder);
-      return new ModelHost(file, createHash('sha256').update(bytes).digest('hex'), known, options);
+      return new ModelHost(file, sha256(bytes), known, options);
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
       throw error;
@@ -73,8 +83,15 @@ export class ModelHost {
    * The session of a compiled program. `request` says everything the program depends on beside the model;
    * `compile` is called only when neither memory nor disk has it.
    */
-  program(request: object, compile: (model: Model) => Model): Promise<Session> {
+  async program(request: object, compile: (model: Model) => Model): Promise<Session> {
     const key = this.#key(request);
+    const known = this.#sessions.get(key);
+    if (known !== undefined) {
+      const session = await known;
+      if (!session.closed) return session;
+      // An aborted run ended its process. Of several callers only the first opens it anew.
+      if (this.#sessions.get(key) === known) this.#sessions.delete(key);
+    }
     let session = this.#sessions.get(key);
     if (session === undefined) {
       session = this.#load(key, compile);
@@ -90,34 +107,46 @@ export class ModelHost {
   }
 
   async #load(key: string, compile: (model: Model) => Model): Promise<Session> {
-    const stored = await this.#readCache(key);
+    const stored = await this.#readProgram(key);
     if (stored !== undefined) {
       this.#models.set(key, readModel(stored));
+      this.#digests.set(key, sha256(stored));
       return this.#open(stored);
     }
-    const program = compile(this.model);
+    const program = this.#compile(compile);
     this.#models.set(key, program);
     const bytes = writeModel(program, { weightsIn: path.basename(this.path) });
     const session = await this.#open(bytes);
+    const digest = sha256(bytes);
+    this.#digests.set(key, digest);
+    // A program is only used with the checksum of its bytes beside it: the checksum goes first.
+    await this.#writeCache(`${key}.sha256`, digest);
     await this.#writeCache(`${key}.onnx`, bytes);
     return session;
+  }
+
+  #compile(compile: (model: Model) => Model): Model {
+    try {
+      return compile(this.model);
+    } catch (error) {
+      throw error instanceof UnknownRankError ? nameUnknownOperators(error, this.model) : error;
+    }
   }
 
   /** Whether this program's outputs were once found equal to the unmodified model's, in any process. */
   async isChecked(request: object): Promise<boolean> {
     const key = this.#key(request);
     if (this.#checked.has(key)) return true;
-    if (this.#cacheFolder === undefined) return false;
-    return readFile(path.join(this.#cacheFolder, `${key}.checked`)).then(
-      () => true,
-      () => false,
-    );
+    // It was these bytes that were found equal, not others that once were compiled for the same request.
+    const digest = this.#digests.get(key);
+    return digest !== undefined && String(await this.#readCache(`${key}.checked`)) === digest;
   }
 
   async rememberChecked(request: object): Promise<void> {
     const key = this.#key(request);
     this.#checked.add(key);
-    await this.#writeCache(`${key}.checked`, new Uint8Array());
+    const digest = this.#digests.get(key);
+    if (digest !== undefined) await this.#writeCache(`${key}.checked`, digest);
   }
 
   async release(): Promise<void> {
@@ -133,17 +162,19 @@ export class ModelHost {
   #key(request: object): string {
     const text = JSON.stringify([
       PROGRAM_FORMAT,
+      VERSIONS,
       this.sha256,
       path.basename(this.path),
       opsetOf(this.model),
       this.options.optimization ?? 'all',
       request,
     ]);
-    return createHash('sha256').update(text).digest('hex').slice(0, 40);
+    return sha256(text).slice(0, 40);
   }
 
   #open(bytes: Uint8Array): Promise<Session> {
-    const options = { ...this.options, weightsFolder: path.dirname(path.resolve(this.path)) };
+    const weightsFolder = path.dirname(path.resolve(this.path));
+    const options = { ...this.options, weightsFolder };
     return this.options.isolated ? openIsolatedSession(bytes, options) : openSession(bytes, options);
   }
 
@@ -153,19 +184,30 @@ export class ModelHost {
     return cache ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'onnxray');
   }
 
-  async #readCache(key: string): Promise<Uint8Array | undefined> {
+  /** A stored program whose bytes are those that were stored. */
+  async #readProgram(key: string): Promise<Uint8Array | undefined> {
+    const [bytes, digest] = await Promise.all([this.#readCache(`${key}.onnx`), this.#readCache(`${key}.sha256`)]);
+    return bytes !== undefined && sha256(bytes) === String(digest) ? bytes : undefined;
+  }
+
+  async #readCache(name: string): Promise<Uint8Array | undefined> {
     if (this.#cacheFolder === undefined) return undefined;
-    return readFile(path.join(this.#cacheFolder, `${key}.onnx`)).catch(() => undefined);
+    return readFile(path.join(this.#cacheFolder, name)).catch(() => undefined);
   }
 
   /** Written beside and moved into place, so that another process never reads half a file; a full or read-only disk is no error. */
-  async #writeCache(name: string, bytes: Uint8Array): Promise<void> {
+  async #writeCache(name: string, content: Uint8Array | string): Promise<void> {
     const folder = this.#cacheFolder;
     if (folder === undefined) return;
     const partial = path.join(folder, `${name}.${process.pid}.partial`);
     await mkdir(folder, { recursive: true })
-      .then(() => writeFile(partial, bytes))
+      .then(() => writeFile(partial, content))
       .then(() => rename(partial, path.join(folder, name)))
+      .catch(() => rm(partial, { force: true }))
       .catch(() => undefined);
   }
+}
+
+function sha256(content: Uint8Array | string): string {
+  return createHash('sha256').update(content).digest('hex');
 }

@@ -51,9 +51,17 @@ class IsolatedSession implements Session {
     this.#child = fork(script, { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child.on('message', (response) => this.#settle(response as Response));
     this.#child.on('exit', (code, signal) =>
-      this.#end(new Error(`the process that runs the model ended (${signal ?? `code ${code}`})`)),
+      this.#end(
+        new UserError(
+          `the process that runs the model ended (${signal ?? `code ${code}`})${signal === 'SIGKILL' ? ': perhaps there was not enough memory' : ''}`,
+        ),
+      ),
     );
     this.#child.on('error', (error) => this.#end(error));
+  }
+
+  get closed(): boolean {
+    return this.#ended !== undefined;
   }
 
   async open(bytes: Uint8Array, options: SessionOptions): Promise<void> {
@@ -67,13 +75,16 @@ class IsolatedSession implements Session {
 
   async run(feeds: NamedTensors, { outputs, signal }: RunOptions = {}): Promise<NamedTensors> {
     signal?.throwIfAborted();
+    const id = this.#nextId++;
     const abort = () => {
-      this.#end(signal!.reason);
+      this.#waiting.get(id)?.reject(signal!.reason);
+      this.#waiting.delete(id);
+      this.#end(new Error('the session was closed by an aborted run'));
       this.#child.kill('SIGKILL');
     };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      return (await this.#ask({ id: this.#nextId++, kind: 'run', feeds, outputs })) as NamedTensors;
+      return (await this.#ask({ id, kind: 'run', feeds, outputs })) as NamedTensors;
     } finally {
       signal?.removeEventListener('abort', abort);
     }
@@ -104,8 +115,8 @@ class IsolatedSession implements Session {
     else waiting?.reject(response.forPeople ? new UserError(response.message) : new Error(response.message));
   }
 
-  #end(reason: unknown): void {
-    this.#ended ??= reason instanceof Error ? reason : new Error(String(reason));
+  #end(reason: Error): void {
+    this.#ended ??= reason;
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }

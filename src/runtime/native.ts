@@ -18,7 +18,8 @@ export async function openSession(bytes: Uint8Array, options: SessionOptions = {
     graphOptimizationLevel: optimization,
     // A plan of one block per input shape, kept beside what the first run used: it cost 1.7 times the memory here, for no time.
     enableMemPattern: false,
-    logSeverityLevel: 3,
+    // What goes wrong is thrown; onnxruntime need not print it as well.
+    logSeverityLevel: 4,
     ...(weightsFolder === undefined
       ? {}
       : { extra: { session: { model_external_initializers_file_folder_path: weightsFolder } } }),
@@ -37,6 +38,10 @@ class NativeSession implements Session {
     this.#session = session;
     this.inputNames = session.inputNames;
     this.outputNames = session.outputNames;
+  }
+
+  get closed(): boolean {
+    return this.#session === undefined;
   }
 
   async run(
@@ -69,12 +74,12 @@ function fromOrt(tensor: ort.Tensor): DenseTensor {
   return { type: tensor.type as DataType, dims: tensor.dims, data: tensor.data as TensorData };
 }
 
-/** onnxruntime's messages run over several lines with its own sources' paths; the first sentence is the useful one. */
+/** onnxruntime's messages run over several lines and name places in its own sources; the first sentence is the useful one. */
 function firstLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message
     .split('\n')[0]!
     .replace(/^\s*Error:\s*/, '')
-    .replaceAll(/\/[^\s:]+\/([^/\s:]+:\d+)/g, '$1')
+    .replaceAll(/\S+\.(?:cc|h|cpp|cu):\d+ (?:[\w:~<>&*]+ )*(?:\[[^\]]*\] )?/g, '')
     .trim();
 }

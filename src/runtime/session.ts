@@ -18,6 +18,8 @@ export type Provider = (typeof PROVIDERS)[number];
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** Whether it can run no more: it was released, or its process ended, as by an aborted run. */
+  readonly closed: boolean;
   /**
    * Runs the model once.
    * `outputs` names what to compute; all outputs unless given. An aborted `signal` rejects with its reason.

@@ -1,6 +1,7 @@
 /** What about an output is to be explained: from what a person writes to indices, seeds and values. */
 import { fromBfloat16, fromFloat16, sizeOf, UserError } from '../onnx/index.ts';
 import type { DenseTensor } from '../onnx/index.ts';
+import { nearestNames } from './nearest.ts';
 
 /** One element of an output, or the difference of two. */
 export interface Target {
@@ -164,32 +165,12 @@ function labelOf(indices: readonly number[], dims: readonly number[], labels: re
 function unknown(text: string, labels: readonly string[] | undefined): UserError {
   if (!labels || labels.length === 0)
     return new UserError(`unknown target "${text}": the model has no labels; give an index such as 3`);
-  const folded = fold(text);
-  const near = labels
-    .map((label) => ({
-      label,
-      distance: Math.min(...label.split(',').map((name) => editDistance(folded, fold(name)))),
-    }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ label }) => `"${label}"`);
+  const near = nearestNames(fold(text), labels, (label) => label.split(',').map(fold)).map((label) => `"${label}"`);
   return new UserError(`unknown target "${text}"; nearest labels: ${near.join(', ')}`);
 }
 
 function fold(text: string): string {
   return text.trim().toLowerCase().replaceAll('_', ' ');
-}
-
-/** Levenshtein's distance: the fewest insertions, deletions and changes from one text to the other. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++)
-      current[j] = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    previous = current;
-  }
-  return previous[b.length]!;
 }
 
 function argmax(output: DenseTensor): number {

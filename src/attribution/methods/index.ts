@@ -1,5 +1,6 @@
 /** All attribution methods by their names on the command line. */
 import { UsageError } from '../../onnx/index.ts';
+import { nearestNames } from '../../tasks/index.ts';
 import type { Method } from '../../programs/index.ts';
 import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
@@ -57,10 +58,15 @@ export const METHODS: readonly Method[] = [
 /** Other names for methods. */
 const ALIASES: Readonly<Record<string, string>> = { 'gradient-shap': expectedGradients.name };
 
-/** The method of a name among those given. Throws a UsageError that lists the names there are. */
+/** The method of a name among those given. Throws a UsageError that names the nearest ones. */
 export function findMethod(name = integratedGradients.name, methods: readonly Method[] = METHODS): Method {
   const method = methods.find((each) => each.name === (ALIASES[name] ?? name));
   if (method === undefined)
-    throw new UsageError(`unknown method "${name}"; there are ${methods.map((each) => each.name).join(', ')}`);
+    throw new UsageError(
+      `unknown method "${name}"; nearest: ${nearestNames(
+        name,
+        methods.map((each) => each.name),
+      ).join(', ')}; "onnxray explain --help" lists all ${methods.length}`,
+    );
   return method;
 }

@@ -1,6 +1,6 @@
 /** Convolutions in any number of spatial dimensions. Padding is explicit by now: `normalizeModel` resolved auto_pad. */
 import type { ConvAttributes, GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, int, intAttribute, intsAttribute, isStatic } from '../../onnx/index.ts';
+import { UserError, int, intAttribute, intsAttribute, isStatic, stringAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 
@@ -12,6 +12,7 @@ interface Geometry extends ConvAttributes {
 }
 
 export function geometry(b: GraphBuilder, node: Node): Geometry {
+  requireExplicitPadding(node);
   const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1]!)?.slice(2);
   const rank = b.rank(node.inputs[0]!) - 2;
   return {
@@ -22,6 +23,14 @@ export function geometry(b: GraphBuilder, node: Node): Geometry {
     pads: intsAttribute(node, 'pads') ?? Array<number>(2 * rank).fill(0),
     group: intAttribute(node, 'group', 1),
   };
+}
+
+/** How much an automatic padding adds follows from the input's size; where `normalizeModel` did not know it, we don't either. */
+export function requireExplicitPadding(node: Node): void {
+  if (stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME'))
+    throw new UserError(
+      `${node.operator} "${node.name}": automatic padding has a gradient only for inputs of known size; give the model's inputs fixed dims`,
+    );
 }
 
 const channelSum = (b: GraphBuilder, dY: ValueName) =>

@@ -4,6 +4,7 @@ import { PIECEWISE_CONSTANT } from '../rule.ts';
 import { activation } from './activation.ts';
 import { control } from './control.ts';
 import { convolution } from './convolution.ts';
+import { cumulative } from './cumulative.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { linear } from './linear.ts';
@@ -30,6 +31,7 @@ const constant = {
   GreaterOrEqual: PIECEWISE_CONSTANT,
   IsNaN: PIECEWISE_CONSTANT,
   IsInf: PIECEWISE_CONSTANT,
+  BitCast: PIECEWISE_CONSTANT,
   Sign: PIECEWISE_CONSTANT,
   Floor: PIECEWISE_CONSTANT,
   Ceil: PIECEWISE_CONSTANT,
@@ -86,5 +88,6 @@ export const GRADIENT_RULES: RuleTable = {
   ...quantized,
   ...quantizedLinear,
   ...control,
+  ...cumulative,
   ...constant,
 } satisfies RuleTable;

@@ -3,6 +3,7 @@ import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { int, intAttribute, intsAttribute, string } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
+import { requireExplicitPadding } from './convolution.ts';
 
 /** MaxPool says where each maximum was found, as a flat index over the whole input: dY is added in there. */
 const maxPool: Rule = (b, node, [dY]) => [
@@ -29,6 +30,7 @@ const maxPool: Rule = (b, node, [dY]) => [
 /** Each output is the mean over its window: dY / count is spread over the window by a transposed convolution with ones. */
 const averagePool = rule((b, node, dY) => [
   () => {
+    requireExplicitPadding(node);
     const x = node.inputs[0]!;
     const kernel = intsAttribute(node, 'kernel_shape')!;
     const rank = kernel.length;

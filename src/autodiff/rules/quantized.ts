@@ -3,10 +3,11 @@
  * so the gradient is that of the float model the chain stands for.
  */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, intAttribute } from '../../onnx/index.ts';
+import { intAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
+import { spreadBlocks, sumBlocks } from './blockwise.ts';
 import { convInput, geometry } from './convolution.ts';
 import { matmulLeft, matmulRight } from './linear.ts';
 
@@ -21,19 +22,22 @@ const dequantize = rule((b, node, dY) => [
   () => {
     const [x, scale, zero] = node.inputs as [ValueName, ValueName, ValueName?];
     const float = b.cast(x, b.type(dY));
-    const along = alongAxis(b, node, dY);
-    const offset = zero && b.reshapeLike(b.cast(zero, b.type(dY)), along);
-    const summed = unbroadcast(b, b.mul(dY, offset ? b.sub(float, offset) : float), along);
-    return b.cast(b.reshapeLike(summed, scale), b.type(scale));
+    const offset = zero && alongAxis(b, node, dY, zero);
+    const product = b.mul(dY, offset ? b.sub(float, offset) : float);
+    const summed = isBlockwise(node)
+      ? sumBlocks(b, node, product)
+      : b.reshapeLike(unbroadcast(b, product, alongAxis(b, node, dY)), scale);
+    return b.cast(summed, b.type(scale));
   },
   undefined,
 ]);
 
-/** The scale of a (de)quantised value: one for all, or one for each position along an axis. */
-function alongAxis(b: GraphBuilder, node: Node, dY: ValueName): ValueName {
-  const [x, scale] = [node.inputs[0]!, b.cast(node.inputs[1]!, b.type(dY))];
-  if (intAttribute(node, 'block_size', 0) !== 0)
-    throw new UserError(`${node.operator} "${node.name}": scales per block have no gradient rule for the value itself`);
+const isBlockwise = (node: Node) => intAttribute(node, 'block_size', 0) !== 0;
+
+/** The scale, or zero point, of a (de)quantised value: one for all, or one for each position or block along an axis. */
+function alongAxis(b: GraphBuilder, node: Node, dY: ValueName, value = node.inputs[1]!): ValueName {
+  const [x, scale] = [node.inputs[0]!, b.cast(value, b.type(dY))];
+  if (isBlockwise(node)) return spreadBlocks(b, node, scale);
   if (b.rank(scale) === 0) return scale;
   const after = b.rank(x) - 1 - b.axis(x, intAttribute(node, 'axis', 1));
   const axes = Array.from({ length: after }, (_, index) => index + 1);

@@ -11,7 +11,7 @@ import { DEMO_MODELS, demoSubjects } from '../demo.ts';
 import type { DemoModel } from '../demo.ts';
 import type { RuntimeFlags } from '../flags.ts';
 import { addRuntimeFlags, hostOptions } from '../flags.ts';
-import { progressLine, writeWhole } from '../output.ts';
+import { progressLine, unwritable, writeWhole } from '../output.ts';
 import { terminalView } from './explain.ts';
 
 interface DemoFlags extends RuntimeFlags {
@@ -34,7 +34,9 @@ export function addDemo(program: Command): void {
 }
 
 async function run(flags: DemoFlags): Promise<void> {
-  await mkdir(flags.out, { recursive: true });
+  await mkdir(flags.out, { recursive: true }).catch((error: unknown) => {
+    throw unwritable(flags.out, error);
+  });
   const sections: ReportSection[] = [];
   const models: ReportModel[] = [];
   for (const demo of DEMO_MODELS) {

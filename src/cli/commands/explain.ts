@@ -20,7 +20,7 @@ import {
   readSubject,
   wholeNumber,
 } from '../flags.ts';
-import { interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
 interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly method: string;
@@ -29,7 +29,7 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly baseline?: string;
   readonly layer?: string;
   readonly neuron?: string;
-  readonly option: Readonly<Record<string, OptionValue>>;
+  readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
   readonly json?: boolean;
@@ -57,7 +57,7 @@ export function addExplain(program: Command): void {
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
     .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
-    .option('--option <key=value>', 'an option of the method; may be repeated', collectOption, {})
+    .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option('--out <file>', 'write .html, .svg, .png or .json')
     .option('--json', 'print one JSON document')
@@ -85,13 +85,14 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
   const method = findMethod(flags.method, ALL_METHODS);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out);
+  if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   try {
     const { target, output, seed, option } = flags;
     const explained = await model.explain(readSubject(flags, model.inputs), {
       method,
-      options: option,
+      options: option ?? {},
       seed,
       signal: interruptSignal(),
       onProgress: progress,

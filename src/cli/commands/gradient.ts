@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { differentiate } from '../../autodiff/index.ts';
 import { writeModel } from '../../onnx/index.ts';
 import { ModelHost } from '../../runtime/index.ts';
-import { writeWhole } from '../output.ts';
+import { checkPlace, writeWhole } from '../output.ts';
 import { openModel } from '../../tasks/index.ts';
 
 interface GradientFlags {
@@ -30,6 +30,7 @@ export function addGradient(program: Command): void {
       '\nExamples:\n  onnxray gradient model.onnx --of logits --wrt pixel_values -o gradient.onnx\n\nThe gradient of VALUE is the output VALUE_grad of the new model.',
     )
     .action(async (model: string, flags: GradientFlags) => {
+      await checkPlace(flags.output);
       const host = await ModelHost.open(openModel(model).modelPath, { cache: false });
       const seed = flags.seedInput === undefined ? 'ones' : ({ input: flags.seedInput } as const);
       const { model: differentiated, gradients } = differentiate(host.model, { of: flags.of, wrt: flags.wrt, seed });

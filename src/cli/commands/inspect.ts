@@ -2,10 +2,8 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ModelHost } from '../../runtime/index.ts';
 import { openModel } from '../../tasks/index.ts';
-import type { ValueInfo } from '../../onnx/index.ts';
-
 import { inspectModel } from '../inspect.ts';
-import type { Inspection } from '../inspect.ts';
+import type { Inspection, ValueReport } from '../inspect.ts';
 
 export function addInspect(program: Command): void {
   program
@@ -25,7 +23,7 @@ export function addInspect(program: Command): void {
 
 function describe(inspection: Inspection, file: string): string {
   const { attention, differentiable, layers, operators } = inspection;
-  const value = ({ name, type, dims }: ValueInfo) =>
+  const value = ({ name, type, dims }: ValueReport) =>
     `    ${name}: ${type} [${dims?.map((dim) => dim ?? '?').join(', ') ?? '?'}]`;
   const counts = Object.entries(operators).sort(([, left], [, right]) => right - left);
   const missing = [...new Set(differentiable.missing.map(({ operator }) => operator))];

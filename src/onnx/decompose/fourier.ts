@@ -3,6 +3,7 @@ import type { GraphBuilder } from '../builder.ts';
 import { positiveAxis } from '../dims.ts';
 import type { Node, ValueName } from '../model.ts';
 import { intAttribute } from '../model.ts';
+import type { Dim } from '../tensor.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
 
@@ -17,7 +18,8 @@ interface Transform {
 function transform(b: GraphBuilder, x: ValueName, { length, inverse, onesided }: Transform): ValueName | undefined {
   const rank = b.rank(x);
   const [given, parts] = [b.dims(x)?.[rank - 2], b.dims(x)?.[rank - 1]];
-  if (typeof given !== 'number' || (parts !== 1 && parts !== 2) || (inverse && onesided)) return undefined;
+  if (typeof given !== 'number' || (parts !== 1 && parts !== 2)) return undefined;
+  if (inverse && onesided) return parts === 2 ? realInverse(b, x, given, length) : undefined;
   const used = Math.min(given, length);
   const cut = used === given ? x : b.slice(x, b.int64s([0]), b.int64s([used]), [rank - 2]);
   const bins = onesided ? Math.floor(length / 2) + 1 : length;
@@ -43,6 +45,24 @@ function transform(b: GraphBuilder, x: ValueName, { length, inverse, onesided }:
   return inverse ? b.div(whole, b.scalar(length, x)) : whole;
 }
 
+/** The real signal whose one-sided transform X is: every bin but the first and the middle one counts twice. */
+function realInverse(b: GraphBuilder, x: ValueName, given: number, length: number): ValueName {
+  const rank = b.rank(x);
+  const bins = Math.min(given, Math.floor(length / 2) + 1);
+  const cut = bins === given ? x : b.slice(x, b.int64s([0]), b.int64s([bins]), [rank - 2]);
+  const matrix = (f: (angle: number) => number) => {
+    const values: number[] = [];
+    for (let k = 0; k < bins; k++) {
+      const times = k === 0 || 2 * k === length ? 1 : 2;
+      for (let n = 0; n < length; n++) values.push((times * f((2 * Math.PI * ((n * k) % length)) / length)) / length);
+    }
+    return b.constant(b.type(x), [bins, length], values);
+  };
+  const part = (index: number) => b.gather(cut, b.constant('int64', [], [index]), rank - 1);
+  const signal = b.sub(b.matmul(part(0), matrix(Math.cos)), b.matmul(part(1), matrix(Math.sin)));
+  return b.unsqueeze(signal, [rank - 1]);
+}
+
 const dft: Decomposition = (b, node) => {
   const x = node.inputs[0]!;
   const rank = b.rank(x);
@@ -51,7 +71,11 @@ const dft: Decomposition = (b, node) => {
   const at = positiveAxis(axis, rank);
   const known = b.dims(x)?.[at];
   const asked = given(node, 1);
-  const length = asked ? b.numbers(asked)?.[0] : known;
+  const whole = (bins: Dim) =>
+    typeof bins === 'number' && intAttribute(node, 'inverse', 0) === 1 && intAttribute(node, 'onesided', 0) === 1
+      ? 2 * (bins - 1)
+      : bins;
+  const length = asked ? b.numbers(asked)?.[0] : whole(known);
   if (typeof length !== 'number') return undefined;
   const order = Array.from({ length: rank }, (_, index) => index);
   // Exchanging two axes is its own inverse.

@@ -98,6 +98,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
       'Clip',
       'Cos',
       'Cosh',
+      'CumProd',
       'CumSum',
       'Elu',
       'Erf',

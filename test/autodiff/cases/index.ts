@@ -38,6 +38,8 @@ export const UNCHECKED: Readonly<Record<string, string>> = {
   Constant: 'takes nothing',
   NonMaxSuppression: 'gives indices',
   Unique: 'checked in selection.test.ts',
+  CumProd: 'of opset 26: checked in npm run conformance and in test/conformance',
+  BitCast: 'is piecewise constant',
   ...Object.fromEntries(
     ['Optional', 'OptionalGetElement'].map((operator) => [operator, 'checked in npm run conformance']),
   ),
