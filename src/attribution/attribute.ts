@@ -1,4 +1,4 @@
-import { UsageError, UserError, isFloat, listLayers, sizeOf } from '../onnx/index.ts';
+import { UsageError, UserError, isFloat, listLayers, sizeOf, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
 import { VERSIONS, defaultThreads } from '../runtime/index.ts';
@@ -124,7 +124,13 @@ class Scene implements AttributionContext {
     return this.#runners.reduce((sum, { passes }) => sum + passes, 0);
   }
 
-  async open({ manyBaselines = false, groups, onInputs = false, ...plan }: ProgramPlan): Promise<ProgramRunner> {
+  async open({
+    manyBaselines = false,
+    groups,
+    onInputs = false,
+    inputPoint,
+    ...plan
+  }: ProgramPlan): Promise<ProgramRunner> {
     const { host, request, output, own, inputs, baseline } = this;
     const program: ProgramRequest = {
       ...plan,
@@ -150,7 +156,7 @@ class Scene implements AttributionContext {
     );
     this.#runners.push(runner);
     if (this.answer === undefined || !(await host.isChecked(program))) {
-      const answer = await runner.answer();
+      const answer = await runner.answer(inputPoint);
       this.answer ??= answer;
       if (!(await host.isChecked(program))) {
         if (host.model.graph.outputs.some(({ name }) => name === output))
@@ -159,6 +165,13 @@ class Scene implements AttributionContext {
       }
     }
     return runner;
+  }
+
+  embeddingTable({ value }: Feature): DenseTensor | undefined {
+    const { graph } = this.host.model;
+    const node = graph.nodes.find(({ outputs }) => outputs.includes(value));
+    const weight = node?.operator === 'Gather' ? graph.initializers.get(node.inputs[0]!) : undefined;
+    return weight?.type === 'float32' && weight.dims.length === 2 ? weightTensor(weight) : undefined;
   }
 
   target(runner: ProgramRunner): Promise<DenseTensor> {

@@ -113,11 +113,13 @@ export class ProgramRunner {
   }
 
   /** The model's answer for the input, [1, ...]. */
-  async answer(): Promise<DenseTensor> {
+  async answer(inputPoint?: (input: string) => Numbers): Promise<DenseTensor> {
     const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
     // No target is known yet: zeros, of length 1 where the output's length depends on the input.
     const blank = dims!.map((dim) => (typeof dim === 'number' ? dim : 1));
-    const { output } = await this.run({ weights: [1] }, zeros(type, blank), { quietly: true });
+    const points = inputPoint && ((_row: number, input: string) => inputPoint(input));
+    const rows: Rows = { weights: [1], ...(points === undefined ? {} : { points, differences: points }) };
+    const { output } = await this.run(rows, zeros(type, blank), { quietly: true });
     return output;
   }
 
