@@ -1,4 +1,4 @@
-import { UserError, sizeOf } from '../onnx/index.ts';
+import { UserError, fromBfloat16, fromFloat16, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/index.ts';
 import type { ModelHost, Session } from '../runtime/index.ts';
@@ -272,10 +272,12 @@ function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, 
 /** Larger batches are no faster on a CPU, and progress and aborting wait for a whole batch. */
 const MAX_ROWS = 16;
 
-/** The numbers of a float tensor. Throws a UserError for the half-precision types, which explanations do not read yet. */
-export function numbers({ data }: Pick<DenseTensor, 'data'>): Numbers {
+/** The numbers of a float tensor; half precision widened to float32. Throws a UserError for what is not of floats. */
+export function numbers({ type, data }: DenseTensor): Numbers {
   if (data instanceof Float32Array || data instanceof Float64Array) return data;
-  throw new UserError('the model answers in a type other than float32 or float64, which explanations do not read yet');
+  if (type === 'float16') return Float32Array.from(data as Uint16Array, fromFloat16);
+  if (type === 'bfloat16') return Float32Array.from(data as Uint16Array, fromBfloat16);
+  throw new UserError(`a tensor of type ${type} holds no floats to explain`);
 }
 
 export function zeros(type: DenseTensor['type'], dims: readonly number[]): DenseTensor {
@@ -302,6 +304,6 @@ function splitRows(tensor: DenseTensor, count: number): Numbers[] {
 
 function lastRow({ type, dims, data }: DenseTensor): DenseTensor {
   const size = sizeOf(dims.slice(1));
-  const rows = numbers({ data });
+  const rows = numbers({ type, dims, data });
   return { type, dims: [1, ...dims.slice(1)], data: rows.slice(rows.length - size) };
 }
