@@ -2,7 +2,7 @@ import { TYPE_NUMBERS } from '../onnx/index.ts';
 import type { DataType, Model, Node } from '../onnx/index.ts';
 import { PROGRAM } from './request.ts';
 
-const isHalf = (type: DataType): boolean => type === 'float16' || type === 'bfloat16';
+export const isHalf = (type: DataType): boolean => type === 'float16' || type === 'bfloat16';
 
 /**
  * The same program with float32 at its doors where the model works in half precision: what a program is fed (targets,

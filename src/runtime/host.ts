@@ -27,7 +27,7 @@ export interface HostOptions extends SessionOptions {
 }
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 3;
+const PROGRAM_FORMAT = 4;
 
 /**
  * A model file and the programs compiled from it.

@@ -20,7 +20,12 @@ describe('a model in half precision', () => {
       ({ type: 'float16', dims: [1, 3], data: numbersToData('float16', values) }) as const;
     const target = { label: '0', indices: [0] };
     for (const baseline of ['zero', { x: row([0, 0, 0]) }] as const) {
-      const { explanation } = await attribute(host, { inputs: { x: row([0.5, 1, 2]) }, target, baseline });
+      const { explanation } = await attribute(host, {
+        inputs: { x: row([0.5, 1, 2]) },
+        target,
+        baseline,
+        options: { steps: 8 },
+      });
       expect(explanation.value).toBeCloseTo(4.5, 2);
       expect(Array.from(explanation.attributions['x']!.data, (score) => Number(score.toFixed(2)))).toEqual([0.5, 3, 1]);
     }
