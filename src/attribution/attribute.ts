@@ -4,7 +4,7 @@ import type { ModelHost } from '../runtime/index.ts';
 import { VERSIONS, defaultThreads } from '../runtime/index.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
-import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions } from '../programs/index.ts';
+import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions, sameNumbers } from '../programs/index.ts';
 import type {
   Attribution,
   AttributionContext,
@@ -161,9 +161,10 @@ class Scene implements AttributionContext {
       if (!(await host.isChecked(program))) {
         if (host.model.graph.outputs.some(({ name }) => name === output))
           await checkAgainstOriginal(host, inputs, output, answer);
-        await host.rememberChecked(program);
+        await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
       }
     }
+    if (host.keepsRowsApart(program)) runner.runRowsApart();
     return runner;
   }
 
@@ -260,21 +261,9 @@ async function checkAgainstOriginal(
   try {
     const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
     const original = (await session.run(known, { outputs: [output] }))[output]!;
-    const [left, right] = [numbers(answer), numbers(original)];
     const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
-    let [largest, difference] = [0, 0];
-    for (let index = 0; index < right.length; index++) {
-      largest = Math.max(largest, Math.abs(right[index]!));
-      difference = Math.max(difference, Math.abs(left[index]! - right[index]!));
-    }
-    if (
-      left.length !== right.length ||
-      difference > tolerance * Math.max(1, largest) ||
-      Number.isNaN(left[0]) !== Number.isNaN(right[0])
-    )
-      throw new Error(
-        `the compiled program answers differently from the model: output "${output}" is off by ${difference}`,
-      );
+    if (!sameNumbers(numbers(answer), numbers(original), tolerance))
+      throw new Error(`the compiled program answers differently from the model: output "${output}"`);
   } finally {
     await session.release();
   }

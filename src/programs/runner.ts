@@ -68,8 +68,7 @@ export class ProgramRunner {
   readonly #dims: ReadonlyMap<string, readonly number[]>;
   /** The compiled program. */
   readonly program: Model;
-  /** Rows one run takes within the memory budget. */
-  readonly rowsPerRun: number;
+  #rowsPerRun: number;
   /** Rows that went through the model so far. */
   passes = 0;
 
@@ -78,7 +77,7 @@ export class ProgramRunner {
     this.#request = request;
     this.#session = session;
     this.program = program;
-    this.rowsPerRun = rowsWithin(program, context);
+    this.#rowsPerRun = rowsWithin(program, context);
     this.#dims = concreteDims(program, context.feeds);
   }
 
@@ -112,15 +111,51 @@ export class ProgramRunner {
     return { scores: toScores(sums), squares: toScores(squares), values, maskGradients, output: output! };
   }
 
+  /** Rows one run takes, within the memory budget. */
+  get rowsPerRun(): number {
+    return this.#rowsPerRun;
+  }
+
+  /** From now on one row a run, for models whose answer to a row depends on the rows beside it. */
+  runRowsApart(): void {
+    this.#rowsPerRun = 1;
+  }
+
+  /**
+   * Whether the answer to the input stays what it is when another row runs beside it: a model that reduces or
+   * normalises over its batch mixes them. Looks at one pair of rows, the second of which is the input.
+   */
+  async rowsAreIndependent(answer: DenseTensor, inputPoint?: (input: string) => Numbers): Promise<boolean> {
+    if (this.#rowsPerRun === 1) return true;
+    const rows: Rows = {
+      weights: [0, 1],
+      alphas: [0, 1],
+      masks: (row) => new Float32Array(this.groupCount()).fill(row),
+      ...(inputPoint && {
+        points: (row: number, input: string) =>
+          row === 1 ? inputPoint(input) : new Float32Array(inputPoint(input).length),
+        differences: (_row: number, input: string) => inputPoint(input),
+      }),
+    };
+    const together = await this.run(rows, this.#blankTarget(), { quietly: true });
+    return sameNumbers(numbers(together.output), numbers(answer), 1e-3);
+  }
+
   /** The model's answer for the input, [1, ...]. */
   async answer(inputPoint?: (input: string) => Numbers): Promise<DenseTensor> {
-    const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
-    // No target is known yet: zeros, of length 1 where the output's length depends on the input.
-    const blank = dims!.map((dim) => (typeof dim === 'number' ? dim : 1));
     const points = inputPoint && ((_row: number, input: string) => inputPoint(input));
     const rows: Rows = { weights: [1], ...(points === undefined ? {} : { points, differences: points }) };
-    const { output } = await this.run(rows, zeros(type, blank), { quietly: true });
+    const { output } = await this.run(rows, this.#blankTarget(), { quietly: true });
     return output;
+  }
+
+  /** While no target is known: zeros, of length 1 where the output's length depends on the input. */
+  #blankTarget(): DenseTensor {
+    const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
+    return zeros(
+      type,
+      dims!.map((dim) => (typeof dim === 'number' ? dim : 1)),
+    );
   }
 
   #runRows(rows: Rows, start: number, end: number, target: DenseTensor): Promise<NamedTensors> {
@@ -280,6 +315,20 @@ export function numbers({ type, data }: DenseTensor): Numbers {
   throw new UserError(`a tensor of type ${type} holds no floats to explain`);
 }
 
+/** Whether all numbers agree within `tolerance` of the largest; NaN agrees with NaN. */
+export function sameNumbers(left: Numbers, right: Numbers, tolerance: number): boolean {
+  if (left.length !== right.length) return false;
+  let largest = 0;
+  for (const value of right) if (Math.abs(value) > largest) largest = Math.abs(value);
+  const bound = tolerance * Math.max(largest, 1e-6);
+  for (let index = 0; index < right.length; index++) {
+    const [a, b] = [left[index]!, right[index]!];
+    if (!(Math.abs(a - b) <= bound) && !Object.is(a, b)) return false;
+  }
+  return true;
+}
+
+/** A tensor of zeros. */
 export function zeros(type: DenseTensor['type'], dims: readonly number[]): DenseTensor {
   const size = sizeOf(dims);
   return { type, dims, data: type === 'float64' ? new Float64Array(size) : new Float32Array(size) };
