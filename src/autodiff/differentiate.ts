@@ -150,6 +150,8 @@ export function differentiate(
         `"${name}" is of type ${b.type(name)}: only floating-point values can be differentiated${name === of ? '' : '; choose the embedding it selects'}`,
       );
   }
+  if (seed !== 'ones' && (b.facts(seed.input) !== undefined || b.producer(seed.input) !== undefined))
+    throw new UserError(`the model already has a value named "${seed.input}"; call the seed something else`);
   try {
     const seedValue =
       seed === 'ones' ? b.onesLike(of) : b.addInput({ name: seed.input, type: b.type(of), dims: b.dims(of) });

@@ -3,11 +3,9 @@ import type { Attribute, Graph, ValueName } from './model.ts';
 import { int, ints, string } from './model.ts';
 import { NodeBuilder } from './node-builder.ts';
 import { pruneModel } from './prune.ts';
-import { TYPE_BY_NUMBER } from './read.ts';
+import { TYPE_NUMBERS } from './read.ts';
 import type { DataType, Dim, ValueInfo } from './tensor.ts';
 import { numbersWeight } from './weight.ts';
-
-const TYPE_NUMBERS = Object.fromEntries(Object.entries(TYPE_BY_NUMBER).map(([number, type]) => [type, Number(number)]));
 
 /**
  * Appends operators to a model. It starts from a model, never changes it, and `build()` gives a new one that shares its
@@ -77,7 +75,7 @@ export class GraphBuilder extends NodeBuilder {
   cast(x: ValueName, type: DataType): ValueName {
     return this.type(x) === type && this.facts(x) !== undefined
       ? x
-      : this.op('Cast', [x], { to: int(TYPE_NUMBERS[type]!) });
+      : this.op('Cast', [x], { to: int(TYPE_NUMBERS[type]) });
   }
 
   transpose(x: ValueName, perm: readonly number[]): ValueName {

@@ -53,6 +53,11 @@ export const TYPE_BY_NUMBER: Readonly<Record<number, DataType>> = {
   26: 'int2',
 };
 
+/** ONNX's TensorProto.DataType numbers by name. */
+export const TYPE_NUMBERS = Object.fromEntries(
+  Object.entries(TYPE_BY_NUMBER).map(([number, type]) => [type, Number(number)]),
+) as Readonly<Record<DataType, number>>;
+
 /**
  * Reads an .onnx file's bytes. Weights stay views on `bytes`: nothing is copied, so keep it unchanged.
  * Throws a UserError when the bytes are not an ONNX model, or one that contradicts itself.

@@ -11,14 +11,11 @@ import {
 } from 'onnx-buf';
 import type { AttributeProto, GraphProto, TensorProto, ValueInfoProto } from 'onnx-buf';
 import type { Attribute, Graph, Model, Weight } from './model.ts';
-import { TYPE_BY_NUMBER } from './read.ts';
+import { TYPE_NUMBERS } from './read.ts';
 import type { DataType, ValueInfo } from './tensor.ts';
 import { toInt64 } from './weight.ts';
 
-const NUMBER_BY_TYPE = Object.fromEntries(
-  Object.entries(TYPE_BY_NUMBER).map(([number, type]) => [type, Number(number)]),
-);
-const numberOf = (type: DataType): number => NUMBER_BY_TYPE[type]!;
+const numberOf = (type: DataType): number => TYPE_NUMBERS[type];
 
 export interface WriteOptions {
   /**

@@ -3,7 +3,7 @@ import type { Scores, TextContext } from '../explanation/index.ts';
 import type { Feature } from './features.ts';
 import type { OptionSpecs, OptionsOf } from './options.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
-import type { ProgramRunner } from './runner.ts';
+import type { Numbers, ProgramRunner } from './runner.ts';
 
 /** What the input is, for methods that group its elements: words of a text, regions of a picture. */
 export type Modality =
@@ -18,6 +18,8 @@ export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
     readonly manyBaselines?: boolean;
     /** Group of each element by input, for rows that are masks. */
     readonly groups?: NamedTensors;
+    /** For rows that are points of an embedding: the input as such a row. */
+    readonly inputPoint?: (input: string) => Numbers;
     /** Rows in the model's inputs even when a layer is attributed to. */
     readonly onInputs?: boolean;
   };
@@ -28,6 +30,8 @@ export interface AttributionContext {
   open(plan: ProgramPlan): Promise<ProgramRunner>;
   /** Weight of each element of the output, [1, ...]: what is explained. */
   target(runner: ProgramRunner): Promise<DenseTensor>;
+  /** The table [words, hidden] that token ids pick rows from, where it stands in the file as float32. */
+  embeddingTable(feature: Feature): DenseTensor | undefined;
   /** What is scored: the model's inputs, or a layer. */
   readonly features: readonly Feature[];
   /** The model's inputs, with a batch of 1. */

@@ -1,4 +1,5 @@
 import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
+import { widenPorts } from './half.ts';
 import type { RuleSetSpec } from '../autodiff/index.ts';
 import { GraphBuilder, UserError, foldPadding, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
@@ -71,7 +72,7 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
       : b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
-  return pruneModel(b.build());
+  return widenPorts(pruneModel(b.build()));
 }
 
 /** Dims of an input as the model sees it: its batch is the rows. Shape arithmetic must not be folded for one of them. */

@@ -1,6 +1,7 @@
 /** From the gradients of all rows to scores, inside the graph. */
 import { int } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
+import { isHalf } from './half.ts';
 import type { Reduction } from './request.ts';
 
 export interface ReduceRequest {
@@ -21,7 +22,8 @@ export function reduceRows(
   b: GraphBuilder,
   request: ReduceRequest,
 ): { readonly sum: ValueName; readonly squares: ValueName | undefined } {
-  const { gradient, difference, weights, hidden, reduction } = request;
+  const { weights, hidden, reduction } = request;
+  const [gradient, difference] = [wide(b, request.gradient), wide(b, request.difference)];
   const shared = b.dims(difference)?.[0] === 1 || reduction !== 'times-difference';
   if (reduction !== 'magnitude' && shared && !request.squares) {
     // Sums first: one matrix product over the rows, the rest on a single row.
@@ -33,6 +35,11 @@ export function reduceRows(
     sum: sumRows(b, rows, weights),
     squares: request.squares ? sumRows(b, b.square(rows), weights) : undefined,
   };
+}
+
+/** Sums of many rows need more digits than half precision has. */
+function wide(b: GraphBuilder, value: ValueName): ValueName {
+  return isHalf(b.type(value)) ? b.cast(value, 'float32') : value;
 }
 
 function scoresOf(

@@ -1,4 +1,4 @@
-import { UserError, sizeOf } from '../onnx/index.ts';
+import { UserError, fromBfloat16, fromFloat16, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/index.ts';
 import type { ModelHost, Session } from '../runtime/index.ts';
@@ -68,8 +68,7 @@ export class ProgramRunner {
   readonly #dims: ReadonlyMap<string, readonly number[]>;
   /** The compiled program. */
   readonly program: Model;
-  /** Rows one run takes within the memory budget. */
-  rowsPerRun: number;
+  #rowsPerRun: number;
   /** Rows that went through the model so far. */
   passes = 0;
 
@@ -78,7 +77,7 @@ export class ProgramRunner {
     this.#request = request;
     this.#session = session;
     this.program = program;
-    this.rowsPerRun = rowsWithin(program, context);
+    this.#rowsPerRun = rowsWithin(program, context);
     this.#dims = concreteDims(program, context.feeds);
   }
 
@@ -97,15 +96,9 @@ export class ProgramRunner {
     const maskGradients: Numbers[] = [];
     const total = rows.weights.length;
     let output: DenseTensor | undefined;
-    for (let start = 0, end = 0; start < total; start = end) {
-      end = Math.min(start + this.rowsPerRun, total);
-      const results = await this.#runRows(rows, start, end, target).catch((error: unknown) => {
-        // Somewhere within, the batch of 1 is written into the graph, and shapes alone did not tell.
-        if (end - start === 1 || !(error instanceof UserError)) throw error;
-        this.rowsPerRun = 1;
-        end = start + 1;
-        return this.#runRows(rows, start, end, target);
-      });
+    for (let start = 0; start < total; start += this.rowsPerRun) {
+      const end = Math.min(start + this.rowsPerRun, total);
+      const results = await this.#runRows(rows, start, end, target);
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
       output = lastRow(results[PROGRAM.output]!);
       addSums(sums, results, 'onnxray/scores/');
@@ -118,13 +111,57 @@ export class ProgramRunner {
     return { scores: toScores(sums), squares: toScores(squares), values, maskGradients, output: output! };
   }
 
+  /** Rows one run takes, within the memory budget. */
+  get rowsPerRun(): number {
+    return this.#rowsPerRun;
+  }
+
+  /** From now on one row a run, for models whose answer to a row depends on the rows beside it. */
+  runRowsApart(): void {
+    this.#rowsPerRun = 1;
+  }
+
+  /**
+   * Whether the answer to the input stays what it is when another row runs beside it: a model that reduces or
+   * normalises over its batch mixes them. Looks at one pair of rows, the second of which is the input.
+   */
+  async rowsAreIndependent(answer: DenseTensor, inputPoint?: (input: string) => Numbers): Promise<boolean> {
+    if (this.#rowsPerRun === 1) return true;
+    const rows: Rows = {
+      weights: [0, 1],
+      alphas: [0, 1],
+      masks: (row) => new Float32Array(this.groupCount()).fill(row),
+      ...(inputPoint && {
+        points: (row: number, input: string) =>
+          row === 1 ? inputPoint(input) : new Float32Array(inputPoint(input).length),
+        differences: (_row: number, input: string) => inputPoint(input),
+      }),
+    };
+    try {
+      const together = await this.run(rows, this.#blankTarget(), { quietly: true });
+      return sameNumbers(numbers(together.output), numbers(answer), 1e-3);
+    } catch (error) {
+      // Somewhere within, a batch of 1 is written into the graph, and the shapes we know did not tell.
+      if (error instanceof UserError && !this.#session.closed) return false;
+      throw error;
+    }
+  }
+
   /** The model's answer for the input, [1, ...]. */
-  async answer(): Promise<DenseTensor> {
-    const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
-    // No target is known yet: zeros, of length 1 where the output's length depends on the input.
-    const blank = dims!.map((dim) => (typeof dim === 'number' ? dim : 1));
-    const { output } = await this.run({ weights: [1] }, zeros(type, blank), { quietly: true });
+  async answer(inputPoint?: (input: string) => Numbers): Promise<DenseTensor> {
+    const points = inputPoint && ((_row: number, input: string) => inputPoint(input));
+    const rows: Rows = { weights: [1], ...(points === undefined ? {} : { points, differences: points }) };
+    const { output } = await this.run(rows, this.#blankTarget(), { quietly: true });
     return output;
+  }
+
+  /** While no target is known: zeros, of length 1 where the output's length depends on the input. */
+  #blankTarget(): DenseTensor {
+    const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
+    return zeros(
+      type,
+      dims!.map((dim) => (typeof dim === 'number' ? dim : 1)),
+    );
   }
 
   #runRows(rows: Rows, start: number, end: number, target: DenseTensor): Promise<NamedTensors> {
@@ -276,12 +313,28 @@ function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, 
 /** Larger batches are no faster on a CPU, and progress and aborting wait for a whole batch. */
 const MAX_ROWS = 16;
 
-/** The numbers of a float tensor. Throws a UserError for the half-precision types, which explanations do not read yet. */
-export function numbers({ data }: Pick<DenseTensor, 'data'>): Numbers {
+/** The numbers of a float tensor; half precision widened to float32. Throws a UserError for what is not of floats. */
+export function numbers({ type, data }: DenseTensor): Numbers {
   if (data instanceof Float32Array || data instanceof Float64Array) return data;
-  throw new UserError('the model answers in a type other than float32 or float64, which explanations do not read yet');
+  if (type === 'float16') return Float32Array.from(data as Uint16Array, fromFloat16);
+  if (type === 'bfloat16') return Float32Array.from(data as Uint16Array, fromBfloat16);
+  throw new UserError(`a tensor of type ${type} holds no floats to explain`);
 }
 
+/** Whether all numbers agree within `tolerance` of the largest; NaN agrees with NaN. */
+export function sameNumbers(left: Numbers, right: Numbers, tolerance: number): boolean {
+  if (left.length !== right.length) return false;
+  let largest = 0;
+  for (const value of right) if (Math.abs(value) > largest) largest = Math.abs(value);
+  const bound = tolerance * Math.max(largest, 1e-6);
+  for (let index = 0; index < right.length; index++) {
+    const [a, b] = [left[index]!, right[index]!];
+    if (!(Math.abs(a - b) <= bound) && !Object.is(a, b)) return false;
+  }
+  return true;
+}
+
+/** A tensor of zeros. */
 export function zeros(type: DenseTensor['type'], dims: readonly number[]): DenseTensor {
   const size = sizeOf(dims);
   return { type, dims, data: type === 'float64' ? new Float64Array(size) : new Float32Array(size) };
@@ -306,6 +359,6 @@ function splitRows(tensor: DenseTensor, count: number): Numbers[] {
 
 function lastRow({ type, dims, data }: DenseTensor): DenseTensor {
   const size = sizeOf(dims.slice(1));
-  const rows = numbers({ data });
+  const rows = numbers({ type, dims, data });
   return { type, dims: [1, ...dims.slice(1)], data: rows.slice(rows.length - size) };
 }

@@ -41,6 +41,15 @@ function sizeWithin(root: string, location: string, name: string): number {
   return status.size;
 }
 
+/** Size and time of last change of the files a model's weights are in: when one changes, what was compiled is out of date. */
+export function externalState(model: Model, folder: string): string[] {
+  const files = [...new Set(externalWeights(model).map(({ storage }) => storage.location))].sort();
+  return files.map((file) => {
+    const { size, mtimeMs } = statSync(path.join(folder, file));
+    return `${file}:${size}:${mtimeMs}`;
+  });
+}
+
 /** The model with small external weights read in; large ones stay where they are. */
 export function readSmallWeights(model: Model, folder: string): Model {
   return externalWeights(model).length === 0 ? model : { ...model, graph: readInGraph(model.graph, folder) };

@@ -13,7 +13,7 @@ import {
   writeModel,
 } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
-import { checkExternalFiles, readSmallWeights } from './external.ts';
+import { checkExternalFiles, externalState, readSmallWeights } from './external.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { openSession } from './native.ts';
 import type { Session, SessionOptions } from './session.ts';
@@ -27,7 +27,9 @@ export interface HostOptions extends SessionOptions {
 }
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 1;
+const PROGRAM_FORMAT = 5;
+
+const ROWS_APART = 'rows-apart';
 
 /**
  * A model file and the programs compiled from it.
@@ -36,7 +38,7 @@ const PROGRAM_FORMAT = 1;
  */
 export class ModelHost {
   readonly path: string;
-  /** SHA-256 of the file, hexadecimal. */
+  /** SHA-256 of the .onnx file, hexadecimal; weights in other files are not part of it. */
   readonly sha256: string;
   /** The model as the file has it. */
   readonly original: Model;
@@ -48,8 +50,17 @@ export class ModelHost {
   /** SHA-256 of each program's bytes. */
   readonly #digests = new Map<string, string>();
   readonly #checked = new Set<string>();
+  readonly #apart = new Set<string>();
+  readonly #external: readonly string[];
 
-  private constructor(file: string, sha256: string, original: Model, options: HostOptions) {
+  private constructor(
+    file: string,
+    sha256: string,
+    external: readonly string[],
+    original: Model,
+    options: HostOptions,
+  ) {
+    this.#external = external;
     this.path = file;
     this.sha256 = sha256;
     this.original = original;
@@ -67,7 +78,7 @@ export class ModelHost {
       const model = readModel(bytes);
       checkExternalFiles(model, folder);
       const known = readSmallWeights(model, folder);
-      return new ModelHost(file, sha256(bytes), known, options);
+      return new ModelHost(file, sha256(bytes), externalState(model, folder), known, options);
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
       throw error;
@@ -139,14 +150,25 @@ export class ModelHost {
     if (this.#checked.has(key)) return true;
     // It was these bytes that were found equal, not others that once were compiled for the same request.
     const digest = this.#digests.get(key);
-    return digest !== undefined && String(await this.#readCache(`${key}.checked`)) === digest;
+    const [checked, rows] = String(await this.#readCache(`${key}.checked`)).split(' ');
+    if (digest === undefined || checked !== digest) return false;
+    this.#checked.add(key);
+    if (rows === ROWS_APART) this.#apart.add(key);
+    return true;
   }
 
-  async rememberChecked(request: object): Promise<void> {
+  /** `rowsApart`: the model mixes the rows of a batch, so the program must run one at a time. */
+  async rememberChecked(request: object, { rowsApart = false } = {}): Promise<void> {
     const key = this.#key(request);
     this.#checked.add(key);
+    if (rowsApart) this.#apart.add(key);
     const digest = this.#digests.get(key);
-    if (digest !== undefined) await this.#writeCache(`${key}.checked`, digest);
+    if (digest !== undefined) await this.#writeCache(`${key}.checked`, rowsApart ? `${digest} ${ROWS_APART}` : digest);
+  }
+
+  /** What `rememberChecked` was told about rows, here or in an earlier process; ask `isChecked` first. */
+  keepsRowsApart(request: object): boolean {
+    return this.#apart.has(this.#key(request));
   }
 
   async release(): Promise<void> {
@@ -164,6 +186,7 @@ export class ModelHost {
       PROGRAM_FORMAT,
       VERSIONS,
       this.sha256,
+      this.#external,
       path.basename(this.path),
       opsetOf(this.model),
       this.options.optimization ?? 'all',
@@ -181,7 +204,7 @@ export class ModelHost {
   get #cacheFolder(): string | undefined {
     const { cache } = this.options;
     if (cache === false) return undefined;
-    return cache ?? path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'onnxray');
+    return cache ?? path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'onnxray');
   }
 
   /** A stored program whose bytes are those that were stored. */

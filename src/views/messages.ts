@@ -157,6 +157,8 @@ const en: Messages = {
     'integrated-hessians': 'How much each pair of places contributes together to the change of the answer.',
     rise: 'The mean answer over random masks that keep each place.',
     'meaningful-perturbation': 'The smallest smooth mask that takes the answer away: how far each place had to go.',
+    'discretized-ig':
+      'Gradients averaged on a way from the baseline along the embeddings of real words: shares out the change of the answer.',
   },
   token: 'token',
   word: 'word',
@@ -290,6 +292,7 @@ const zh: Messages = {
     'integrated-hessians': '每一对位置共同为答案的变化贡献多少。',
     rise: '保留每一处的随机遮罩下，答案的平均值。',
     'meaningful-perturbation': '能使答案消失的最小平滑遮罩：每一处被去掉的程度。',
+    'discretized-ig': '从基线出发、沿真实词的嵌入对梯度取平均：分摊答案的变化。',
   },
   token: '词元',
   word: '词',

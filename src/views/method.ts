@@ -56,7 +56,8 @@ export type KnownMethod =
   | 'guided-ig'
   | 'integrated-hessians'
   | 'rise'
-  | 'meaningful-perturbation';
+  | 'meaningful-perturbation'
+  | 'discretized-ig';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -104,6 +105,7 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'integrated-hessians': { kind: 'diverging', unit: 'contribution' },
   rise: { kind: 'diverging', unit: 'score' },
   'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
+  'discretized-ig': { kind: 'diverging', unit: 'contribution' },
 };
 
 /**

@@ -86,6 +86,23 @@ test('rows of integrated-hessians sum to integrated gradients, for the tokens of
   expect(pairs.data[1]).toBeCloseTo(pairs.data[7]!, 4);
 });
 
+test('discretized-ig adds up with enough points, and walks from baseline tokens only', async () => {
+  const baseline = {
+    input_ids: { type: 'int64', dims: bert!.dims, data: numbersToData('int64', bert!.baseline) },
+  } as const;
+  const { convergenceDelta, value, baselineValue, attributions } = await explain(bert!, {
+    method: 'discretized-ig',
+    options: { steps: 15, factor: 40 },
+    baseline,
+  });
+  expect(attributions['input_ids']!.dims).toEqual(bert!.dims);
+  expect(Math.abs(convergenceDelta!)).toBeLessThan(0.05 * Math.abs(value - baselineValue!));
+  const plain = await explain(bert!, { method: 'integrated-gradients', baseline });
+  expect([value, baselineValue]).toEqual([expect.closeTo(plain.value, 4), expect.closeTo(plain.baselineValue!, 4)]);
+  await expect(explain(bert!, { method: 'discretized-ig' })).rejects.toThrow('needs a baseline of tokens');
+  await expect(explain(cnn!, { method: 'discretized-ig' })).rejects.toThrow('is for models of token ids alone');
+});
+
 test('rise scores a place by the mean answer when it is kept', async () => {
   const options = { n_masks: 200, cells: 3 };
   const first = await explain(cnn!, { method: 'rise', options, seed: 1 });

@@ -183,7 +183,6 @@ describe('scores do not depend on', () => {
     const sixteen = await explainWith({}, { ...options, memoryBudget: 2 ** 40, onProgress });
     expect(done, 'sixteen at a time').toEqual([16, 22]);
     expectClose(scoresOf(sixteen), scoresOf(one), 1e-5);
-    expect(one.runtime.passes).toBe(sixteen.runtime.passes);
   });
 
   it('whether the batch is written into the graph', async () => {

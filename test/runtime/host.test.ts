@@ -156,8 +156,8 @@ describe('a host', () => {
   });
 
   it('says which file of weights is missing', async () => {
-    const host = await ModelHost.open(folder.write('external.onnx', externalWeight('gone.bin')), { cache: false });
-    await expect(host.openOriginal()).rejects.toThrow(/external\.onnx: its weights are in gone\.bin, which is not in/);
+    const opened = ModelHost.open(folder.write('external.onnx', externalWeight('gone.bin')), { cache: false });
+    await expect(opened).rejects.toThrow(/external\.onnx: the weight "w" is in gone\.bin, which is missing/);
     expect(existsSync(folder.at('gone.bin'))).toBe(false);
   });
 

@@ -7,6 +7,7 @@ import { internalInfluence, layerConductance, neuronConductance } from './at-lay
 import { attnLrp, cpLrp } from './attn-lrp.ts';
 import { deconvnet } from './deconvnet.ts';
 import { deepLift, deepLiftRevealCancel, deepLiftShap } from './deep-lift.ts';
+import { discretizedIg } from './discretized-ig.ts';
 import { expectedGradients } from './expected-gradients.ts';
 import { guidedBackprop } from './guided-backprop.ts';
 import { idgi } from './idgi.ts';
@@ -37,6 +38,7 @@ export const METHODS: readonly Method[] = [
   ...noiseWrappers((name) => findMethod(name)),
   expectedGradients,
   idgi,
+  discretizedIg,
   blurIg,
   guidedIg,
   integratedHessians,

@@ -4,8 +4,8 @@ import type { Attribution, AttributionContext, ProgramRunner, QuadratureName } f
 import { QUADRATURES, defineMethod, quadrature } from '../../programs/index.ts';
 import type { DenseTensor } from '../../onnx/index.ts';
 
-/** Intervals of the adaptive rule: doubled from the first to the last until the gap is small. */
-const FIRST_INTERVALS = 8;
+/** Intervals of the adaptive rule: doubled at least once, then to the last until the gap is small. */
+const FIRST_INTERVALS = 4;
 const LAST_INTERVALS = 512;
 
 /**
@@ -80,17 +80,24 @@ async function adaptive({ runner, target }: OpenPath, tolerance: number): Promis
   const accepted = () =>
     Math.abs(sumOfScores(best) - (value - baselineValue)) <=
     tolerance * Math.max(Math.abs(value - baselineValue), 1e-4);
-  while (!accepted() && intervals < LAST_INTERVALS) {
+  do {
     const middle = await runner.run(midpoints(intervals), target);
     intervals *= 2;
     const finer = combine(trapezoid, 0.5, middle.scores, 0.5);
     best = combine(finer, 4 / 3, trapezoid, -1 / 3);
     trapezoid = finer;
-  }
+  } while (!accepted() && intervals < LAST_INTERVALS);
   const warnings = accepted()
     ? []
     : [`the scores do not add up to the answer within ${tolerance * 100}% even after ${intervals + 1} steps`];
-  return { scores: best, value, baselineValue, sumsTo: 'difference', found: { steps: intervals + 1 }, warnings };
+  return {
+    scores: best,
+    value,
+    baselineValue,
+    sumsTo: 'difference',
+    found: { steps: intervals + 1, rule: 'simpson' },
+    warnings,
+  };
 }
 
 const grid = (intervals: number) => quadrature('trapezoid', intervals + 1);

@@ -1,6 +1,7 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import { differentiate } from '../../autodiff/index.ts';
-import { writeModel } from '../../onnx/index.ts';
+import { UserError, externalWeights, writeModel } from '../../onnx/index.ts';
 import { ModelHost } from '../../runtime/index.ts';
 import { checkPlace, writeWhole } from '../output.ts';
 import { openModel } from '../../tasks/index.ts';
@@ -31,7 +32,14 @@ export function addGradient(program: Command): void {
     )
     .action(async (model: string, flags: GradientFlags) => {
       await checkPlace(flags.output);
-      const host = await ModelHost.open(openModel(model).modelPath, { cache: false });
+      const file = openModel(model).modelPath;
+      const host = await ModelHost.open(file, { cache: false });
+      const external = externalWeights(host.model)[0];
+      const sameFolder = path.dirname(path.resolve(flags.output)) === path.dirname(path.resolve(file));
+      if (external !== undefined && !sameFolder)
+        throw new UserError(
+          `the weights are in ${external.storage.location}, beside the model: write the new model there too, to ${path.join(path.dirname(file), path.basename(flags.output))}`,
+        );
       const seed = flags.seedInput === undefined ? 'ones' : ({ input: flags.seedInput } as const);
       const { model: differentiated, gradients } = differentiate(host.model, { of: flags.of, wrt: flags.wrt, seed });
       await writeWhole(flags.output, writeModel(differentiated));

@@ -1,0 +1,304 @@
+/**
+ * onnxray against its peers: the same model, input, steps and threads in one run, both sides warm, turns alternating.
+ *
+ *     ONNXRAY_PYTHON=python npm run bench:peers              writes the table into bench/README.md
+ *     ONNXRAY_PYTHON=python npm run bench:peers -- --quick   few steps and samples, prints only
+ *
+ * `--only TEXT` runs the rows whose name contains it, prints only. Peak memory is the high-water mark of a child that
+ * does one row once.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  ExplainableModel,
+  SURROGATES,
+  VERSIONS,
+  attribute,
+  encodeImage,
+  encodeText,
+  loadTokenizer,
+  requireTokenizer,
+} from 'onnxray';
+import type { AttributeRequest, DenseTensor, Method, NamedTensors } from 'onnxray';
+import { table, writeBlock } from '../../scripts/blocks.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const THREADS = 2;
+const TOKENS = 128;
+const CASES = {
+  encoder: { name: `encoder, ${TOKENS} tokens`, folder: path.join(root, 'zoo/text-spam'), input: 'input_ids' },
+  image: { name: 'image model', folder: path.join(root, 'zoo/image-imagenet'), input: 'pixel_values' },
+} as const;
+type CaseName = keyof typeof CASES;
+
+const { values: flags } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, memory: { type: 'string' } },
+});
+const { quick } = flags;
+const RUNS = quick ? 1 : 5;
+
+interface Row {
+  readonly name: string;
+  readonly peer: string;
+  /** The peer's function in server.py, and its options. */
+  readonly call: string;
+  readonly given: Readonly<Record<string, number>>;
+  readonly method: string | Method;
+  readonly options: NonNullable<AttributeRequest['options']>;
+  /** Why the peer has no such method for this model. */
+  readonly missing?: string;
+}
+
+const surrogate = (name: string) => SURROGATES.find((method) => method.name === name)!;
+
+function rowsOf(key: CaseName): readonly Row[] {
+  const text = key === 'encoder';
+  const [steps, samples, noisy] = quick ? [4, 4, 4] : [50, 50, 25];
+  const [coalitions, subsets] = quick ? [320, 160] : [2048, 1000];
+  const stdevs = text ? 0.01 : 0.15;
+  const [window, stride] = text ? [1, 1] : [28, 14];
+  const captum = { peer: 'Captum' };
+  const shap = {
+    name: `Kernel SHAP, ${coalitions} samples`,
+    given: { samples: coalitions },
+    method: surrogate('kernel-shap'),
+    // Never narrow enough: all samples are run, as by the peers.
+    options: { n_samples: coalitions, tolerance: 1e-9, features: text ? 'auto' : 'regions' },
+  };
+  const lime = {
+    name: `LIME, ${subsets} samples`,
+    given: { samples: subsets },
+    method: surrogate('lime'),
+    options: { n_samples: subsets, features: text ? 'auto' : 'regions' },
+  };
+  return [
+    {
+      ...captum,
+      name: `integrated gradients, ${steps} steps`,
+      call: 'integrated-gradients',
+      given: { steps },
+      method: 'integrated-gradients',
+      options: { steps },
+    },
+    {
+      ...captum,
+      name: `GradientSHAP, ${samples} samples`,
+      call: 'expected-gradients',
+      given: { samples },
+      method: 'expected-gradients',
+      options: { n_samples: samples },
+    },
+    {
+      ...captum,
+      name: `SmoothGrad, ${noisy} samples`,
+      call: 'smooth-grad',
+      given: { samples: noisy, stdevs },
+      method: 'smooth-grad',
+      options: { nt_samples: noisy, stdevs },
+    },
+    {
+      ...captum,
+      name: 'DeepLIFT',
+      call: 'deep-lift',
+      given: {},
+      method: 'deep-lift',
+      options: {},
+      ...(text ? { missing: 'not on BERT: no rule for GELU, layer norm and products of attention' } : {}),
+    },
+    {
+      ...captum,
+      name: 'LRP-epsilon',
+      call: 'lrp-epsilon',
+      given: {},
+      method: 'lrp-epsilon',
+      options: { epsilon: 1e-9 },
+      ...(text ? { missing: 'not on BERT: refuses GELU, layer norm and embeddings' } : {}),
+    },
+    {
+      ...captum,
+      name: text ? 'occlusion, each token' : 'occlusion, 225 windows',
+      call: 'occlusion',
+      given: { window, stride },
+      method: 'occlusion',
+      options: { window, stride },
+    },
+    { ...captum, ...shap, call: 'kernel-shap' },
+    { ...shap, peer: 'shap', call: 'kernel-shap-package' },
+    { ...captum, ...lime, call: 'lime' },
+    { ...lime, peer: 'lime', call: 'lime-package' },
+  ];
+}
+
+interface Answer {
+  readonly ms?: number;
+  readonly mib?: number;
+  readonly logits?: readonly number[];
+  readonly scores?: string;
+  readonly error?: string;
+}
+
+/** A Python process that answers one request at a time. */
+class Peer {
+  readonly #child;
+  readonly #lines;
+  constructor() {
+    const python = process.env['ONNXRAY_PYTHON'] ?? 'python3';
+    const threads = String(THREADS);
+    this.#child = spawn(python, [path.join(import.meta.dirname, 'server.py')], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads, OPENBLAS_NUM_THREADS: threads },
+    });
+    this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
+  }
+  async ask(request: object): Promise<Answer> {
+    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#lines.next();
+    if (done === true) throw new Error('the Python side ended: is ONNXRAY_PYTHON the one with requirements.txt?');
+    return JSON.parse(value) as Answer;
+  }
+  open(key: CaseName, inputs: NamedTensors, target: number): Promise<Answer> {
+    const sent = Object.entries(inputs).map(([name, { type, dims, data }]) => {
+      const { buffer, byteOffset, byteLength } = data as Float32Array;
+      return [name, { type, dims, data: Buffer.from(buffer, byteOffset, byteLength).toString('base64') }];
+    });
+    return this.ask({ do: 'open', root, case: key, threads: THREADS, target, inputs: Object.fromEntries(sent) });
+  }
+  close(): void {
+    this.#child.stdin.end();
+  }
+}
+
+/** A real e-mail cut to the length, or a real photograph. */
+async function inputsOf(key: CaseName, model: ExplainableModel): Promise<NamedTensors> {
+  if (key === 'image')
+    return (await encodeImage(path.join(root, 'zoo/photographs/cat.jpg'), model.inputs, model.folder.preprocessor))
+      .tensors;
+  const mails = JSON.parse(readFileSync(path.join(CASES.encoder.folder, 'examples.json'), 'utf8')) as {
+    text: string;
+  }[];
+  const tokenizer = loadTokenizer(requireTokenizer(model.folder));
+  const { tensors } = encodeText(tokenizer, [mails.map(({ text }) => text).join('\n')], model.inputs, {});
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { type, data }]): [string, DenseTensor] => {
+      const all = data as BigInt64Array;
+      if (all.length < TOKENS) throw new Error(`the text has only ${all.length} tokens`);
+      // The last token, which ends the text, stays.
+      return [name, { type, dims: [1, TOKENS], data: BigInt64Array.of(...all.slice(0, TOKENS - 1), all.at(-1)!) }];
+    }),
+  );
+}
+
+const TARGETS = { encoder: 1, image: 282 } as const;
+
+async function explain(key: CaseName, model: ExplainableModel, inputs: NamedTensors, { method, options }: Row) {
+  const target = { label: String(TARGETS[key]), indices: [TARGETS[key]] };
+  const started = performance.now();
+  const { explanation, answer } = await attribute(model.host, { inputs, method, options, target });
+  return { ms: performance.now() - started, scores: explanation.attributions[CASES[key].input]!.data, answer };
+}
+
+const median = (values: readonly number[]) =>
+  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)]!;
+
+function cosine(left: ArrayLike<number>, right: ArrayLike<number>): number {
+  if (left.length !== right.length) throw new Error(`${left.length} scores against ${right.length}`);
+  let [both, one, other] = [0, 0, 0];
+  for (let at = 0; at < left.length; at++) {
+    both += left[at]! * right[at]!;
+    one += left[at]! ** 2;
+    other += right[at]! ** 2;
+  }
+  return both / Math.sqrt(one * other);
+}
+
+/** The high-water mark of this process alone: rusage's is the parent's until a child outgrows it. */
+const peakMiB = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) / 1024;
+
+const open = (key: CaseName) => ExplainableModel.open(CASES[key].folder, { threads: THREADS, cache: false });
+
+/** What a child process does to have its memory measured. */
+async function measureMemory(key: CaseName, at: number): Promise<void> {
+  const model = await open(key);
+  await explain(key, model, await inputsOf(key, model), rowsOf(key)[at]!);
+  console.log(peakMiB());
+}
+
+function ourMemory(key: CaseName, at: number): number {
+  const tsx = fileURLToPath(import.meta.resolve('tsx'));
+  const args = ['--import', tsx, import.meta.filename, '--memory', `${key}:${at}`, ...(quick ? ['--quick'] : [])];
+  const child = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  if (child.status !== 0) throw new Error(child.stderr);
+  return Number(child.stdout);
+}
+
+async function peerMemory(key: CaseName, inputs: NamedTensors, row: Row): Promise<number> {
+  const peer = new Peer();
+  await peer.open(key, inputs, TARGETS[key]);
+  await peer.ask({ do: 'explain', method: row.call, options: row.given });
+  const { mib } = await peer.ask({ do: 'peak' });
+  peer.close();
+  return mib!;
+}
+
+async function compare(key: CaseName): Promise<string[][]> {
+  const [model, peer] = [await open(key), new Peer()];
+  const inputs = await inputsOf(key, model);
+  const { logits } = await peer.open(key, inputs, TARGETS[key]);
+  const result: string[][] = [];
+  for (const [at, row] of rowsOf(key).entries()) {
+    if (flags.only !== undefined && !`${key} ${row.name} ${row.peer}`.includes(flags.only)) continue;
+    const label = `${row.name}, against ${row.peer}`;
+    const first = await explain(key, model, inputs, row);
+    const off = Math.max(...Array.from(first.answer.data as Float32Array, (each, i) => Math.abs(each - logits![i]!)));
+    if (!(off < 1e-4)) throw new Error(`the two ${key} models differ by ${off}`);
+    const times: { ours: number[]; peer: number[] } = { ours: [], peer: [] };
+    if (row.missing !== undefined) {
+      for (let run = 0; run < RUNS; run++) times.ours.push((await explain(key, model, inputs, row)).ms);
+      const cells = [label, CASES[key].name, row.missing, median(times.ours).toFixed(0)];
+      result.push([...cells, '', '', ourMemory(key, at).toFixed(0), '']);
+      console.error(result.at(-1)!.join(' | '));
+      continue;
+    }
+    const ask = { do: 'explain', method: row.call, options: row.given };
+    const known = await peer.ask({ ...ask, scores: true });
+    if (known.error !== undefined) throw new Error(`${label} on the ${key}: ${known.error}`);
+    for (let run = 0; run < RUNS; run++) {
+      times.peer.push((await peer.ask(ask)).ms!);
+      times.ours.push((await explain(key, model, inputs, row)).ms);
+    }
+    const bytes = Uint8Array.from(Buffer.from(known.scores!, 'base64'));
+    const [p, o] = [median(times.peer), median(times.ours)];
+    const cells = [label, CASES[key].name, p.toFixed(0), o.toFixed(0), `${(p / o).toFixed(2)} x`];
+    const [pm, om] = [await peerMemory(key, inputs, row), ourMemory(key, at)];
+    const agreement = cosine(first.scores, new Float32Array(bytes.buffer)).toFixed(4);
+    result.push([...cells, pm.toFixed(0), om.toFixed(0), agreement]);
+    console.error(result.at(-1)!.join(' | '));
+  }
+  peer.close();
+  await model.release();
+  return result;
+}
+
+if (flags.memory !== undefined) {
+  const [key, at] = flags.memory.split(':');
+  await measureMemory(key as CaseName, Number(at));
+} else {
+  const rows = [...(await compare('encoder')), ...(await compare('image'))];
+  const pinned = readFileSync(path.join(import.meta.dirname, 'requirements.txt'), 'utf8');
+  const versions = [...pinned.matchAll(/^(torch|captum|shap|lime)==(.+)$/gm)].map(([, name, version]) =>
+    [name, version].join(' '),
+  );
+  const report = [
+    `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; ${THREADS} threads, medians of ${RUNS} alternating runs, ${new Date().toISOString().slice(0, 10)}.`,
+    table(
+      ['method', 'model', 'peer, ms', 'onnxray, ms', 'peer / onnxray', 'peer, MiB', 'onnxray, MiB', 'cosine of scores'],
+      rows,
+    ),
+  ].join('\n\n');
+  console.log(report);
+  if (!quick && flags.only === undefined) writeBlock(path.join(root, 'bench/README.md'), 'peers', report);
+}
