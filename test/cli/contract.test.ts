@@ -256,6 +256,12 @@ describe('explain --json', () => {
     expect(signed.attributions['x']!.data.some((score) => score < 0)).toBe(true);
   });
 
+  it('does without a cache where there can be none', async () => {
+    const env = { XDG_CACHE_HOME: folder.write('no-folder', 'a file in the way') };
+    const printed = await onnxrayJson<Printed>(['explain', model, '--inputs', inputs], { env });
+    expect(printed.attributions).toEqual((await tensors()).attributions);
+  });
+
   it('says how many threads computed', async () => {
     expect((await tensors('--threads', '1')).runtime.threads).toBe(1);
   });
