@@ -278,7 +278,8 @@ function toScores(sums: Sums): Readonly<Record<string, Scores>> {
 function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext): number {
   // A model whose graph has the batch size written into it takes one row at a time.
   const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);
-  if (output?.dims?.[0] !== 'rows') return 1;
+  // Where inference lost the rows' name on the way, `rowsAreIndependent` has the last word.
+  if (output?.dims === undefined || typeof output.dims[0] === 'number') return 1;
   const dims = Object.fromEntries(concreteDims(program, feeds));
   for (const { name, dims: declared } of program.graph.inputs)
     if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];

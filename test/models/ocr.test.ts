@@ -60,7 +60,8 @@ describe.each(MODELS)('$name', ({ name, size, opset, attention, rank }) => {
       const { explanation } = await explained.explain(subject, { method: 'saliency' });
       expect(explanation.target.indices).toHaveLength(rank - 1);
       expect(explanation.attributions['x']!.dims).toEqual([1, 3, ...size]);
-      expect(explanation.attributions['x']!.data.some((score) => score > 0)).toBe(true);
+      // The detector finds no text in this picture: its sigmoid is 0 to the last digit, and so is its gradient.
+      expect(explanation.attributions['x']!.data.some((score) => score > 0)).toBe(explanation.value !== 0);
     } finally {
       await explained.release();
     }
