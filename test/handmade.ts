@@ -76,6 +76,32 @@ export function bakedBatch(batch: 0 | 1): Model {
   });
 }
 
+/** As exported with a free batch: x [batch, 2, 8] is reshaped to [batch, 4, 4], with the batch read off x itself. */
+export function readsBatch(): Model {
+  const vector = (values: readonly number[]) => numbersWeight('int64', [values.length], values);
+  return makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 2, 8] }],
+    outputs: [{ name: 'y', type: 'float32', dims: ['batch', 3] }],
+    nodes: [
+      makeNode('Shape', ['x'], ['shape']),
+      makeNode('Gather', ['shape', 'zero'], ['batch']),
+      makeNode('Unsqueeze', ['batch', 'axes'], ['rows']),
+      makeNode('Concat', ['rows', 'rest'], ['to'], { axis: int(0) }),
+      makeNode('Reshape', ['x', 'to'], ['r']),
+      makeNode('Softmax', ['r'], ['p'], { axis: int(2) }),
+      makeNode('MatMul', ['p', 'w'], ['h']),
+      makeNode('ReduceMean', ['h', 'axes1'], ['y'], { keepdims: int(0) }),
+    ],
+    initializers: [
+      ['zero', numbersWeight('int64', [], [0])],
+      ['axes', vector([0])],
+      ['axes1', vector([1])],
+      ['rest', vector([4, 4])],
+      ['w', randomWeight([4, 3], 13)],
+    ],
+  });
+}
+
 /** Long to run: a chain of matrix products of x [n, n] with a constant. */
 export function longChain(n: number, products: number): Model {
   const names = Array.from({ length: products }, (_, index) => (index === products - 1 ? 'y' : `h${index}`));

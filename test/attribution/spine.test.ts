@@ -14,7 +14,7 @@ import type { HostOptions, Session } from '../../src/runtime/index.ts';
 import { openSession } from '../../src/runtime/index.ts';
 import { openModel, requireTokenizer } from '../../src/tasks/index.ts';
 import { TEXT_MODEL, testFolder } from '../folder.ts';
-import { bakedBatch, perceptron, randomTensor } from '../handmade.ts';
+import { bakedBatch, perceptron, randomTensor, readsBatch } from '../handmade.ts';
 import { chance, numbersOf } from '../models.ts';
 import { withInput, withOutput } from '../models/differences.ts';
 
@@ -199,6 +199,19 @@ describe('scores do not depend on', () => {
       expectClose(scoresOf(baked), scoresOf(free), 1e-5);
       expect(steps, 'one row at a time').toEqual(steps.map((_, index) => index + 1));
     }
+  });
+});
+
+describe('rows of a model that reads its batch off its input', () => {
+  it('run together, though the program is compiled for one size of input', async () => {
+    const file = folder.write('reads-batch.onnx', readsBatch());
+    const done: number[] = [];
+    const onProgress = (rows: number) => done.push(rows);
+    const x = { tensors: { x: randomTensor([1, 2, 8], 22) } };
+    const options = { options: { steps: 20 } };
+    const explanation = await explainWith({}, { ...options, onProgress }, file, x);
+    expect(done).toEqual([16, 22]);
+    expectClose(scoresOf(explanation), scoresOf(await explainWith({}, { ...options, memoryBudget: 1 }, file, x)), 1e-5);
   });
 });
 
