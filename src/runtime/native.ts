@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+// oxlint-disable-next-line import/no-unassigned-import -- before the library is loaded
+import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import { UserError } from '../onnx/index.ts';
 import type { DataType, DenseTensor, NamedTensors, TensorData } from '../onnx/index.ts';

@@ -262,6 +262,13 @@ describe('explain --json', () => {
     expect(printed.attributions).toEqual((await tensors()).attributions);
   });
 
+  it('leaves nothing anywhere but its own folder of the cache', async () => {
+    const [cache, cwd] = [folder.at('fresh-cache'), folder.at('fresh-folder')];
+    mkdirSync(cwd);
+    await onnxrayJson(['explain', model, '--inputs', inputs], { cwd, env: { XDG_CACHE_HOME: cache } });
+    expect([readdirSync(cache), readdirSync(cwd)]).toEqual([['onnxray'], []]);
+  });
+
   it('says how many threads computed', async () => {
     expect((await tensors('--threads', '1')).runtime.threads).toBe(1);
   });
