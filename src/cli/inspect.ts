@@ -15,6 +15,9 @@ export interface ValueReport {
   readonly dims: DimsReport;
 }
 
+/** What the command line's contract says of a block; the library's own has more. */
+type ListedBlock = Pick<AttentionBlock, 'index' | 'layer' | 'kind' | 'heads' | 'kvHeads' | 'path' | 'probabilities'>;
+
 /** What `onnxray inspect` says of a model. */
 export interface Inspection {
   readonly opset: number;
@@ -27,7 +30,7 @@ export interface Inspection {
   /** Size of the file. */
   readonly bytes: number;
   readonly operators: Readonly<Record<string, number>>;
-  readonly attention: readonly AttentionBlock[];
+  readonly attention: readonly ListedBlock[];
   readonly differentiable: Coverage;
   readonly layers: readonly (Omit<Layer, 'dims'> & { readonly dims: DimsReport })[];
 }
@@ -43,7 +46,15 @@ export function inspectModel(original: Model, canonical: Model, bytes: number): 
     parameters: countParameters(original.graph),
     bytes,
     operators: countOperators(original.graph, {}),
-    attention: locateAttention(canonical),
+    attention: locateAttention(canonical).map(({ index, layer, kind, heads, kvHeads, path, probabilities }) => ({
+      index,
+      layer,
+      kind,
+      heads,
+      kvHeads,
+      path,
+      probabilities,
+    })),
     differentiable: gradientCoverage(canonical),
     layers: listLayers(canonical).map(({ path, node, output, dims }) => ({
       path,
