@@ -55,7 +55,7 @@ export interface Explained {
 }
 
 /** What a subject became on its way to the model. */
-type Encoded =
+export type Encoded =
   | { readonly kind: 'text'; readonly encoding: TextEncoding; readonly tensors: NamedTensors }
   | { readonly kind: 'image'; readonly encoding: ImageFileEncoding; readonly tensors: NamedTensors }
   | { readonly kind: 'tensors'; readonly tensors: NamedTensors };
@@ -86,7 +86,7 @@ export class ExplainableModel {
 
   /** Explains one answer. Throws a UserError that says what is wrong with the subject, target, baseline or options. */
   async explain(subject: Subject, options: ExplainOptions = {}): Promise<Explained> {
-    const encoded = await this.#encode(subject);
+    const encoded = await this.encode(subject);
     const baseline =
       options.baseline ?? (encoded.kind === 'text' && encoded.encoding.neutral.pad !== undefined ? 'pad' : 'zero');
     const { labels } = this.folder;
@@ -110,7 +110,11 @@ export class ExplainableModel {
     await this.host.release();
   }
 
-  async #encode(subject: Subject): Promise<Encoded> {
+  /**
+   * The model's inputs for a subject, with a batch of 1, and the way back from them to characters and pixels.
+   * Throws a UserError for a text without a tokenizer, a broken picture, or tensors that do not suit the model.
+   */
+  async encode(subject: Subject): Promise<Encoded> {
     if ('text' in subject) {
       const files = requireTokenizer(this.folder);
       this.#tokenizer ??= loadTokenizer(files);
