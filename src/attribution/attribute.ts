@@ -76,7 +76,7 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   checkFinite(attribution);
   return {
     explanation: describe(scene, options, attribution, performance.now() - started),
-    answer: scene.answer!,
+    answer: await scene.answer(),
   };
 }
 
@@ -97,7 +97,9 @@ class Scene implements AttributionContext {
   readonly groups: NamedTensors | undefined;
   readonly seed: number;
   readonly #runners: ProgramRunner[] = [];
-  answer: DenseTensor | undefined;
+  /** How to get the answer, and the answer where a run was made for it. */
+  #ask: (() => Promise<DenseTensor>) | undefined;
+  #answer: Promise<DenseTensor> | undefined;
   targetRef: TargetRef | undefined;
   #weights: Promise<DenseTensor> | undefined;
 
@@ -155,14 +157,13 @@ class Scene implements AttributionContext {
       program,
     );
     this.#runners.push(runner);
-    if (this.answer === undefined || !(await host.isChecked(program))) {
+    this.#ask ??= () => runner.answer(inputPoint);
+    if (!(await host.isChecked(program))) {
       const answer = await runner.answer(inputPoint);
-      this.answer ??= answer;
-      if (!(await host.isChecked(program))) {
-        if (host.model.graph.outputs.some(({ name }) => name === output))
-          await checkAgainstOriginal(host, inputs, output, answer);
-        await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
-      }
+      this.#answer ??= Promise.resolve(answer);
+      if (host.model.graph.outputs.some(({ name }) => name === output))
+        await checkAgainstOriginal(host, inputs, output, answer);
+      await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
     }
     if (host.keepsRowsApart(program)) runner.runRowsApart();
     return runner;
@@ -180,13 +181,20 @@ class Scene implements AttributionContext {
     return this.#weights;
   }
 
+  /** The explained output for the input, [1, ...]: from the rows that were run, or by a run of its own. */
+  async answer(): Promise<DenseTensor> {
+    if (this.#answer !== undefined) return this.#answer;
+    const seen = this.#runners.find(({ answered }) => answered !== undefined)?.answered;
+    return (this.#answer = seen === undefined ? this.#ask!() : Promise.resolve(seen));
+  }
+
   async #resolveTarget(runner: ProgramRunner): Promise<DenseTensor> {
-    const answer = (this.answer ??= await runner.answer());
     const { target } = this.request;
     if (this.output === this.layer?.value && this.request.neuron !== undefined)
       this.targetRef = { label: `${this.layer.input}[${this.request.neuron.join(',')}]`, indices: this.request.neuron };
-    else this.targetRef = typeof target === 'function' ? target(answer) : target;
-    return targetWeights(this.targetRef, answer, this.output);
+    else this.targetRef = typeof target === 'function' ? target(await this.answer()) : target;
+    // Only where the output's length hangs on the input is a run needed to know it.
+    return targetWeights(this.targetRef, runner.answerShape ?? (await this.answer()), this.output);
   }
 }
 
@@ -221,7 +229,8 @@ function checkOneBaseline(method: Method, baseline: NamedTensors | 'zero'): void
       );
 }
 
-function chooseOutput(host: ModelHost, name: string | undefined): string {
+/** The output called `name`, or the first that can be explained. Throws a UserError when there is none. */
+export function chooseOutput(host: ModelHost, name: string | undefined): string {
   const { outputs, otherTypes } = host.model.graph;
   const usable = outputs.filter((info) => isFloat(info.type) && !otherTypes.has(info.name));
   const names = usable.map((info) => `"${info.name}"`).join(', ');
@@ -278,7 +287,11 @@ async function checkAgainstOriginal(
 }
 
 /** One at the target's place of an output [1, ...], minus one at the place it is compared with. */
-function targetWeights({ indices, minus }: TargetRef, answer: DenseTensor, output: string): DenseTensor {
+function targetWeights(
+  { indices, minus }: TargetRef,
+  answer: Pick<DenseTensor, 'type' | 'dims'>,
+  output: string,
+): DenseTensor {
   const dims = answer.dims.slice(1);
   const data = answer.type === 'float64' ? new Float64Array(sizeOf(dims)) : new Float32Array(sizeOf(dims));
   data[flatIndex(indices, dims, output)]! += 1;

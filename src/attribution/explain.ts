@@ -1,16 +1,16 @@
 /** From what a person has (a folder and a sentence, a picture, tensors) to an explanation. Node only: it opens files. */
 import { baselineIds, checkTensors, encodeImage, encodeText, imageBaseline, loadTokenizer } from '../inputs/index.ts';
 import type { ImageFileEncoding, Pixels, TextEncoding, TextTokenizer } from '../inputs/index.ts';
-import { UserError, isFloat, numbersToData, sizeOf } from '../onnx/index.ts';
+import { UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import { ModelHost } from '../runtime/index.ts';
 import type { HostOptions } from '../runtime/index.ts';
 import { openModel, parseTarget, requireTokenizer, topPredictions } from '../tasks/index.ts';
 import type { ModelFolder } from '../tasks/index.ts';
-import type { Explanation } from '../explanation/index.ts';
+import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest } from './attribute.ts';
 import type { Modality } from '../programs/index.ts';
-import { attribute } from './attribute.ts';
+import { attribute, chooseOutput } from './attribute.ts';
 
 /** What is to be explained. */
 export type Subject =
@@ -93,7 +93,7 @@ export class ExplainableModel {
     const { explanation, answer } = await attribute(this.host, {
       ...options,
       inputs: encoded.tensors,
-      target: (output) => parseTarget(options.target, output, labels),
+      target: this.#given(options) ?? ((output) => parseTarget(options.target, output, labels)),
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
       modality: modalityOf(encoded),
@@ -108,6 +108,19 @@ export class ExplainableModel {
 
   async release(): Promise<void> {
     await this.host.release();
+  }
+
+  /** A target that needs no look at the answer: it was named, and the output's dims stand in the model. */
+  #given({ target, output, neuron }: ExplainOptions): TargetRef | undefined {
+    const name = chooseOutput(this.host, output);
+    const dims = this.host.model.graph.outputs.find((info) => info.name === name)?.dims?.slice(1);
+    if (!target?.trim() || neuron !== undefined || !isStatic(dims)) return undefined;
+    const shape = [1, ...dims];
+    return parseTarget(
+      target,
+      { type: 'float32', dims: shape, data: new Float32Array(sizeOf(shape)) },
+      this.folder.labels,
+    );
   }
 
   /**

@@ -71,6 +71,8 @@ export class ProgramRunner {
   #rowsPerRun: number;
   /** Rows that went through the model so far. */
   passes = 0;
+  /** The model's output for the input itself, [1, ...], once it was among the rows of a run. */
+  answered: DenseTensor | undefined;
 
   private constructor(context: RunContext, request: ProgramRequest, session: Session, program: Model) {
     this.#context = context;
@@ -101,6 +103,7 @@ export class ProgramRunner {
       const results = await this.#runRows(rows, start, end, target);
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
       output = lastRow(results[PROGRAM.output]!);
+      if (this.#rowIsInput(rows, end - 1)) this.answered = output;
       addSums(sums, results, 'onnxray/scores/');
       addSums(squares, results, 'onnxray/squares/');
       const gradients = results[PROGRAM.maskGradients];
@@ -153,6 +156,19 @@ export class ProgramRunner {
     const rows: Rows = { weights: [1], ...(points === undefined ? {} : { points, differences: points }) };
     const { output } = await this.run(rows, this.#blankTarget(), { quietly: true });
     return output;
+  }
+
+  #rowIsInput({ alphas }: Rows, row: number): boolean {
+    const { rows, noise } = this.#request;
+    return rows === 'alphas' && noise === undefined && (alphas?.[row] ?? 1) === 1;
+  }
+
+  /** Type and dims of the output, [1, ...], where they are known before the model has run. */
+  get answerShape(): Pick<DenseTensor, 'type' | 'dims'> | undefined {
+    const dims = this.#dims.get(PROGRAM.target);
+    const declared = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
+    const known = declared.dims?.every((dim) => typeof dim === 'number');
+    return known && dims !== undefined ? { type: declared.type, dims } : undefined;
   }
 
   /** While no target is known: zeros, of length 1 where the output's length depends on the input. */
