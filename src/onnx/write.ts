@@ -23,6 +23,11 @@ export interface WriteOptions {
    * where they stand in that file, so a rewritten model is a few kB; whoever loads it needs that file's folder.
    */
   readonly weightsIn?: string;
+  /**
+   * Initializers of the main graph that whoever runs the model may override: they are listed among the inputs as well, so
+   * a runtime treats them as values and not as constants it may fold or repack. Needs IR version 4.
+   */
+  readonly overridable?: ReadonlySet<string>;
 }
 
 /** The model as the bytes of an .onnx file. */
@@ -33,11 +38,16 @@ export function writeModel(model: Model, options: WriteOptions = {}): Uint8Array
       irVersion: BigInt(model.irVersion),
       producerName: model.producer,
       opsetImport: Array.from(model.opsets, ([domain, version]) => ({ domain, version: BigInt(version) })),
-      graph: graphProto(model.graph, options),
+      graph: graphProto(withOverridable(model.graph, options.overridable), options),
       functions: [...model.functions],
       metadataProps: Array.from(model.metadata, ([key, value]) => ({ key, value })),
     }),
   );
+}
+
+function withOverridable(graph: Graph, names: ReadonlySet<string> = new Set()): Graph {
+  const infos = [...graph.initializers].filter(([name]) => names.has(name));
+  return { ...graph, inputs: [...graph.inputs, ...infos.map(([name, { type, dims }]) => ({ name, type, dims }))] };
 }
 
 function graphProto(graph: Graph, options: WriteOptions): GraphProto {

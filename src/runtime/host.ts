@@ -14,8 +14,10 @@ import {
 } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
 import { checkExternalFiles, externalState, readSmallWeights } from './external.ts';
+import { weightsInPlace } from './in-place.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { openSession } from './native.ts';
+import { RestingSession } from './resting.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { VERSIONS } from './versions.ts';
 
@@ -27,7 +29,7 @@ export interface HostOptions extends SessionOptions {
 }
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 5;
+const PROGRAM_FORMAT = 6;
 
 const ROWS_APART = 'rows-apart';
 
@@ -51,6 +53,7 @@ export class ModelHost {
   readonly #digests = new Map<string, string>();
   readonly #checked = new Set<string>();
   readonly #apart = new Set<string>();
+  readonly #resting = new Set<RestingSession>();
   readonly #external: readonly string[];
 
   private constructor(
@@ -86,8 +89,9 @@ export class ModelHost {
   }
 
   /** A session over the unmodified file, for comparing with. The caller releases it. */
-  openOriginal(): Promise<Session> {
-    return this.#open(writeModel(this.original, { weightsIn: path.basename(this.path) }));
+  async openOriginal(): Promise<Session> {
+    for (const session of this.#resting) await session.rest();
+    return this.#open(this.#write(this.original));
   }
 
   /**
@@ -122,12 +126,12 @@ export class ModelHost {
     if (stored !== undefined) {
       this.#models.set(key, readModel(stored));
       this.#digests.set(key, sha256(stored));
-      return this.#open(stored);
+      return this.#openProgram(stored);
     }
     const program = this.#compile(compile);
     this.#models.set(key, program);
-    const bytes = writeModel(program, { weightsIn: path.basename(this.path) });
-    const session = await this.#open(bytes);
+    const bytes = this.#write(program);
+    const session = await this.#openProgram(bytes);
     const digest = sha256(bytes);
     this.#digests.set(key, digest);
     // A program is only used with the checksum of its bytes beside it: the checksum goes first.
@@ -174,6 +178,7 @@ export class ModelHost {
   async release(): Promise<void> {
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
+    this.#resting.clear();
     for (const session of sessions)
       await session.then(
         (open) => open.release(),
@@ -193,6 +198,23 @@ export class ModelHost {
       request,
     ]);
     return sha256(text).slice(0, 40);
+  }
+
+  /** As bytes that refer to the model's file for weights; those of a large model are to be used where they lie. */
+  #write(model: Model): Uint8Array {
+    const inPlace = (this.options.provider ?? 'cpu') === 'cpu' && this.original.irVersion >= 4;
+    return writeModel(model, {
+      weightsIn: path.basename(this.path),
+      ...(inPlace ? { overridable: weightsInPlace(model) } : {}),
+    });
+  }
+
+  /** A large model is loaded once at a time: the program rests while the unmodified model is asked. */
+  async #openProgram(bytes: Uint8Array): Promise<Session> {
+    if (weightsInPlace(this.original).size === 0) return this.#open(bytes);
+    const session = await RestingSession.open(() => this.#open(bytes));
+    this.#resting.add(session);
+    return session;
   }
 
   #open(bytes: Uint8Array): Promise<Session> {

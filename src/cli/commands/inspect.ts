@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ModelHost } from '../../runtime/index.ts';
 import { openModel } from '../../tasks/index.ts';
@@ -15,8 +15,8 @@ export function addInspect(program: Command): void {
     .action(async (model: string, { json }: { json?: boolean }) => {
       const file = openModel(model).modelPath;
       const host = await ModelHost.open(file, { cache: false });
-      const { length } = await readFile(file);
-      const inspection = inspectModel(host.original, host.model, length);
+      const { size } = await stat(file);
+      const inspection = inspectModel(host.original, host.model, size);
       process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : describe(inspection, file));
     });
 }

@@ -1,0 +1,139 @@
+/**
+ * A model of 3 GB, weights in external files: what it costs to read, inspect and differentiate, and what an explanation
+ * of it costs beside plain inference.
+ *
+ *     npm run bench:large -- [--folder F] [--tokens 128]      prints the tables and writes them into bench/README.md
+ *
+ * The model is random and written into F (default: a folder of the system's temporary one, kept for the next run).
+ * Each row is a process of its own; memory is its high-water mark.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ModelHost, VERSIONS, differentiate, openSession, writeModel } from 'onnxray';
+import type { DenseTensor } from 'onnxray';
+import { inspectModel } from '../../src/cli/inspect.ts';
+import { table, writeBlock } from '../../scripts/blocks.ts';
+import { BYTES_OF, LARGE, writeEncoder } from './model.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const THREADS = 2;
+const STEPS = 5;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    folder: { type: 'string', default: path.join(tmpdir(), 'onnxray-large-model') },
+    tokens: { type: 'string', default: '128' },
+  },
+});
+const tokens = Number(flags.tokens);
+
+const ids = Array.from({ length: tokens }, (_, index) => (index * 37) % LARGE.vocabulary);
+
+interface Measured {
+  readonly ms: number;
+  readonly MiB: number;
+}
+
+/** Linux's high-water mark of resident memory; maxRSS would carry the parent's into a child's. */
+const PEAK = `/VmHWM:\\s+(\\d+) kB/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'))[1] / 1024`;
+
+/** The command line in a process of its own: wall time of the whole, and its peak. */
+function cli(args: readonly string[], cache: string): Measured {
+  const note = path.join(cache, 'peak.txt');
+  const hook = `import { createRequire } from 'node:module'; const require = createRequire('${root}/'); process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(note)}, String(${PEAK})));`;
+  const started = performance.now();
+  const child = spawnSync(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, path.join(root, 'dist/cli/bin.js'), ...args],
+    { encoding: 'utf8', env: { ...process.env, XDG_CACHE_HOME: cache }, maxBuffer: 1e9 },
+  );
+  if (child.status !== 0) throw new Error(child.stderr);
+  return { ms: performance.now() - started, MiB: Number(readFileSync(note, 'utf8')) };
+}
+
+/** This script as a child that does one thing. */
+function child(what: string, file: string): Measured {
+  const tsx = fileURLToPath(import.meta.resolve('tsx'));
+  const result = spawnSync(
+    process.execPath,
+    ['--import', tsx, import.meta.filename, what, file, '--tokens', flags.tokens],
+    { encoding: 'utf8' },
+  );
+  if (result.status !== 0) throw new Error(result.stderr);
+  return JSON.parse(result.stdout) as Measured;
+}
+
+async function doOne(what: string, file: string): Promise<void> {
+  const started = performance.now();
+  if (what === 'read') {
+    const host = await ModelHost.open(file, { cache: false });
+    inspectModel(host.original, host.model, statSync(file).size);
+    writeModel(differentiate(host.model, { of: 'logits', wrt: ['embedding'] }).model);
+  } else {
+    const session = await openSession(readFileSync(file), { threads: THREADS, weightsFolder: path.dirname(file) });
+    const input: DenseTensor = { type: 'int64', dims: [1, tokens], data: BigInt64Array.from(ids, BigInt) };
+    await session.run({ input_ids: input });
+  }
+  const ms = performance.now() - started;
+  const MiB = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) / 1024;
+  console.log(JSON.stringify({ ms, MiB }));
+}
+
+function measureAll(): void {
+  const file = writeEncoder(flags.folder, LARGE);
+  const folder = path.dirname(file);
+  const cache = mkdtempSync(path.join(tmpdir(), 'onnxray-large-'));
+  const inputs = path.join(cache, 'inputs.json');
+  writeFileSync(inputs, JSON.stringify({ input_ids: { dims: [1, tokens], type: 'int64', data: ids } }));
+  const explain = (...args: string[]) =>
+    cli(['explain', file, '--inputs', inputs, '--json', '--threads', String(THREADS), ...args], cache);
+  const seconds = ({ ms }: Measured) => (ms / 1000).toFixed(1);
+  const read = child('read', file);
+  const gradient = path.join(folder, 'gradient.onnx');
+  const commands = [
+    ['read, inspected and differentiated, in one process', read],
+    ['`onnxray inspect`', cli(['inspect', file, '--json'], cache)],
+    ['`onnxray gradient`', cli(['gradient', file, '--of', 'logits', '--wrt', 'embedding', '-o', gradient], cache)],
+  ] as const;
+  const gradientBytes = statSync(gradient).size;
+  rmSync(gradient);
+  const plain = child('plain', file);
+  const runs = [
+    ['plain onnxruntime: load, one run', plain],
+    ['`explain --method saliency`, the first time', explain('--method', 'saliency')],
+    ['the same again: the program is in the cache', explain('--method', 'saliency')],
+    [
+      `\`explain --method integrated-gradients --option steps=${STEPS}\``,
+      explain('--method', 'integrated-gradients', '--option', `steps=${STEPS}`),
+    ],
+  ] as const;
+  rmSync(cache, { recursive: true });
+  const report = [
+    `${(BYTES_OF(LARGE) / 1e9).toFixed(2)} GB of float32 in two files, ${LARGE.layers} layers of ${LARGE.hidden}; ${tokens} tokens, ${THREADS} threads, onnxruntime-node ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}. The gradient's file is ${(gradientBytes / 1e6).toFixed(1)} MB.`,
+    table(
+      ['what', 'seconds', 'goal', 'peak MiB', 'goal'],
+      commands.map(([name, measured]) => [name, seconds(measured), '2', measured.MiB.toFixed(0), '286']),
+    ),
+    table(
+      ['what', 'seconds, all in', 'peak MiB', 'of plain', 'goal'],
+      runs.map(([name, measured]) => [
+        name,
+        seconds(measured),
+        measured.MiB.toFixed(0),
+        (measured.MiB / plain.MiB).toFixed(2),
+        measured === plain ? '' : '1.60',
+      ]),
+    ),
+  ].join('\n\n');
+  console.log(report);
+  writeBlock(path.join(root, 'bench/README.md'), 'large', report);
+}
+
+const [what, file] = positionals;
+if (what === undefined || file === undefined) measureAll();
+else await doOne(what, file);
