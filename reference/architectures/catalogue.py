@@ -71,7 +71,8 @@ NLP = {
         hidden_dim=48, max_position_embeddings=16), "text"),
     "roberta": Architecture(huggingface(tf.RobertaForSequenceClassification, tf.RobertaConfig, **{**BERT, "pad_token_id": 1}), "text"),
     "albert": Architecture(huggingface(tf.AlbertForSequenceClassification, tf.AlbertConfig, **BERT, embedding_size=16), "text"),
-    "electra": Architecture(huggingface(tf.ElectraForSequenceClassification, tf.ElectraConfig, **BERT, embedding_size=16), "text"),
+    "electra": Architecture(huggingface(tf.ElectraForSequenceClassification, tf.ElectraConfig, **BERT, embedding_size=16), "text",
+                            implementations=("eager",)),
     "deberta-v2": Architecture(huggingface(
         tf.DebertaV2ForSequenceClassification, tf.DebertaV2Config, **BERT, relative_attention=True, position_biased_input=False,
         pos_att_type=["p2c", "c2p"], position_buckets=4, norm_rel_ebd="layer_norm", share_att_key=True, max_relative_positions=16), "text",
@@ -97,8 +98,9 @@ DECODERS = {
     "opt": Architecture(huggingface(tf.OPTForCausalLM, tf.OPTConfig, vocab_size=VOCAB, hidden_size=HIDDEN, num_hidden_layers=LAYERS,
                                     num_attention_heads=HEADS, ffn_dim=48, max_position_embeddings=16, word_embed_proj_dim=HIDDEN,
                                     use_cache=False), "decoder", optimizer="gpt2"),
+    "nano-gpt": Architecture(networks.NanoGpt, "tokens", optimizer="gpt2"),
     "mamba": Architecture(huggingface(tf.MambaForCausalLM, tf.MambaConfig, vocab_size=VOCAB, hidden_size=HIDDEN, state_size=4,
-                                      num_hidden_layers=LAYERS, conv_kernel=3, use_cache=False), "mamba", attention=False,
+                                      num_hidden_layers=LAYERS, conv_kernel=3, use_cache=False), "tokens", attention=False,
                           implementations=("eager",), fixed=True, note="its scan is a loop over the tokens, so an export holds one length"),
 }
 SEQ2SEQ = {
@@ -155,7 +157,7 @@ def inputs_of(architecture):
     mask[1, -2:] = 0
     targets = torch.randint(3, VOCAB, (2, 4), generator=generator)
     return {
-        "mamba": lambda: {"input_ids": ids},
+        "tokens": lambda: {"input_ids": ids},
         "text": lambda: {"input_ids": ids, "attention_mask": mask},
         "decoder": lambda: {"input_ids": ids, "attention_mask": mask},
         "seq2seq": lambda: {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": targets},

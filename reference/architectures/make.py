@@ -62,7 +62,7 @@ def eager_mask_without_vmap(*args, dtype=torch.float32, **kwargs):
 
 
 class Masks:
-    """transformers' masks without vmap, which the TorchScript exporter cannot trace."""
+    """transformers' own masks without vmap: the TorchScript exporter cannot trace it, and torch.export loses a symbolic length in it."""
 
     def __enter__(self):
         self.before = {name: masking.ALL_MASK_ATTENTION_FUNCTIONS[name] for name in ("sdpa", "eager")}
@@ -104,12 +104,11 @@ def export(architecture, inputs, implementation, exporter, path):
     model = answering(build(architecture, implementation), list(inputs), architecture.outputs)
     values, names, outputs = tuple(inputs.values()), list(inputs), list(architecture.outputs)
     axes = {name: axes_of(name, value) for name, value in inputs.items()}
-    with torch.no_grad():
+    with torch.no_grad(), Masks():
         if exporter == "ts":
             dynamic = {} if architecture.fixed else {**axes, **{name: {0: "batch"} for name in outputs}}
-            with Masks():
-                torch.onnx.export(model, values, str(path), input_names=names, output_names=outputs, dynamic_axes=dynamic, opset_version=17,
-                                  dynamo=False)
+            torch.onnx.export(model, values, str(path), input_names=names, output_names=outputs, dynamic_axes=dynamic, opset_version=17,
+                              dynamo=False)
         else:
             shapes = None if architecture.fixed else {name: {axis: torch.export.Dim.AUTO for axis in each} for name, each in axes.items()}
             program = torch.onnx.export(model, values, dynamo=True, input_names=names, output_names=outputs, dynamic_shapes=shapes,
@@ -191,7 +190,7 @@ class Recorder:
 
 
 def attention_blocks(name, model, inputs):
-    if name == "torch-transformer":
+    if name in ("torch-transformer", "nano-gpt"):
         return [(kind, sum(1 for other, _ in model.attentions[:at] if other == kind), probabilities)
                 for at, (kind, probabilities) in enumerate(model.attentions)]
     if name == "swin":  # output_attentions has the last block of each stage only

@@ -114,6 +114,41 @@ class Yolo(nn.Module):
         return torch.cat([corners, classes.sigmoid()], 1)
 
 
+class NanoGpt(nn.Module):
+    """A decoder with its causal mask as a constant triangle (eager), or left to scaled_dot_product_attention (sdpa)."""
+
+    def __init__(self, implementation):
+        super().__init__()
+        self.fused = implementation == "sdpa"
+        self.embed, self.places = nn.Embedding(40, 32), nn.Embedding(16, 32)
+        part = lambda *sizes: nn.ModuleList([nn.Linear(*sizes) for _ in range(2)])
+        self.norms = nn.ModuleList([nn.LayerNorm(32) for _ in range(4)])
+        self.joint, self.project, self.wide, self.narrow = part(32, 96), part(32, 32), part(32, 48), part(48, 32)
+        self.head = nn.Linear(32, 40, bias=False)
+        self.register_buffer("triangle", torch.tril(torch.ones(16, 16))[None, None], persistent=False)
+        self.attentions = []
+
+    def forward(self, input_ids):
+        self.attentions = []
+        x = self.embed(input_ids) + self.places(torch.arange(input_ids.shape[1], device=input_ids.device))
+        for layer in range(2):
+            x = x + self.project[layer](self.attend(self.joint[layer](self.norms[2 * layer](x))))
+            x = x + self.narrow[layer](F.gelu(self.wide[layer](self.norms[2 * layer + 1](x)), approximate="tanh"))
+        return {"logits": self.head(x)}
+
+    def attend(self, joint):
+        batch, length, _ = joint.shape
+        q, k, v = (part.view(batch, length, 4, 8).transpose(1, 2) for part in joint.split(32, 2))
+        if self.fused:
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            scores = (q @ k.transpose(-2, -1)) / 8**0.5
+            probabilities = scores.masked_fill(self.triangle[:, :, :length, :length] == 0, float("-inf")).softmax(-1)
+            self.attentions.append(("decoder", probabilities))
+            mixed = probabilities @ v
+        return mixed.transpose(1, 2).reshape(batch, length, 32)
+
+
 class TorchTransformer(nn.Module):
     """PyTorch's own nn.Transformer layers: attention over [batch * heads], a constant triangular mask."""
 
