@@ -14,7 +14,7 @@ DECODER = {**COMMON, "intermediate_size": 48, "max_position_embeddings": 16, "us
            "bos_token_id": 1, "eos_token_id": 2}
 GROUPED = {**DECODER, "num_key_value_heads": 2}
 T5 = {"vocab_size": VOCAB, "d_model": HIDDEN, "d_kv": 8, "d_ff": 48, "num_layers": LAYERS, "num_decoder_layers": LAYERS, "num_heads": HEADS,
-      "decoder_start_token_id": 0, "relative_attention_num_buckets": 8, "relative_attention_max_distance": 10, "use_cache": False}
+      "decoder_start_token_id": 0, "use_cache": False}
 BART = {"vocab_size": VOCAB, "d_model": HIDDEN, "encoder_layers": LAYERS, "decoder_layers": LAYERS, "encoder_ffn_dim": 48,
         "decoder_ffn_dim": 48, "encoder_attention_heads": HEADS, "decoder_attention_heads": HEADS, "max_position_embeddings": 16,
         "use_cache": False, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": None}
@@ -31,6 +31,7 @@ class Architecture:
     implementations: tuple[str, ...] = ("eager", "sdpa")
     outputs: tuple[str, ...] = ("logits",)
     size: int = 16  # of the pictures
+    length: int = LENGTH  # of the texts
     optimizer: str = "bert"  # model type of onnxruntime's transformer optimiser
     fixed: bool = False  # exported for one length and batch
     note: str = ""
@@ -104,7 +105,8 @@ DECODERS = {
                           implementations=("eager",), fixed=True, note="its scan is a loop over the tokens, so an export holds one length"),
 }
 SEQ2SEQ = {
-    "t5": Architecture(huggingface(tf.T5ForConditionalGeneration, tf.T5Config, **T5), "seq2seq", implementations=("eager",), optimizer="t5"),
+    "t5": Architecture(huggingface(tf.T5ForConditionalGeneration, tf.T5Config, **T5), "seq2seq", implementations=("eager",), optimizer="t5",
+                       length=12),
     "bart": Architecture(huggingface(tf.BartForConditionalGeneration, tf.BartConfig, **BART), "seq2seq", optimizer="bart"),
     "marian": Architecture(huggingface(tf.MarianMTModel, tf.MarianConfig, **BART, scale_embedding=True), "seq2seq", optimizer="bart"),
     "whisper": Architecture(huggingface(
@@ -152,7 +154,7 @@ def inputs_of(architecture):
     picture = lambda: torch.randn((2, 3, architecture.size, architecture.size), generator=generator)
     if architecture.kind == "image":
         return {"pixel_values": picture()}
-    ids = torch.randint(3, VOCAB, (2, LENGTH), generator=generator)
+    ids = torch.randint(3, VOCAB, (2, architecture.length), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, -2:] = 0
     targets = torch.randint(3, VOCAB, (2, 4), generator=generator)
@@ -176,7 +178,9 @@ def build(architecture, implementation):
         for name, parameter in sorted(model.named_parameters()):
             if name.endswith(("A_log", "dt_proj.bias")):
                 continue
-            if parameter.dim() >= 2:
+            if architecture.optimizer == "t5" and name.endswith(".q.weight"):  # T5 has its scale in the weights
+                parameter.normal_(0, parameter.shape[0] ** -0.75)
+            elif parameter.dim() >= 2:
                 parameter.normal_(0, 1.4 / max(1, parameter[0].numel()) ** 0.5)
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -13,7 +13,7 @@ implementation, exporter and what was done to the file afterwards:
     ...-opt                           onnxruntime's transformer optimiser for the model type
     ...-ort                           onnxruntime's own graph optimisation, `extended`
     ...-fp16, ...-opt-fp16            float16 by onnxruntime's converter
-    ...-int8, ...-opt-int8            onnxruntime's dynamic quantisation, weights int8
+    ...-int8, ...-opt-int8            onnxruntime's dynamic quantisation, weights int8 (uint8 where there are convolutions)
 
 What could not be made is in CACHE/ARCH/failures.json with the exporter's words.
 """
@@ -144,7 +144,9 @@ def quantized(source, target):
         # The quantiser takes shapes from the file, and dynamo's are not always those that its own inference finds.
         del model.graph.value_info[:]
         onnx.save(model, str(inner))
-        quantize_dynamic(str(inner), str(target), weight_type=QuantType.QInt8,
+        # onnxruntime's integer convolution takes unsigned weights only.
+        convolves = any(node.op_type == "Conv" for node in model.graph.node)
+        quantize_dynamic(str(inner), str(target), weight_type=QuantType.QUInt8 if convolves else QuantType.QInt8,
                          extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 
@@ -152,7 +154,7 @@ def variants(architecture, base):
     """What is made from one export: name behind it, from which file, how."""
     yield "-opt", base, lambda source, target: optimized(architecture, source).save_model_to_file(str(target))
     yield "-ort", base, by_onnxruntime
-    if base in ("eager-ts", "sdpa-dynamo", "eager-dynamo"):
+    if base in ("eager-ts", f"{architecture.implementations[-1]}-dynamo"):
         yield "-fp16", base, half
         yield "-int8", base, quantized
         yield "-opt-fp16", f"{base}-opt", half

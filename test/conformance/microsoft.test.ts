@@ -281,6 +281,21 @@ const CASES: readonly Case[] = [
     attributes: { axis: int(1) },
     quantized: true,
   },
+  ...[0, 1].map((both) => ({
+    operator: 'RelativePositionBias',
+    name: both === 1 ? 'both ways' : 'backwards',
+    inputs: [x(8, 2), fixed(ints('int64', [1], [9])), fixed(ints('int64', [1], [9]))],
+    attributes: { max_distance: int(16), is_bidirectional: int(both) },
+    noKernel: true,
+  })),
+  {
+    operator: 'QAttention',
+    name: 'without bias',
+    inputs: [ints('uint8', [1, 3, 8]), ints('uint8', [8, 24]), undefined, number(0.02), number(0.01)],
+    attributes: heads,
+    quantized: true,
+    noKernel: true,
+  },
   {
     operator: 'QAttention',
     inputs: [
