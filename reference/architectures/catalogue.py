@@ -90,7 +90,7 @@ DECODERS = {
     "qwen3": Architecture(huggingface(tf.Qwen3ForCausalLM, tf.Qwen3Config, **GROUPED, head_dim=8), "decoder", optimizer="qwen3"),
     "gemma": Architecture(huggingface(tf.GemmaForCausalLM, tf.GemmaConfig, **GROUPED, head_dim=16), "decoder", optimizer="gpt2"),
     "gemma2": Architecture(huggingface(tf.Gemma2ForCausalLM, tf.Gemma2Config, **GROUPED, head_dim=8, query_pre_attn_scalar=8,
-                                       sliding_window=3, attn_logit_softcapping=5.0, final_logit_softcapping=10.0), "decoder", optimizer="gpt2",
+                                       sliding_window=16, attn_logit_softcapping=5.0, final_logit_softcapping=10.0), "decoder", optimizer="gpt2",
                            implementations=("eager",)),
     "phi": Architecture(huggingface(tf.PhiForCausalLM, tf.PhiConfig, **DECODER, partial_rotary_factor=0.5), "decoder", optimizer="phi"),
     "mistral": Architecture(huggingface(tf.MistralForCausalLM, tf.MistralConfig, **GROUPED, sliding_window=3), "decoder", optimizer="gpt2"),

@@ -13,7 +13,7 @@ implementation, exporter and what was done to the file afterwards:
     ...-opt                           onnxruntime's transformer optimiser for the model type
     ...-ort                           onnxruntime's own graph optimisation, `extended`
     ...-fp16, ...-opt-fp16            float16 by onnxruntime's converter
-    ...-int8, ...-opt-int8            onnxruntime's dynamic quantisation, weights int8 (uint8 where there are convolutions)
+    ...-int8, ...-opt-int8            onnxruntime's dynamic quantisation to 8 bits, weights too
 
 What could not be made is in CACHE/ARCH/failures.json with the exporter's words.
 """
@@ -144,9 +144,8 @@ def quantized(source, target):
         # The quantiser takes shapes from the file, and dynamo's are not always those that its own inference finds.
         del model.graph.value_info[:]
         onnx.save(model, str(inner))
-        # onnxruntime's integer convolution takes unsigned weights only.
-        convolves = any(node.op_type == "Conv" for node in model.graph.node)
-        quantize_dynamic(str(inner), str(target), weight_type=QuantType.QUInt8 if convolves else QuantType.QInt8,
+        # Weights uint8: integer convolutions take no others, and with int8 products overflow on processors without VNNI.
+        quantize_dynamic(str(inner), str(target), weight_type=QuantType.QUInt8,
                          extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 
@@ -191,6 +190,42 @@ class Recorder:
         torch.nn.functional.embedding = self.plain
 
 
+def rounded(x):
+    """x as 8 bits hold it: with onnxruntime's scale and zero point for the whole tensor."""
+    smallest, largest = np.float32(min(x.min().item(), 0)), np.float32(max(x.max().item(), 0))
+    scale = np.float32((largest - smallest) / np.float32(255))
+    if scale == 0:
+        return x
+    zero = int(np.clip(np.round(-smallest / scale), 0, 255))
+    return (torch.clamp(torch.round(x / scale) + zero, 0, 255) - zero) * scale
+
+
+def merge_normalizations(model):
+    """Batch normalisation into the convolution before it, as exporters do."""
+    for parent in list(model.modules()):
+        children = list(parent.named_children())
+        for (_, conv), (name, norm) in zip(children, children[1:]):
+            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+                merged = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+                conv.weight, conv.bias = merged.weight, merged.bias
+                setattr(parent, name, torch.nn.Identity())
+
+
+def quantized_model(architecture):
+    """The model with products as dynamic quantisation does them, straight-through: rounding counts as the identity for gradients."""
+    model = build(architecture, "eager")
+    merge_normalizations(model)
+    products = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Linear, transformers.pytorch_utils.Conv1D)
+    for module in model.modules():
+        if isinstance(module, (*products, torch.nn.Embedding)):
+            module.weight.data = rounded(module.weight.data)
+        if isinstance(module, products):
+            module.register_forward_pre_hook(lambda _module, given: (given[0] + (rounded(given[0]) - given[0]).detach(),))
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model
+
+
 def attention_blocks(name, model, inputs):
     if name in ("torch-transformer", "nano-gpt"):
         return [(kind, sum(1 for other, _ in model.attentions[:at] if other == kind), probabilities)
@@ -215,8 +250,7 @@ def attention_blocks(name, model, inputs):
     return [(kind, i, a) for i, a in enumerate(out.attentions)]
 
 
-def reference(name, architecture, inputs):
-    model = build(architecture, "eager")
+def answers_of(name, architecture, inputs, model):
     fed = {key: value.clone().requires_grad_() if value.is_floating_point() else value for key, value in inputs.items()}
     with Recorder({key: value for key, value in fed.items() if key.endswith("input_ids")}) as recorder:
         out = model(**fed)
@@ -228,14 +262,19 @@ def reference(name, architecture, inputs):
         gradients = torch.autograd.grad((out[output] * seed).sum(), list(points.values()), retain_graph=True)
         answers.append({"name": output, "value": packed(out[output]), "seed": packed(seed),
                         "gradients": {key: packed(gradient) for key, gradient in zip(points, gradients)}})
-    config = getattr(model, "config", None)
     blocks = attention_blocks(name, model, inputs) if architecture.attention else []
+    return {"outputs": answers, "blocks": [{"kind": kind, "layer": layer, **packed(a)} for kind, layer, a in blocks]}
+
+
+def reference(name, architecture, inputs):
+    model = build(architecture, "eager")
+    own = name == "torch-transformer"  # its products are not those of nn.Linear
     return {
         "architecture": name, "group": architecture.group, "note": architecture.note,
-        "kvHeads": getattr(config, "num_key_value_heads", None),
+        "kvHeads": getattr(getattr(model, "config", None), "num_key_value_heads", None),
         "inputs": {key: packed(value) for key, value in inputs.items()},
-        "outputs": answers,
-        "blocks": [{"kind": kind, "layer": layer, **packed(a)} for kind, layer, a in blocks],
+        **answers_of(name, architecture, inputs, model),
+        **({} if own else {"quantized": answers_of(name, architecture, inputs, quantized_model(architecture))}),
     }
 
 

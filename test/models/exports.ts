@@ -16,12 +16,8 @@ interface Packed {
   readonly base64: string;
 }
 
-export interface Reference {
-  readonly architecture: string;
-  readonly group: string;
-  readonly note: string;
-  readonly kvHeads: number | null;
-  readonly inputs: Readonly<Record<string, Packed>>;
+/** What a model answers, its gradients and where it attends. */
+export interface Answers {
   readonly outputs: readonly {
     readonly name: string;
     readonly value: Packed;
@@ -33,8 +29,20 @@ export interface Reference {
   readonly blocks: readonly (Packed & { readonly kind: AttentionBlock['kind']; readonly layer: number })[];
 }
 
+export interface Reference extends Answers {
+  readonly architecture: string;
+  readonly group: string;
+  readonly note: string;
+  readonly kvHeads: number | null;
+  readonly inputs: Readonly<Record<string, Packed>>;
+  /** The same of the model with products quantised as onnxruntime does dynamically, gradients straight-through. */
+  readonly quantized?: Answers;
+}
+
 /** How far an export is from PyTorch; each error is the largest difference over the largest value. */
 export interface Compared {
+  /** Of the unmodified file as onnxruntime runs it. */
+  readonly file: number;
   readonly output: number;
   readonly gradient: number;
   /** Smallest cosine between a gradient and PyTorch's. */
@@ -68,10 +76,18 @@ export const openExport = (folder: string, name: string): Promise<ModelHost> =>
   ModelHost.open(path.join(folder, `${name}.onnx`), { cache: false, threads: 1 });
 
 /** Differentiates each output with respect to what the product finds to attribute to, and compares. */
-export async function compareGradients(model: Model, reference: Reference): Promise<Compared> {
+export async function compareGradients(
+  host: ModelHost,
+  reference: Reference,
+  answers: Answers = reference,
+): Promise<Compared> {
+  const { model } = host;
   const features = findFeatures(model);
-  const worst = { output: 0, gradient: 0, cosine: 1 };
-  for (const { name, value, seed, gradients } of reference.outputs) {
+  const worst = { file: 0, output: 0, gradient: 0, cosine: 1 };
+  const file = await host.openOriginal();
+  const own = await file.run(feedsOf(model, reference)).finally(() => file.release());
+  for (const { name, value, seed, gradients } of answers.outputs) {
+    worst.file = Math.max(worst.file, relative(own[name]!, value));
     const wrt = features.map((feature) => feature.value);
     const program = differentiate(model, { of: name, wrt, seed: { input: SEED } });
     const outputs = await run(program.model, { ...feedsOf(model, reference), [SEED]: unpackFor(model, name, seed) });
@@ -88,7 +104,11 @@ export async function compareGradients(model: Model, reference: Reference): Prom
 }
 
 /** Locates attention, captures its probabilities and compares them with `output_attentions`. */
-export async function compareAttention(model: Model, reference: Reference): Promise<Attended> {
+export async function compareAttention(
+  { model }: ModelHost,
+  reference: Reference,
+  answers: Answers = reference,
+): Promise<Attended> {
   const blocks = locateAttention(model);
   const b = new GraphBuilder(model);
   for (const { index, probabilities } of blocks) b.addOutput(probabilities, `probabilities/${index}`);
@@ -96,7 +116,7 @@ export async function compareAttention(model: Model, reference: Reference): Prom
   const differences: string[] = [];
   let error = 0;
   const left = [...blocks];
-  for (const expected of reference.blocks) {
+  for (const expected of answers.blocks) {
     const at = left.findIndex(({ kind }) => kind === expected.kind);
     const block = left[at];
     if (block === undefined) {
@@ -119,7 +139,7 @@ export async function compareAttention(model: Model, reference: Reference): Prom
   for (const { kind, path: place } of left) differences.push(`${place} is no ${kind} block`);
   return {
     found: blocks.length,
-    expected: reference.blocks.length,
+    expected: answers.blocks.length,
     differences,
     error,
     projected: blocks.every(({ projection }) => projection !== null),
