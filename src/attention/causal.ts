@@ -18,6 +18,7 @@ const POSITIONAL = new Set([
   'Sub',
   'CumSum',
 ]);
+const SUMS = new Set(['Add', 'Sub']);
 
 /**
  * Whether what is added to or selected from the scores hides what comes later: built with Trilu, by comparing two
@@ -52,9 +53,9 @@ function isPositions(tracer: Tracer, value: ValueName, depth: number): boolean {
   const node = tracer.producers.get(value);
   if (node === undefined) return /position/i.test(value);
   if (node.operator === 'Range') return true;
-  return (
-    depth < 12 && POSITIONAL.has(node.operator) && node.inputs.some((each) => isPositions(tracer, each, depth + 1))
-  );
+  // The axes and shapes that layout operators are told are no positions, however much 1, 2, 3 looks like some.
+  const inputs = SUMS.has(node.operator) ? node.inputs : node.inputs.slice(0, 1);
+  return depth < 12 && POSITIONAL.has(node.operator) && inputs.some((each) => isPositions(tracer, each, depth + 1));
 }
 
 /** A square whose entries above the diagonal are one value and all others another. */

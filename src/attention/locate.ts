@@ -76,7 +76,7 @@ function blockAt(tracer: Tracer, softmax: Node): Omit<AttentionBlock, 'index'> |
     kind: kindOf(tracer, softmax, queries, keys),
     heads,
     kvHeads: keyHeads(tracer, keys) ?? keyHeads(tracer, values) ?? heads,
-    path: layerPath(softmax).replace(/\.Softmax(_\d+)?$/, '') || layerPath(softmax),
+    path: layerPath(softmax).replace(/(\.(Softmax|Attention)(_\d+)?)+$/, '') || layerPath(softmax),
     probabilities: sameShape(tracer, output, used.operand) ? used.operand : output,
     scores: softmax.inputs[0]!,
     queries,

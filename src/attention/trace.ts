@@ -33,7 +33,10 @@ export const isProduct = ({ operator }: Node): boolean => operator === 'MatMul' 
 /** Operators that project: a product with a constant weight. */
 const PROJECTIONS = new Set(['MatMul', 'Gemm', 'Conv', 'MatMulInteger', 'Einsum']);
 /** Operators that only pass a tensor on in another layout or type. */
-const LAYOUT = new Set(['Cast', 'Identity', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Flatten']);
+const LAYOUT = new Set([
+  ...['Cast', 'Identity', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Flatten'],
+  ...['DynamicQuantizeLinear', 'QuantizeLinear', 'DequantizeLinear'],
+]);
 
 /** The value that a chain of layout operators started from. */
 export function throughLayout(tracer: Tracer, value: ValueName): ValueName {
@@ -57,6 +60,8 @@ export function projectedFrom(tracer: Tracer, value: ValueName): ReadonlySet<Val
       return;
     }
     if (node.operator === 'Shape' || node.operator === 'Range') return;
+    // The scale and zero point of what is quantised say nothing of where it came from.
+    if (node.operator === 'DynamicQuantizeLinear' && name !== node.outputs[0]) return;
     if (PROJECTIONS.has(node.operator) && node.inputs.some((input) => tracer.constants.has(input))) {
       for (const input of node.inputs)
         if (input !== '' && !tracer.constants.has(input)) sources.add(throughLayout(tracer, input));

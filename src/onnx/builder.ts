@@ -219,7 +219,23 @@ export class GraphBuilder extends NodeBuilder {
 
   /** data[indices] += updates, indices of depth 1 along axis 0. */
   scatterAdd(data: ValueName, indices: ValueName, updates: ValueName): ValueName {
-    return this.op('ScatterND', [data, indices, updates], { reduction: string('add') });
+    return this.#wide(data, updates, (into, added) =>
+      this.op('ScatterND', [into, indices, added], { reduction: string('add') }),
+    );
+  }
+
+  /** data[.., indices[i], ..] += updates[.., i, ..] along an axis. */
+  scatterAddElements(data: ValueName, indices: ValueName, updates: ValueName, axis: number): ValueName {
+    return this.#wide(data, updates, (into, added) =>
+      this.op('ScatterElements', [into, indices, added], { axis: int(axis), reduction: string('add') }),
+    );
+  }
+
+  /** In float32 where the values are halves: onnxruntime adds no halves when it scatters, and they would round each time. */
+  #wide(data: ValueName, updates: ValueName, add: (data: ValueName, updates: ValueName) => ValueName): ValueName {
+    const type = this.type(data);
+    if (type !== 'float16' && type !== 'bfloat16') return add(data, updates);
+    return this.cast(add(this.cast(data, 'float32'), this.cast(updates, 'float32')), type);
   }
 
   conv = (x: ValueName, w: ValueName, attributes: ConvAttributes, dims?: readonly Dim[]) =>

@@ -18,6 +18,8 @@ import type {
 import { UserError } from './errors.ts';
 import { externalStorage } from './external.ts';
 import type { Attribute, Graph, Model, Node, Weight } from './model.ts';
+import { inOrder } from './order.ts';
+import { withScopes } from './scopes.ts';
 import { denseWeight } from './sparse.ts';
 import type { DataType, DenseTensor, Dim, ValueInfo } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
@@ -109,7 +111,7 @@ function readGraph(proto: GraphProto, file: Uint8Array, depth = 0): Graph {
     // Before IR 4 every initializer was listed among the inputs; those are weights, not something to ask for.
     inputs: infos(proto.input).filter(({ name }) => !initializers.has(name)),
     outputs: infos(proto.output),
-    nodes: proto.node.map((node) => readNode(node, file, depth)),
+    nodes: inOrder(withScopes(proto.node, (node) => readNode(node, file, depth))),
     initializers,
     valueInfos: new Map(infos(proto.valueInfo).map((info) => [info.name, info])),
     otherTypes,

@@ -1,4 +1,4 @@
-import { UserError, inferGraph, isFloat, opsetOf } from '../onnx/index.ts';
+import { UserError, inferGraph, isFloat, opsetOf, valuesRead } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 
 /**
@@ -46,14 +46,24 @@ function findEmbedding(model: Model, input: ValueName): { value: ValueName; voca
   const facts = inferGraph(model.graph, opsetOf(model));
   const constants = constantValues(model);
   const ids = new Set([input]);
+  const used = valuesUsed(model);
   for (const node of model.graph.nodes) {
     if (PASS_ON.has(node.operator) && ids.has(node.inputs[0]!)) ids.add(node.outputs[0]!);
     if (node.operator !== 'Gather' || !ids.has(node.inputs[1]!) || !constants.has(node.inputs[0]!)) continue;
     const vocabulary = facts.get(node.inputs[0]!)?.dims?.[0];
+    if (!used.has(node.outputs[0]!)) continue;
     const value = floatValue(model, node, (name) => facts.get(name)?.type ?? 'float32');
     if (value !== undefined) return { value, vocabulary: typeof vocabulary === 'number' ? vocabulary : 0 };
   }
   return undefined;
+}
+
+/** Values that something reads for more than their shape: optimisers leave such a table beside the one they fused. */
+function valuesUsed({ graph }: Model): Set<ValueName> {
+  const used = new Set<ValueName>(graph.outputs.map(({ name }) => name));
+  for (const node of graph.nodes)
+    if (node.operator !== 'Shape' && node.operator !== 'Size') for (const name of valuesRead(node)) used.add(name);
+  return used;
 }
 
 /** Values that depend on no input. */

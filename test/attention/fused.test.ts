@@ -1,7 +1,7 @@
 /** Attention that comes as one node is found like any other. */
 import { expect, test } from 'vitest';
 import { locateAttention } from '../../src/attention/index.ts';
-import { int, normalizeModel } from '../../src/onnx/index.ts';
+import { int, normalizeModel, numbersWeight } from '../../src/onnx/index.ts';
 import { makeModel, makeNode } from '../models.ts';
 
 const float = (name: string, dims: readonly number[]) => ({ name, type: 'float32' as const, dims });
@@ -19,4 +19,17 @@ test.each([
   });
   const blocks = locateAttention(normalizeModel(model));
   expect(blocks).toMatchObject([{ layer: 1, kind: 'encoder', heads: 2, path: 'encoder.layer.1.attention.self' }]);
+});
+
+test('lengths of the sequences, compared with positions, hide padding and not the future', () => {
+  const model = makeModel({
+    inputs: [float('x', [2, 3, 8]), { name: 'lengths', type: 'int32', dims: [2] }],
+    outputs: [float('y', [2, 3, 8])],
+    nodes: [makeNode('Attention', ['x', 'w', 'b', 'lengths'], ['y'], { num_heads: int(2) }, 'com.microsoft')],
+    initializers: [
+      ['w', numbersWeight('float32', [8, 24], Array<number>(192).fill(0.1))],
+      ['b', numbersWeight('float32', [24], Array<number>(24).fill(0))],
+    ],
+  });
+  expect(locateAttention(normalizeModel(model))).toMatchObject([{ kind: 'encoder', heads: 2 }]);
 });

@@ -90,6 +90,20 @@ const CASES: readonly Case[] = [
     attributes: { epsilon: float(1e-5) },
     outputs: 2,
   },
+  {
+    operator: 'QEmbedLayerNormalization',
+    inputs: [
+      ints('int32', [1, 3], [1, 4, 2]),
+      ints('int32', [1, 3], [0, 0, 1]),
+      ...[[6, 8], [5, 8], [2, 8], [8], [8]].map((dims) => fixed(ints('uint8', dims))),
+      ints('int32', [1, 3], [1, 1, 0]),
+      ...[0.01, 0.02, 0.03, 0.04, 0.05].map(number),
+      ...[120, 130, 140, 100, 128].map(byte),
+    ],
+    attributes: { epsilon: float(1e-5) },
+    outputs: 2,
+    quantized: true,
+  },
   { operator: 'Attention', inputs: [x(2, 3, 8), x(8, 24), x(24)], attributes: heads },
   {
     operator: 'Attention',
@@ -267,6 +281,21 @@ const CASES: readonly Case[] = [
     attributes: { axis: int(1) },
     quantized: true,
   },
+  ...[0, 1].map((both) => ({
+    operator: 'RelativePositionBias',
+    name: both === 1 ? 'both ways' : 'backwards',
+    inputs: [x(8, 2), fixed(ints('int64', [1], [9])), fixed(ints('int64', [1], [9]))],
+    attributes: { max_distance: int(16), is_bidirectional: int(both) },
+    noKernel: true,
+  })),
+  {
+    operator: 'QAttention',
+    name: 'without bias',
+    inputs: [ints('uint8', [1, 3, 8]), ints('uint8', [8, 24]), undefined, number(0.02), number(0.01)],
+    attributes: heads,
+    quantized: true,
+    noKernel: true,
+  },
   {
     operator: 'QAttention',
     inputs: [
@@ -369,5 +398,5 @@ function looseDims(name: string, type: DataType, dims: readonly Dim[]): readonly
 
 function outputType(c: Case, index: number): DataType {
   if (c.operator.startsWith('QLinear')) return 'uint8';
-  return c.operator === 'EmbedLayerNormalization' && index === 1 ? 'int32' : 'float32';
+  return c.operator.endsWith('EmbedLayerNormalization') && index === 1 ? 'int32' : 'float32';
 }

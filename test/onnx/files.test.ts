@@ -2,6 +2,8 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema, StringStringEntryProtoSchema } from 'onnx-buf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkGradient } from '../../conformance/check-gradient.ts';
 import { toFloat64, tensorToFloat64 } from '../../conformance/float64.ts';
@@ -10,6 +12,7 @@ import { differentiate } from '../../src/autodiff/index.ts';
 import type { DenseTensor, Model } from '../../src/onnx/index.ts';
 import {
   UserError,
+  inferGraph,
   int,
   normalizeModel,
   numbersToData,
@@ -104,6 +107,85 @@ test('a merged decoder becomes the branch its flag takes', async () => {
     expect(await runModel(model, feeds)).toEqual(expected);
   }
   expect(() => normalizeModel(original, { values: { nothing: 1 } })).toThrow('no input named "nothing"');
+});
+
+test('nodes in any order are put in one that runs, what branches read from outside included', async () => {
+  const branch = (operator: string) => ({
+    kind: 'graph' as const,
+    value: makeModel({
+      inputs: [],
+      outputs: [{ name: operator, type: 'float32', dims: undefined }],
+      nodes: [makeNode(operator, ['doubled'], [operator])],
+    }).graph,
+  });
+  const model = makeModel({
+    inputs: [
+      { name: 'x', type: 'float32', dims: [2, 3] },
+      { name: 'flag', type: 'bool', dims: [] },
+    ],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode('If', ['flag'], ['z'], { then_branch: branch('Relu'), else_branch: branch('Neg') }),
+      makeNode('Neg', ['z'], ['y']),
+      makeNode('Add', ['x', 'x'], ['doubled']),
+    ],
+  });
+  const read = readModel(writeModel(model));
+  expect(read.graph.nodes.map(({ operator }) => operator)).toEqual(['Add', 'If', 'Neg']);
+  const x = tensor(2, 3);
+  const flag: DenseTensor = { type: 'bool', dims: [], data: Uint8Array.of(0) };
+  const results = await runModel(differentiate(normalizeModel(read), { of: 'y', wrt: ['x'] }).model, { x, flag });
+  expect(numbersOf(results['y']!)).toEqual(numbersOf(x).map((value) => 2 * value));
+  expect(numbersOf(results['x_grad']!)).toEqual(Array(6).fill(2));
+});
+
+test('nodes whose exporter keeps their modules in metadata are called by them', () => {
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [2] }],
+    outputs: [{ name: 'y', type: 'float32', dims: [2] }],
+    nodes: [makeNode('Neg', ['x'], ['a']), makeNode('Neg', ['a'], ['b']), makeNode('Neg', ['b'], ['y'])],
+  });
+  const proto = fromBinary(ModelProtoSchema, writeModel(model));
+  const scopes = "['', 'encoder', 'encoder.layer.0', 'encoder.layer.0.self', 'neg']";
+  for (const node of proto.graph!.node.slice(0, 2))
+    node.metadataProps = [create(StringStringEntryProtoSchema, { key: 'pkg.torch.onnx.name_scopes', value: scopes })];
+  const { graph } = readModel(toBinary(ModelProtoSchema, proto));
+  expect(graph.nodes.map(({ name }) => name)).toEqual([
+    '/encoder/layer.0/self/Neg',
+    '/encoder/layer.0/self/Neg_1',
+    'Neg_y',
+  ]);
+});
+
+test('elements gathered by indices of unknown rank have the rank of what they are gathered from', () => {
+  const model = makeModel({
+    inputs: [
+      { name: 'x', type: 'float32', dims: [2, 3] },
+      { name: 'i', type: 'int64', dims: undefined },
+    ],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [makeNode('GatherElements', ['x', 'i'], ['y'], { axis: int(1) })],
+  });
+  expect(inferGraph(model.graph, 18).get('y')?.dims).toHaveLength(2);
+});
+
+test('halves are added up where they were gathered from', async () => {
+  const i = { type: 'int64', dims: [1, 3], data: BigInt64Array.of(1n, 1n, 0n) } as const;
+  const half = (dims: readonly number[], values: readonly number[]) =>
+    ({ type: 'float16', dims, data: numbersToData('float16', values) }) as const;
+  for (const operator of ['GatherElements', 'Gather']) {
+    const model = makeModel({
+      inputs: [
+        { name: 'x', type: 'float16', dims: [1, 2] },
+        { name: 'i', type: 'int64', dims: [1, 3] },
+      ],
+      outputs: [{ name: 'y', type: 'float16', dims: undefined }],
+      nodes: [makeNode(operator, ['x', 'i'], ['y'], { axis: int(1) })],
+    });
+    const { model: program } = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
+    const results = await runModel(program, { x: half([1, 2], [0.5, 3]), i });
+    expect(results['x_grad']).toEqual(half([1, 2], [1, 2]));
+  }
 });
 
 test('a float16 model has a float16 gradient, close to the one in double precision', async () => {

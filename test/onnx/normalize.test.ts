@@ -117,6 +117,30 @@ describe('shape arithmetic is folded', () => {
     expect(await runModel(normal, { x })).toEqual(await runModel(model, { x }));
   });
 
+  test('not where a row meets a column, whose elements make a matrix', async () => {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [3, 2] }],
+      outputs: [{ name: 'y', type: 'bool', dims: undefined }],
+      nodes: [
+        makeNode('Shape', ['x'], ['shape']),
+        makeNode('Unsqueeze', ['shape', 'first'], ['row']),
+        makeNode('Unsqueeze', ['shape', 'second'], ['column']),
+        makeNode('Add', ['row', 'column'], ['sum']),
+        makeNode('Equal', ['sum', 'column'], ['same']),
+        makeNode('Where', ['same', 'row', 'column'], ['chosen']),
+        makeNode('Equal', ['chosen', 'row'], ['y']),
+      ],
+      initializers: [
+        ['first', numbersWeight('int64', [1], [0])],
+        ['second', numbersWeight('int64', [1], [1])],
+      ],
+    });
+    const feeds = { x: { type: 'float32', dims: [3, 2], data: new Float32Array(6) } } as const;
+    const { y } = await runModel(normalizeModel(model), feeds);
+    expect(y).toEqual((await runModel(model, feeds))['y']);
+    expect(y!.dims).toEqual([2, 2]);
+  });
+
   test('integer division rounds as onnxruntime does', async () => {
     const model = makeModel({
       inputs: [{ name: 'x', type: 'float32', dims: [7, 5] }],

@@ -1,6 +1,6 @@
 /** Selecting elements by index, and putting them back. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { int, intAttribute, string } from '../../onnx/index.ts';
+import { intAttribute, int } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { placeAlong, scatterAlong } from './shape.ts';
@@ -27,11 +27,7 @@ const gather = rule((b, node, dY) => [
 ]);
 
 const gatherElements = rule((b, node, dY) => [
-  () =>
-    b.op('ScatterElements', [b.zerosOf(node.inputs[0]!, dY), node.inputs[1]!, dY], {
-      axis: int(intAttribute(node, 'axis', 0)),
-      reduction: string('add'),
-    }),
+  () => b.scatterAddElements(b.zerosOf(node.inputs[0]!, dY), node.inputs[1]!, dY, intAttribute(node, 'axis', 0)),
   undefined,
 ]);
 
@@ -63,10 +59,7 @@ const topK: Rule = (b, node, [dY]) => [
     : () => {
         const x = node.inputs[0]!;
         const indices = b.siblingOutput(node.outputs[0]!, 1);
-        return b.op('ScatterElements', [b.zerosOf(x, dY), indices, dY], {
-          axis: int(intAttribute(node, 'axis', -1)),
-          reduction: string('add'),
-        });
+        return b.scatterAddElements(b.zerosOf(x, dY), indices, dY, intAttribute(node, 'axis', -1));
       },
   undefined,
 ];

@@ -1,6 +1,6 @@
 /** Pooling. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { int, intAttribute, intsAttribute, string } from '../../onnx/index.ts';
+import { intAttribute, intsAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 import { requireExplicitPadding } from './convolution.ts';
@@ -19,10 +19,7 @@ const maxPool: Rule = (b, node, [dY]) => [
             : b.siblingOutput(node.outputs[0]!, 1);
         const indices = b.reshapeTo(byRows, [-1]);
         const flat = b.reshapeTo(b.zerosOf(x, dY), [-1]);
-        const sum = b.op('ScatterElements', [flat, indices, b.reshapeTo(dY, [-1])], {
-          axis: int(0),
-          reduction: string('add'),
-        });
+        const sum = b.scatterAddElements(flat, indices, b.reshapeTo(dY, [-1]), 0);
         return b.reshape(sum, b.shape(x), b.dims(x));
       },
 ];

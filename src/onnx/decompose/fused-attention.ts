@@ -102,8 +102,9 @@ const quantizedAttention: Decomposition = (b, node) => {
   const width = b.dims(weights)?.[1];
   if (typeof width !== 'number') return undefined;
   const integers = b.op('MatMulInteger', [x, weights, given(node, 6) ?? '', given(node, 7) ?? '']);
-  const scale = b.mul(xScale, wScale);
-  const projected = b.add(b.mul(b.cast(integers, b.type(bias)), scale), bias);
+  const product = b.mul(b.cast(integers, b.type(xScale)), b.mul(xScale, wScale));
+  // Behind a projection without bias, as T5's, its place is empty.
+  const projected = bias === '' ? product : b.add(product, bias);
   return packedAttention(b, node, projected, width, { mask: given(node, 5), past: given(node, 8) });
 };
 

@@ -115,14 +115,21 @@ const simplifiedLayerNorm: Decomposition = (b, node) => {
   return [y, inverse];
 };
 
-/** Embeddings of words, positions and segments, summed and normalised. */
-const embedLayerNorm: Decomposition = (b, node) => {
-  const [ids, segments, words, places, kinds, gamma, beta, mask, positions] = node.inputs;
+/** A tensor as floats; quantised ones have a scale and a zero point. */
+type Floats = (x: ValueName, input: number) => ValueName;
+
+/**
+ * Embeddings of words, positions and segments, summed and normalised; what is quantised is taken to floats by `floats`,
+ * given the position among the inputs it has in the float operator.
+ */
+const embedLayers = (b: GraphBuilder, node: Node, positions: ValueName | undefined, floats: Floats) => {
+  const [ids, segments, words, places, kinds, gamma, beta, mask] = node.inputs;
   const long = (value: ValueName) => b.cast(value, 'int64');
-  const place = positions ? b.gather(places!, long(positions), 0) : b.gather(places!, b.positions(ids!, 1), 0);
-  let sum = b.add(b.gather(words!, long(ids!), 0), place);
-  if (segments && kinds) sum = b.add(sum, b.gather(kinds, long(segments), 0));
-  const [y] = layerNorm(b, { ...node, outputs: [] }, sum, gamma!, beta);
+  const select = (table: ValueName, at: ValueName, input: number) => floats(b.gather(table, at, 0), input);
+  const place = select(places!, positions ? long(positions) : b.positions(ids!, 1), 3);
+  let sum = b.add(select(words!, long(ids!), 2), place);
+  if (segments && kinds) sum = b.add(sum, select(kinds, long(segments), 4));
+  const [y] = layerNorm(b, { ...node, outputs: [] }, sum, floats(gamma!, 5), beta && floats(beta, 6));
   if (!asked(node, 1)) return [y, undefined, sum];
   const flags = mask
     ? long(mask)
@@ -131,6 +138,14 @@ const embedLayerNorm: Decomposition = (b, node) => {
       });
   return [y, b.cast(b.sum(flags, [1], false), 'int32'), sum];
 };
+
+const embedLayerNorm: Decomposition = (b, node) => embedLayers(b, node, node.inputs[8], (x) => x);
+
+/** Scales stand at 8 to 12 and zero points at 13 to 17, in the order of the tables, gamma and beta at 2 to 6. */
+const quantizedEmbedLayerNorm: Decomposition = (b, node) =>
+  embedLayers(b, node, undefined, (x, input) =>
+    b.op('DequantizeLinear', [x, node.inputs[input + 6]!, node.inputs[input + 11] ?? '']),
+  );
 
 export const fusedFamily = {
   'com.microsoft::Gelu': (b, node) => [gelu(b, node.inputs[0]!)],
@@ -144,6 +159,7 @@ export const fusedFamily = {
   'com.microsoft::SkipLayerNormalization': skipLayerNorm,
   'com.microsoft::SkipSimplifiedLayerNormalization': skipRmsNorm,
   'com.microsoft::EmbedLayerNormalization': embedLayerNorm,
+  'com.microsoft::QEmbedLayerNormalization': quantizedEmbedLayerNorm,
   // Registered in ai.onnx by onnxruntime, without a place in the standard.
   SimplifiedLayerNormalization: simplifiedLayerNorm,
 } satisfies Readonly<Record<string, Decomposition>>;

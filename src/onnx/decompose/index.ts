@@ -20,6 +20,7 @@ import { fusedFamily } from './fused.ts';
 import { fusedAttentionFamily } from './fused-attention.ts';
 import { quantizedFamily } from './quantized.ts';
 import { normalizationFamily } from './normalization.ts';
+import { relativePositionFamily } from './relative-position.ts';
 import { mlFamily } from './ml.ts';
 import { spatialFamily } from './spatial.ts';
 
@@ -35,6 +36,7 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...fourierFamily,
     ...fusedFamily,
     ...fusedAttentionFamily,
+    ...relativePositionFamily,
     ...quantizedFamily,
     ...normalizationFamily,
     ...mlFamily,

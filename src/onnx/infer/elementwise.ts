@@ -1,9 +1,10 @@
 /** Operators that work element by element, with broadcasting. */
-import { addDims, broadcastDims, multiplyDims, subtractDims } from '../dims.ts';
+import { addDims, broadcastDims, isStatic, multiplyDims, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES } from '../facts.ts';
 import { intAttribute } from '../model.ts';
 import { TYPE_BY_NUMBER } from '../read.ts';
 import type { Dim } from '../tensor.ts';
+import { sizeOf } from '../tensor.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
 const same: InferenceRule = (input) =>
@@ -20,22 +21,30 @@ const broadcasting: InferenceRule = (input) => [{ type: input.type(0), dims: bro
 
 const comparison: InferenceRule = (input) => [{ type: 'bool', dims: broadcast(input) }];
 
+/**
+ * The elements of a result from those of its operands, where each operand has one element or all of them. Others, such
+ * as a column and a row, stay unknown: none of their elements stand where the result's do.
+ */
+function elements(
+  dims: readonly Dim[] | undefined,
+  operands: readonly (readonly Dim[] | undefined)[],
+  combine: (...values: Dim[]) => Dim,
+): readonly Dim[] | undefined {
+  if (!isStatic(dims)) return undefined;
+  const size = sizeOf(dims);
+  if (size > MAX_SHAPE_VALUES || !operands.every((list) => list?.length === 1 || list?.length === size))
+    return undefined;
+  return Array.from({ length: size }, (_, index) =>
+    combine(...operands.map((list) => (list!.length === 1 ? list![0] : list![index]))),
+  );
+}
+
 /** Integer arithmetic on shapes is carried out on the symbols. */
 function arithmetic(combine: (a: Dim, b: Dim) => Dim): InferenceRule {
   return (input) => {
     const dims = broadcast(input);
-    const [a, b] = [input.values(0), input.values(1)];
-    const size = Math.max(a?.length ?? 0, b?.length ?? 0);
-    const aligned =
-      input.node.inputs.length === 2 &&
-      a &&
-      b &&
-      (a.length === b.length || a.length === 1 || b.length === 1) &&
-      size <= MAX_SHAPE_VALUES;
-    const at = (list: readonly Dim[], index: number) => (list.length === 1 ? list[0] : list[index]);
-    const values = aligned
-      ? Array.from({ length: size }, (_, index) => combine(at(a, index), at(b, index)))
-      : undefined;
+    const binary = input.node.inputs.length === 2;
+    const values = binary ? elements(dims, [input.values(0), input.values(1)], combine) : undefined;
     return [{ type: input.type(0), dims, values }];
   };
 }
@@ -52,17 +61,12 @@ const ofNumbers =
 
 const where: InferenceRule = (input) => {
   const dims = broadcast(input);
-  const [condition, a, b] = [input.values(0), input.values(1), input.values(2)];
-  const known = condition && a && b && condition.length === a.length && a.length === b.length;
-  const values = known
-    ? condition.map((flag, index) => (flag === undefined ? undefined : flag ? a[index] : b[index]))
-    : undefined;
+  const operands = [input.values(0), input.values(1), input.values(2)];
+  const values = elements(dims, operands, (flag, yes, no) => (flag === undefined ? undefined : flag ? yes : no));
   return [{ type: input.type(1), dims, values }];
 };
 
 const equal: InferenceRule = (input) => {
-  const [a, b] = [input.values(0), input.values(1)];
-  const at = (list: readonly Dim[], index: number) => (list.length === 1 ? list[0] : list[index]);
   // A symbolic dimension is never 0, -1 or another negative marker; beyond that, names decide nothing.
   const same = (x: Dim, y: Dim): Dim => {
     if (typeof x === 'number' && typeof y === 'number') return x === y ? 1 : 0;
@@ -70,11 +74,8 @@ const equal: InferenceRule = (input) => {
     const number = typeof x === 'number' ? x : typeof y === 'number' ? y : undefined;
     return number !== undefined && number < 0 ? 0 : undefined;
   };
-  const values =
-    a && b
-      ? Array.from({ length: Math.max(a.length, b.length) }, (_, index) => same(at(a, index), at(b, index)))
-      : undefined;
-  return [{ type: 'bool', dims: broadcast(input), values }];
+  const dims = broadcast(input);
+  return [{ type: 'bool', dims, values: elements(dims, [input.values(0), input.values(1)], same) }];
 };
 
 const cast: InferenceRule = (input) => {

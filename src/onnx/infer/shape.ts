@@ -307,7 +307,8 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   Pad: pad,
   Shape: shape,
   Size: size,
-  GatherElements: (input) => [{ type: input.type(0), dims: input.dims(1) }],
+  // Indices have the rank of the data.
+  GatherElements: (input) => [{ type: input.type(0), dims: input.dims(1) ?? input.dims(0)?.map(() => undefined) }],
   ConstantOfShape: constantOfShape,
   Range: range,
   DepthToSpace: blocks(false),

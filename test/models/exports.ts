@@ -1,0 +1,200 @@
+/** Exports made by reference/architectures, run through the product and compared with what PyTorch says of them. */
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { locateAttention } from '../../src/attention/index.ts';
+import type { AttentionBlock } from '../../src/attention/index.ts';
+import { differentiate, gradientCoverage } from '../../src/autodiff/index.ts';
+import { GraphBuilder, fromFloat16, numbersToData, pruneModel, sizeOf, writeModel } from '../../src/onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors } from '../../src/onnx/index.ts';
+import { findFeatures } from '../../src/programs/index.ts';
+import { ModelHost, openSession } from '../../src/runtime/index.ts';
+
+interface Packed {
+  readonly type: 'float32' | 'int64';
+  readonly dims: readonly number[];
+  /** Little-endian numbers. */
+  readonly base64: string;
+}
+
+/** What a model answers, its gradients and where it attends. */
+export interface Answers {
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly value: Packed;
+    /** The weight of each element of the output; what is differentiated is their sum. */
+    readonly seed: Packed;
+    /** By input: of a float input itself, of ids the embedding they select. */
+    readonly gradients: Readonly<Record<string, Packed>>;
+  }[];
+  readonly blocks: readonly (Packed & { readonly kind: AttentionBlock['kind']; readonly layer: number })[];
+}
+
+export interface Reference extends Answers {
+  readonly architecture: string;
+  readonly group: string;
+  readonly note: string;
+  readonly kvHeads: number | null;
+  readonly inputs: Readonly<Record<string, Packed>>;
+  /** The same of the model with products quantised as onnxruntime does dynamically, gradients straight-through. */
+  readonly quantized?: Answers;
+}
+
+/** How far an export is from PyTorch; each error is the largest difference over the largest value. */
+export interface Compared {
+  /** Of the unmodified file as onnxruntime runs it. */
+  readonly file: number;
+  readonly output: number;
+  readonly gradient: number;
+  /** Smallest cosine between a gradient and PyTorch's. */
+  readonly cosine: number;
+  /** Names of operators without a rule. */
+  readonly missing: readonly string[];
+}
+
+export interface Attended {
+  readonly found: number;
+  readonly expected: number;
+  /** What of kind, layer, heads, kvHeads or shape is not the framework's. */
+  readonly differences: readonly string[];
+  /** Largest difference of a probability. */
+  readonly error: number;
+  /** Whether an output projection was found for every block. */
+  readonly projected: boolean;
+}
+
+export function readReference(folder: string): Reference {
+  return JSON.parse(readFileSync(path.join(folder, 'reference.json'), 'utf8')) as Reference;
+}
+
+export const exportsIn = (folder: string): string[] =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.onnx'))
+    .map((file) => file.slice(0, -'.onnx'.length))
+    .sort();
+
+export const openExport = (folder: string, name: string): Promise<ModelHost> =>
+  ModelHost.open(path.join(folder, `${name}.onnx`), { cache: false, threads: 1 });
+
+/** Differentiates each output with respect to what the product finds to attribute to, and compares. */
+export async function compareGradients(
+  host: ModelHost,
+  reference: Reference,
+  answers: Answers = reference,
+): Promise<Compared> {
+  const { model } = host;
+  const features = findFeatures(model);
+  const worst = { file: 0, output: 0, gradient: 0, cosine: 1 };
+  const file = await host.openOriginal();
+  const own = await file.run(feedsOf(model, reference)).finally(() => file.release());
+  for (const { name, value, seed, gradients } of answers.outputs) {
+    worst.file = Math.max(worst.file, relative(own[name]!, value));
+    const wrt = features.map((feature) => feature.value);
+    const program = differentiate(model, { of: name, wrt, seed: { input: SEED } });
+    const outputs = await run(program.model, { ...feedsOf(model, reference), [SEED]: unpackFor(model, name, seed) });
+    worst.output = Math.max(worst.output, relative(outputs[name]!, value));
+    for (const feature of features) {
+      const expected = gradients[feature.input];
+      if (expected === undefined) throw new Error(`no reference gradient for ${feature.input}`);
+      const ours = outputs[program.gradients.get(feature.value)!]!;
+      worst.gradient = Math.max(worst.gradient, relative(ours, expected));
+      worst.cosine = Math.min(worst.cosine, cosine(ours, expected));
+    }
+  }
+  return { ...worst, missing: gradientCoverage(model).missing.map(({ operator }) => operator) };
+}
+
+/** Locates attention, captures its probabilities and compares them with `output_attentions`. */
+export async function compareAttention(
+  { model }: ModelHost,
+  reference: Reference,
+  answers: Answers = reference,
+): Promise<Attended> {
+  const blocks = locateAttention(model);
+  const b = new GraphBuilder(model);
+  for (const { index, probabilities } of blocks) b.addOutput(probabilities, `probabilities/${index}`);
+  const outputs = blocks.length === 0 ? {} : await run(pruneModel(b.build()), feedsOf(model, reference));
+  const differences: string[] = [];
+  let error = 0;
+  const left = [...blocks];
+  for (const expected of answers.blocks) {
+    const at = left.findIndex(({ kind }) => kind === expected.kind);
+    const block = left[at];
+    if (block === undefined) {
+      differences.push(`no ${expected.kind} block ${expected.layer}`);
+      continue;
+    }
+    left.splice(at, 1);
+    const heads = expected.dims[1]!;
+    const kvHeads = reference.kvHeads ?? heads;
+    if (block.layer !== expected.layer) differences.push(`layer ${block.layer} is ${expected.layer}`);
+    if (block.heads !== heads) differences.push(`${block.heads} heads are ${heads}`);
+    if (block.kvHeads !== kvHeads) differences.push(`${block.kvHeads} kv heads are ${kvHeads}`);
+    const probabilities = outputs[`probabilities/${block.index}`]!;
+    if (sizeOf(probabilities.dims) !== sizeOf(expected.dims)) {
+      differences.push(`[${probabilities.dims.join(', ')}] is [${expected.dims.join(', ')}]`);
+      continue;
+    }
+    error = Math.max(error, largestDifference(floats(probabilities), floats(unpack(expected))));
+  }
+  for (const { kind, path: place } of left) differences.push(`${place} is no ${kind} block`);
+  return {
+    found: blocks.length,
+    expected: answers.blocks.length,
+    differences,
+    error,
+    projected: blocks.every(({ projection }) => projection !== null),
+  };
+}
+
+const SEED = 'test/seed';
+
+async function run(model: Model, feeds: NamedTensors): Promise<NamedTensors> {
+  const session = await openSession(writeModel(model), { threads: 1 });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.release();
+  }
+}
+
+function feedsOf(model: Model, reference: Reference): NamedTensors {
+  return Object.fromEntries(
+    model.graph.inputs.flatMap(({ name, type }) => {
+      const packed = reference.inputs[name];
+      return packed === undefined ? [] : [[name, unpack(packed, type)]];
+    }),
+  );
+}
+
+const unpackFor = (model: Model, output: string, packed: Packed): DenseTensor =>
+  unpack(packed, model.graph.outputs.find(({ name }) => name === output)?.type);
+
+function unpack({ type, dims, base64 }: Packed, as: DenseTensor['type'] = type): DenseTensor {
+  const { buffer } = Uint8Array.from(Buffer.from(base64, 'base64'));
+  const numbers = type === 'float32' ? new Float32Array(buffer) : new BigInt64Array(buffer);
+  return { type: as, dims, data: numbersToData(as, Array.from(numbers, Number)) };
+}
+
+function floats({ type, data }: DenseTensor): number[] {
+  if (type === 'float16') return Array.from(data as Uint16Array, fromFloat16);
+  return Array.from(data as ArrayLike<number>, Number);
+}
+
+const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+/** NaN where either is NaN, whatever Math.max would make of it. */
+const largestDifference = (ours: readonly number[], theirs: readonly number[]) => {
+  const differences = ours.map((value, at) => Math.abs(value - theirs[at]!));
+  return differences.some(Number.isNaN) ? Number.NaN : largest(differences);
+};
+
+function relative(ours: DenseTensor, packed: Packed): number {
+  if (ours.dims.join() !== packed.dims.join()) throw new Error(`[${ours.dims.join()}] is not [${packed.dims.join()}]`);
+  const expected = floats(unpack(packed));
+  return largestDifference(floats(ours), expected) / largest(expected);
+}
+
+function cosine(ours: DenseTensor, packed: Packed): number {
+  const [left, right] = [floats(ours), floats(unpack(packed))];
+  const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, value, at) => sum + value * b[at]!, 0);
+  return dot(left, right) / Math.sqrt(dot(left, left) * dot(right, right));
+}
