@@ -27,7 +27,7 @@ export interface HostOptions extends SessionOptions {
 }
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 5;
+const PROGRAM_FORMAT = 6;
 
 const ROWS_APART = 'rows-apart';
 
