@@ -4,7 +4,7 @@
  * Everything here is plain data and pure functions; only `image.ts` touches files, through sharp, in Node.
  */
 export { checkTensors, readTensors } from './tensors.ts';
-export { normalRandom, seededRandom } from './random.ts';
+export { drawNumbers, normalRandom, seededRandom } from './random.ts';
 export type { Random } from './random.ts';
 export { loadTokenizer } from './text-tokenizer.ts';
 export type { SpecialToken, TextTokenizer, TokenizerFiles } from './text-tokenizer.ts';

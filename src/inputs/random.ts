@@ -24,7 +24,25 @@ export function seededRandom(seed: number): Random {
   return () => next() / 2 ** 32;
 }
 
-/** Standard normal numbers from a uniform stream (Box-Muller, one of the pair). */
+/** Standard normal numbers from a uniform stream (Box-Muller, both of each pair). */
 export function normalRandom(random: Random): Random {
-  return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  let second: number | undefined;
+  return () => {
+    if (second !== undefined) {
+      const kept = second;
+      second = undefined;
+      return kept;
+    }
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    const angle = 2 * Math.PI * random();
+    second = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  };
+}
+
+/** That many numbers of a stream. */
+export function drawNumbers(size: number, random: Random): Float32Array {
+  const numbers = new Float32Array(size);
+  for (let at = 0; at < size; at++) numbers[at] = random();
+  return numbers;
 }

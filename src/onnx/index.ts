@@ -28,6 +28,7 @@ export type { ExternalStorage } from './external.ts';
 export { inlineFunctions } from './inline.ts';
 export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
+export { narrowToRead } from './narrow.ts';
 export { foldPadding } from './padding.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {

@@ -60,7 +60,7 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     const offset = places.length;
     const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : offset + unit));
     all[input] = { type: 'int64', dims: inputs[input]!.dims, data };
-    places.push(...own);
+    for (const place of own) places.push(place);
   }
   if (count === 0) throw new UserError('the input has nothing that could be taken away');
   return { groups: all, count, places };

@@ -1,7 +1,15 @@
 import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
 import { widenPorts } from './half.ts';
 import type { RuleSetSpec } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, foldPadding, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
+import {
+  GraphBuilder,
+  UserError,
+  foldPadding,
+  isFloat,
+  narrowToRead,
+  normalizeModel,
+  pruneModel,
+} from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
@@ -22,9 +30,11 @@ const BLOCKED: RuleSetSpec = { set: 'blocked' };
  */
 export function compileProgram(given: Model, request: ProgramRequest): Model {
   const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
-  const kept = [...request.features.map(({ value }) => value), request.output];
+  const layer = request.backward?.at?.layer.value;
+  const own = [...request.features, ...request.inputs].map(({ value }) => value);
+  const kept = [...own, request.output, ...(layer === undefined ? [] : [layer])];
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
-  const prepared = foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) }));
+  const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
   const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
   const { graph } = model;
   const b = new GraphBuilder({
@@ -62,9 +72,8 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     dims: answered && [1, ...answered.slice(1)],
   });
   const weighted = b.mul(result, target);
-  const axes = Array.from({ length: b.rank(result) - 1 }, (_, index) => index + 1);
   b.addOutput(result, PROGRAM.output);
-  b.addOutput(b.sum(weighted, axes, false), PROGRAM.values);
+  b.addOutput(targetValues(b, result), PROGRAM.values);
   if (request.backward !== undefined) {
     // Relevance starts as the answer itself, gradients as the target's weights.
     const seed = carriesRelevance(rules)
@@ -73,6 +82,12 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
   return widenPorts(pruneModel(b.build()));
+}
+
+/** The target's value in each row of an output: [rows]. */
+function targetValues(b: GraphBuilder, output: ValueName): ValueName {
+  const axes = Array.from({ length: b.rank(output) - 1 }, (_, index) => index + 1);
+  return b.sum(b.mul(output, PROGRAM.target), axes, false);
 }
 
 /** Dims of an input as the model sees it: its batch is the rows. Shape arithmetic must not be folded for one of them. */
@@ -115,6 +130,7 @@ function appendBackward(stage: Stage): void {
   const wrt = laid.map(({ point }) => point);
   const reference = lazyReference(stage);
   const table = ruleTable(rules, { b, of: result, wrt, reference });
+  if (rules.set === 'deep-lift') b.addOutput(targetValues(b, reference(result)), PROGRAM.baselineValues);
   const first = appendGradients(b, { of: result, wrt, seed, rules: table });
   const gradients = backward.pairs === true ? secondGradients(b, laid, first) : first;
   const weights = rowWeights(b);

@@ -22,6 +22,8 @@ export const PROGRAM = {
   output: 'onnxray/output',
   /** The target's value for each row: [rows]. */
   values: 'onnxray/values',
+  /** The target's value for what each row is compared with, where the backward pass runs the model on it: [rows]. */
+  baselineValues: 'onnxray/baseline-values',
   /** The gradient of each row's value with respect to its masks: [rows, groups]. */
   maskGradients: 'onnxray/mask-gradients',
   baseline: (input: string) => `onnxray/baseline/${input}`,

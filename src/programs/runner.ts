@@ -52,6 +52,8 @@ export interface RunResult {
   readonly squares: Readonly<Record<string, Scores>>;
   /** The target's value for each row. */
   readonly values: readonly number[];
+  /** The target's value for what each row is compared with, where the program gives it. */
+  readonly baselineValues: readonly number[];
   /** Gradient of each row's value in its mask, where the program gives it. */
   readonly maskGradients: readonly Numbers[];
   /** The model's output for the last row, [1, ...]. */
@@ -95,6 +97,7 @@ export class ProgramRunner {
   async run(rows: Rows, target: DenseTensor, { quietly = false } = {}): Promise<RunResult> {
     const [sums, squares]: [Sums, Sums] = [new Map(), new Map()];
     const values: number[] = [];
+    const baselineValues: number[] = [];
     const maskGradients: Numbers[] = [];
     const total = rows.weights.length;
     let output: DenseTensor | undefined;
@@ -102,6 +105,8 @@ export class ProgramRunner {
       const end = Math.min(start + this.rowsPerRun, total);
       const results = await this.#runRows(rows, start, end, target);
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
+      const compared = results[PROGRAM.baselineValues];
+      if (compared !== undefined) for (const value of numbers(compared)) baselineValues.push(value);
       output = lastRow(results[PROGRAM.output]!);
       if (this.#rowIsInput(rows, end - 1)) this.answered = output;
       addSums(sums, results, 'onnxray/scores/');
@@ -111,7 +116,14 @@ export class ProgramRunner {
       this.passes += end - start;
       if (!quietly) this.#context.onProgress?.(end, total);
     }
-    return { scores: toScores(sums), squares: toScores(squares), values, maskGradients, output: output! };
+    return {
+      scores: toScores(sums),
+      squares: toScores(squares),
+      values,
+      baselineValues,
+      maskGradients,
+      output: output!,
+    };
   }
 
   /** Rows one run takes, within the memory budget. */

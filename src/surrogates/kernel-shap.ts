@@ -2,8 +2,8 @@ import type { Random } from '../inputs/index.ts';
 import { seededRandom } from '../inputs/index.ts';
 import type { Attribution, Coalition } from '../programs/index.ts';
 import { Game, PLAYER_OPTIONS, allCoalitions, defineMethod, findPlayers, spreadOver } from '../programs/index.ts';
-import type { Regression } from './linear.ts';
-import { normalEquations, solve } from './linear.ts';
+import type { NormalEquations, Regression } from './linear.ts';
+import { cholesky, inverseDiagonal, normalEquations, solveFactored } from './linear.ts';
 
 /** Samples between looks at the confidence intervals. */
 const ROUND = 512;
@@ -42,32 +42,29 @@ export const kernelShap = defineMethod({
     if (count === 1) return result([value - baselineValue], { samples: 2, exact: true, interval: 0 });
     if (count < 30 && 2 ** count <= budget) {
       const coalitions = [...allCoalitions(count)].slice(1, -1);
-      const fit = constrainedFit(
-        {
-          rows: coalitions,
-          answers: (await game.values(coalitions)).map((answer) => answer - baselineValue),
-          weights: coalitions.map(
-            (each) => kernel(count, sizeOfCoalition(each)) / binomial(count, sizeOfCoalition(each)),
-          ),
-        },
-        value - baselineValue,
-      );
+      const fit = new ConstrainedFit(value - baselineValue).add({
+        rows: coalitions,
+        answers: (await game.values(coalitions)).map((answer) => answer - baselineValue),
+        weights: coalitions.map(
+          (each) => kernel(count, sizeOfCoalition(each)) / binomial(count, sizeOfCoalition(each)),
+        ),
+      });
       return result(fit.scores, { samples: 2 ** count, exact: true, interval: 0 });
     }
     const random = seededRandom(context.seed);
-    const coalitions: Coalition[] = [];
-    const answers: number[] = [];
+    const constrained = new ConstrainedFit(value - baselineValue);
+    let samples = 0;
     let fit: Fit | undefined;
-    while (coalitions.length < budget) {
-      const fresh = samplePairs(count, Math.min(ROUND, budget - coalitions.length), random);
-      for (const answer of await game.values(fresh)) answers.push(answer - baselineValue);
-      coalitions.push(...fresh);
-      fit = constrainedFit({ rows: coalitions, answers, weights: answers.map(() => 1) }, value - baselineValue);
+    while (samples < budget) {
+      const rows = samplePairs(count, Math.min(ROUND, budget - samples), random);
+      const answers = (await game.values(rows)).map((answer) => answer - baselineValue);
+      samples += rows.length;
+      fit = constrained.add({ rows, answers, weights: answers.map(() => 1) });
       const range = Math.max(...fit.scores) - Math.min(...fit.scores);
-      if (coalitions.length > 4 * count && fit.interval < tolerance! * range) break;
+      if (samples > 4 * count && fit.interval < tolerance! * range) break;
     }
     return result(fit!.scores, {
-      samples: coalitions.length,
+      samples,
       exact: false,
       interval: fit!.interval,
       seed: context.seed,
@@ -118,40 +115,48 @@ function samplePairs(count: number, samples: number, random: Random): Coalition[
   return result;
 }
 
-/** Least squares with the coefficients' sum held: the last player is what the others leave. */
-function constrainedFit(data: Regression, total: number): Fit {
-  const n = data.rows[0]!.length - 1;
-  const rows = data.rows.map((row) => Float64Array.from({ length: n }, (_, at) => row[at]! - row[n]!));
-  const answers = data.answers.map((answer, sample) => answer - data.rows[sample]![n]! * total);
-  const { A, b } = normalEquations({ rows, answers, weights: data.weights });
-  // Too few samples leave directions open: a trace of ridge closes them.
-  const trace = A.reduce((sum, each, at) => (at % (n + 1) === 0 ? sum + each : sum), 0) / n;
-  const closed = Float64Array.from(A, (each, at) => (at % (n + 1) === 0 ? each + 1e-10 * trace : each));
-  const free = solve(closed, b) ?? new Float64Array(n);
-  const last = total - free.reduce((sum, each) => sum + each, 0);
-  return { scores: Float64Array.from([...free, last]), interval: halfWidth(closed, rows, answers, free) };
-}
+/** Least squares with the coefficients' sum held: the last player is what the others leave. Samples come in rounds. */
+class ConstrainedFit {
+  readonly #total: number;
+  readonly #rows: Float64Array[] = [];
+  readonly #answers: number[] = [];
+  #equations: NormalEquations | undefined;
 
-/** 1.96 times the largest standard error, from the variance of the residuals. */
-function halfWidth(
-  A: Float64Array,
-  rows: readonly Float64Array[],
-  answers: readonly number[],
-  fit: Float64Array,
-): number {
-  const n = fit.length;
-  let squares = 0;
-  rows.forEach((row, sample) => {
-    let predicted = 0;
-    for (let at = 0; at < n; at++) predicted += row[at]! * fit[at]!;
-    squares += (answers[sample]! - predicted) ** 2;
-  });
-  const variance = squares / Math.max(1, rows.length - n);
-  let largest = 0;
-  for (let at = 0; at < n; at++) {
-    const unit = new Float64Array(n);
-    unit[at] = 1;
-    largest = Math.max(largest, solve(A, unit)?.[at] ?? 0);
+  constructor(total: number) {
+    this.#total = total;
   }
-  return 1.96 * Math.sqrt(variance * largest);
+
+  /** The fit to these samples and all earlier ones. */
+  add(data: Regression): Fit {
+    const n = data.rows[0]!.length - 1;
+    const rows = data.rows.map((row) => Float64Array.from({ length: n }, (_, at) => row[at]! - row[n]!));
+    const answers = data.answers.map((answer, sample) => answer - data.rows[sample]![n]! * this.#total);
+    const { A, b } = normalEquations({ rows, answers, weights: data.weights }, this.#equations);
+    this.#equations = { A, b };
+    for (const row of rows) this.#rows.push(row);
+    for (const answer of answers) this.#answers.push(answer);
+    // Too few samples leave directions open: a trace of ridge closes them.
+    const trace = A.reduce((sum, each, at) => (at % (n + 1) === 0 ? sum + each : sum), 0) / n;
+    const closed = Float64Array.from(A, (each, at) => (at % (n + 1) === 0 ? each + 1e-10 * trace : each));
+    const L = cholesky(closed, n);
+    const free = L === undefined ? new Float64Array(n) : solveFactored(L, b);
+    const last = this.#total - free.reduce((sum, each) => sum + each, 0);
+    return {
+      scores: Float64Array.from([...free, last]),
+      interval: L === undefined ? Infinity : this.#halfWidth(L, free),
+    };
+  }
+
+  /** 1.96 times the largest standard error, from the variance of the residuals. */
+  #halfWidth(L: Float64Array, fit: Float64Array): number {
+    const n = fit.length;
+    let squares = 0;
+    this.#rows.forEach((row, sample) => {
+      let predicted = 0;
+      for (let at = 0; at < n; at++) predicted += row[at]! * fit[at]!;
+      squares += (this.#answers[sample]! - predicted) ** 2;
+    });
+    const variance = squares / Math.max(1, this.#rows.length - n);
+    return 1.96 * Math.sqrt(variance * Math.max(0, ...inverseDiagonal(L, n)));
+  }
 }

@@ -2,9 +2,13 @@
 
 /** Solves A x = b for a symmetric positive definite A in row-major order, by Cholesky; undefined when A is not. */
 export function solve(A: Float64Array, b: Float64Array): Float64Array | undefined {
+  const L = cholesky(A, b.length);
+  return L && solveFactored(L, b);
+}
+
+/** Solves L L^T x = b. */
+export function solveFactored(L: Float64Array, b: Float64Array): Float64Array {
   const n = b.length;
-  const L = cholesky(A, n);
-  if (L === undefined) return undefined;
   const x = Float64Array.from(b);
   for (let i = 0; i < n; i++) {
     for (let k = 0; k < i; k++) x[i]! -= L[i * n + k]! * x[k]!;
@@ -17,8 +21,23 @@ export function solve(A: Float64Array, b: Float64Array): Float64Array | undefine
   return x;
 }
 
-/** Lower triangle L with L L^T = A. */
-function cholesky(A: Float64Array, n: number): Float64Array | undefined {
+/** The diagonal of (L L^T)^-1: squared norms of the columns of L^-1. */
+export function inverseDiagonal(L: Float64Array, n: number): Float64Array {
+  const diagonal = new Float64Array(n);
+  const column = new Float64Array(n);
+  for (let j = 0; j < n; j++) {
+    for (let i = j; i < n; i++) {
+      let sum = i === j ? 1 : 0;
+      for (let k = j; k < i; k++) sum -= L[i * n + k]! * column[k]!;
+      column[i] = sum / L[i * n + i]!;
+      diagonal[j]! += column[i]! ** 2;
+    }
+  }
+  return diagonal;
+}
+
+/** Lower triangle L with L L^T = A; undefined when A is not positive definite. */
+export function cholesky(A: Float64Array, n: number): Float64Array | undefined {
   const L = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j <= i; j++) {
@@ -38,10 +57,16 @@ export interface Regression {
   readonly weights: readonly number[];
 }
 
-/** X^T W X and X^T W y. */
-export function normalEquations({ rows, answers, weights }: Regression): { A: Float64Array; b: Float64Array } {
+/** X^T W X, in row-major order, and X^T W y. */
+export interface NormalEquations {
+  readonly A: Float64Array;
+  readonly b: Float64Array;
+}
+
+/** The normal equations of these samples, added to those of earlier ones where given. */
+export function normalEquations({ rows, answers, weights }: Regression, earlier?: NormalEquations): NormalEquations {
   const n = rows[0]!.length;
-  const [A, b] = [new Float64Array(n * n), new Float64Array(n)];
+  const { A, b } = earlier ?? { A: new Float64Array(n * n), b: new Float64Array(n) };
   rows.forEach((row, sample) => {
     const weight = weights[sample]!;
     for (let i = 0; i < n; i++) {

@@ -57,16 +57,11 @@ async function averageOverBaselines(context: AttributionContext): Promise<Attrib
   const target = await context.target(runner);
   const count = baselineCount(context);
   const rows = Array.from({ length: count }, (_, row) => row);
-  // First every baseline's own value, with weight 0, then every baseline's row.
-  const { scores, values } = await runner.run(
-    {
-      alphas: [...rows.map(() => 0), ...rows.map(() => 1)],
-      weights: [...rows.map(() => 0), ...rows.map(() => 1 / count)],
-      baselines: [...rows, ...rows],
-    },
+  const { scores, values, baselineValues } = await runner.run(
+    { alphas: rows.map(() => 1), weights: rows.map(() => 1 / count), baselines: rows },
     target,
   );
-  const baselineValue = values.slice(0, count).reduce((sum, value) => sum + value, 0) / count;
+  const baselineValue = baselineValues.reduce((sum, value) => sum + value, 0) / count;
   return { scores, value: values.at(-1)!, baselineValue, sumsTo: 'difference', found: { baselines: count } };
 }
 

@@ -1,4 +1,4 @@
-import { normalRandom, seededRandom } from '../../inputs/index.ts';
+import { drawNumbers, normalRandom, seededRandom } from '../../inputs/index.ts';
 import { defineMethod } from '../../programs/index.ts';
 import { baselineCount } from './deep-lift.ts';
 
@@ -49,9 +49,7 @@ export const expectedGradients = defineMethod({
         baselines: [...known, ...order, 0],
         deviation: stdevs ?? 0,
         noise: (row, _input, size) =>
-          row >= baselines && row < baselines + samples
-            ? Float32Array.from({ length: size }, normal)
-            : new Float32Array(size),
+          row >= baselines && row < baselines + samples ? drawNumbers(size, normal) : new Float32Array(size),
       },
       target,
     );

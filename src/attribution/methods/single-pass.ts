@@ -39,8 +39,9 @@ async function runSinglePass(
 ): Promise<Attribution> {
   const runner = await context.open({ rows: 'alphas', backward });
   const target = await context.target(runner);
-  // The baseline's value rides along with weight 0.
-  const alphas = usesBaseline ? [0, 1] : [1];
-  const { scores, values } = await runner.run({ alphas, weights: alphas }, target);
-  return { scores, value: values.at(-1)!, baselineValue: usesBaseline ? values[0]! : null, sumsTo };
+  // Where the backward pass does not run the model on the baseline, that rides along with weight 0.
+  const alphas = usesBaseline && backward.rules?.set !== 'deep-lift' ? [0, 1] : [1];
+  const { scores, values, baselineValues } = await runner.run({ alphas, weights: alphas }, target);
+  const baselineValue = usesBaseline ? (baselineValues[0] ?? values[0]!) : null;
+  return { scores, value: values.at(-1)!, baselineValue, sumsTo };
 }

@@ -1,4 +1,4 @@
-import { normalRandom, seededRandom } from '../../inputs/index.ts';
+import { drawNumbers, normalRandom, seededRandom } from '../../inputs/index.ts';
 import { UsageError } from '../../onnx/index.ts';
 import type { Scores } from '../../explanation/index.ts';
 import type { Attribution, AttributionContext, Method, OptionsOf } from '../../programs/index.ts';
@@ -90,18 +90,18 @@ async function noisyMoments(
   });
   const target = await context.target(runner);
   const draw = normalRandom(seededRandom(context.seed));
-  const weights = Array<number>(nt_samples!).fill(1 / nt_samples!);
+  const samples = nt_samples!;
+  // The input itself rides along with weight 0, for its value.
   const result = await runner.run(
     {
-      weights,
-      noise: (_row, _input, size) => Float32Array.from({ length: size }, draw),
+      weights: [...Array<number>(samples).fill(1 / samples), 0],
+      noise: (row, _input, size) => (row === samples ? new Float32Array(size) : drawNumbers(size, draw)),
       deviation: stdevs ?? RELATIVE_DEVIATION,
     },
     target,
   );
-  const clean = await runner.run({ weights: [0] }, target, { quietly: true });
   const moments = Object.fromEntries(
     Object.entries(result.scores).map(([input, mean]) => [input, { mean, meanSquare: result.squares[input] }]),
   );
-  return { moments, value: clean.values[0]!, count: nt_samples! };
+  return { moments, value: result.values.at(-1)!, count: samples };
 }
