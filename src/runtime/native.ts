@@ -5,15 +5,45 @@ import * as ort from 'onnxruntime-node';
 import { UserError } from '../onnx/index.ts';
 import { ortSession } from './ort-session.ts';
 import { firstLine } from './ort-tensor.ts';
-import type { Session, SessionOptions } from './session.ts';
+import { PROVIDER_NAMES, whyNot } from './probe.ts';
+import type { Provider, Session, SessionOptions } from './session.ts';
 
 export function defaultThreads(): number {
   return availableParallelism();
 }
 
-/** Loads a model into this process. Its `run` blocks the event loop while it computes. */
+/** What `whyNot` found, asked once in a process: drivers do not come and go. */
+const probed = new Map<Provider, Promise<string | undefined>>();
+
+/**
+ * Loads a model into this process. Its `run` blocks the event loop while it computes.
+ * A provider that does not work here, or not for this model, is replaced by the CPU, and the session's `fallback` says so:
+ * onnxruntime itself refuses the model, whatever else is in its list of providers.
+ */
 export async function openSession(bytes: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { threads = defaultThreads(), provider = 'cpu', optimization = 'all', weightsFolder } = options;
+  const { provider = 'cpu' } = options;
+  if (provider === 'cpu') return open(bytes, options, provider);
+  const found = probed.get(provider) ?? whyNot(provider);
+  probed.set(provider, found);
+  const reason = await found;
+  if (reason !== undefined) return open(bytes, options, 'cpu', `${reason}: the model runs on the CPU instead`);
+  return open(bytes, options, provider).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    return open(
+      bytes,
+      options,
+      'cpu',
+      `${PROVIDER_NAMES[provider]} does not take this model, which runs on the CPU instead: ${why}`,
+    );
+  });
+}
+
+async function open(
+  bytes: Uint8Array,
+  { threads = defaultThreads(), optimization = 'all', weightsFolder }: SessionOptions,
+  provider: Provider,
+  fallback?: string,
+): Promise<Session> {
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: [provider],
     intraOpNumThreads: threads,
@@ -29,5 +59,5 @@ export async function openSession(bytes: Uint8Array, options: SessionOptions = {
   }).catch((error: unknown) => {
     throw new UserError(`onnxruntime cannot load the model: ${firstLine(error)}`);
   });
-  return ortSession(session, ort.Tensor, provider);
+  return ortSession(session, ort.Tensor, provider, fallback);
 }
