@@ -1,5 +1,5 @@
 import type { NamedTensors } from '../onnx/index.ts';
-import type { RunOptions, Session } from './session.ts';
+import type { Provider, RunOptions, Session } from './session.ts';
 
 /**
  * A session that can be put to rest, giving its memory back, and is loaded again by the next run: so that of a model
@@ -8,6 +8,8 @@ import type { RunOptions, Session } from './session.ts';
 export class RestingSession implements Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  readonly provider: Provider;
+  readonly fallback?: string;
   readonly #open: () => Promise<Session>;
   #session: Promise<Session> | undefined;
   /** Whether the session that is loaded can run no more. */
@@ -21,6 +23,8 @@ export class RestingSession implements Session {
     this.#isClosed = () => first.closed;
     this.inputNames = first.inputNames;
     this.outputNames = first.outputNames;
+    this.provider = first.provider;
+    if (first.fallback !== undefined) this.fallback = first.fallback;
   }
 
   static async open(open: () => Promise<Session>): Promise<RestingSession> {

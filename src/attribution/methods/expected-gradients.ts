@@ -1,4 +1,4 @@
-import { drawNumbers, normalRandom, seededRandom } from '../../inputs/index.ts';
+import { drawNumbers, normalRandom, seededRandom } from '../../inputs/core.ts';
 import { defineMethod } from '../../programs/index.ts';
 import { baselineCount } from './deep-lift.ts';
 
