@@ -1,7 +1,12 @@
 /**
  * attention/: where a model attends, and what that is worth.
  *
- * So far: `locateAttention` finds the blocks; capturing, measuring and intervening build on what it returns.
+ * `locateAttention` finds the blocks. `captureAttention` makes chosen values of them outputs of a rewritten graph, reduced
+ * inside it where the question allows; measures and attributions build on the same graphs.
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
+export { ATTENTION_VALUES, captureAttention, captureName, compileCapture } from './capture.ts';
+export type { AttentionValue, Captured, CapturedBlock, CaptureOptions, CaptureRequest } from './capture.ts';
+export { FUSIONS } from './reductions.ts';
+export type { HeadFusion } from './reductions.ts';
