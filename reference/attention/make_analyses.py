@@ -169,7 +169,8 @@ def transformer_attribution(model, row, target, kind):
         r_final[0] = through_linear(r, final[0], model.bert.pooler.dense.weight.T)
         blocks = model.bert.encoder.layer
     else:
-        r_final[0] = through_linear(one_hot, model.vit.layernorm(final)[0], model.classifier.weight.T)
+        # The last of the hidden states is normed already.
+        r_final[0] = through_linear(one_hot, final[0], model.classifier.weight.T)
         blocks = model.vit.encoder.layer
     r, relevances = r_final, []
     for each, x, a in reversed(list(zip(blocks, out.hidden_states, [a[0] for a in out.attentions]))):

@@ -10,3 +10,14 @@ export { ATTENTION_VALUES, captureAttention, captureName, compileCapture } from 
 export type { AttentionValue, Captured, CapturedBlock, CaptureOptions, CaptureRequest } from './capture.ts';
 export { FUSIONS } from './reductions.ts';
 export type { HeadFusion } from './reductions.ts';
+export { rollout } from './rollout.ts';
+export type { RolloutOptions } from './rollout.ts';
+export { flow, maximumFlow } from './flow.ts';
+export type { FlowOptions } from './flow.ts';
+export { chefer, transformerAttribution } from './chefer.ts';
+export type { AttentionTarget, CheferMaps, CheferOptions, TransformerAttributionOptions } from './chefer.ts';
+export { alti, attentionNorms, globenc } from './norms.ts';
+export type { NormsOptions, Rolled, RollingOptions } from './norms.ts';
+export { effectiveAttention } from './effective.ts';
+export type { EffectiveOptions } from './effective.ts';
+export type { Stack } from './chain.ts';
