@@ -6,7 +6,6 @@ import type { ModelHost } from '../runtime/index.ts';
 import { ATTENTION, addTarget, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import { locateAttention } from './locate.ts';
 import type { Attended, HeadFusion } from './reductions.ts';
 import {
   confidence,
@@ -36,6 +35,8 @@ export type AttentionValue = (typeof ATTENTION_VALUES)[number];
  * heads, queries]; `received` [batch, heads, keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys`
  * [batch, heads, queries, count]; heads fused [batch, queries, keys].
  *
+ * `size`: batch, heads, queries and keys, as four numbers.
+ *
  * With a target: `gradients` of it in the probabilities and `gradient-x-attention` [batch, heads, queries, keys], and
  * `importance`, |sum of context * gradient| [batch, heads].
  */
@@ -46,6 +47,7 @@ export type Captured =
   | 'distance'
   | 'confidence'
   | 'received'
+  | 'size'
   | 'gradients'
   | 'gradient-x-attention'
   | 'importance'
@@ -144,7 +146,7 @@ function checkHeads(
   indices: readonly number[] | undefined,
   heads: readonly number[] | undefined,
 ): readonly AttentionBlock[] {
-  const chosen = chooseBlocks(locateAttention(model), indices);
+  const chosen = chooseBlocks(model, indices);
   for (const { path, heads: count } of chosen)
     for (const head of heads ?? [])
       if (count !== null && head >= count)
@@ -225,6 +227,8 @@ function captured(
       return confidence(b, attended);
     case 'received':
       return received(b, attended);
+    case 'size':
+      return b.op('Shape', [probabilities]);
     case 'gradients':
       return rowsOf(own(gradients.get(block.probabilities)!));
     case 'gradient-x-attention':

@@ -8,7 +8,6 @@ import type { Stack } from './chain.ts';
 import { ATTENTION, addTarget, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
 import { inFourAxes } from './graph.ts';
-import { locateAttention } from './locate.ts';
 import { attentionRelevance } from './relevance.ts';
 
 /** What is asked about: an output, and the weight of each of its elements, [1, ...]. */
@@ -38,7 +37,7 @@ export async function chefer(
   { signal }: CheferOptions = {},
 ): Promise<CheferMaps> {
   checkOneRow(tensors, 'chefer');
-  chooseBlocks(locateAttention(host.model));
+  chooseBlocks(host.model);
   const request = { kind: 'chefer', output: target.output };
   const compile = (model: Model) => {
     const { b, blocks } = openAttention(model);
@@ -115,7 +114,7 @@ export async function transformerAttribution(
   { stack, signal }: TransformerAttributionOptions = {},
 ): Promise<Scores> {
   checkOneRow(tensors, 'transformer-attribution');
-  const indices = stackOf(chooseBlocks(locateAttention(host.model)), stack).map(({ index }) => index);
+  const indices = stackOf(chooseBlocks(host.model), stack).map(({ index }) => index);
   const compile = (model: Model) => {
     const { b, blocks, tracer } = openAttention(model, indices);
     const seed = addTarget(b, target.output);

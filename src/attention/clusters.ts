@@ -22,15 +22,14 @@ export interface HeadClusters {
   readonly distances: Scores;
   /** Share of the squared distances that two dimensions hold. */
   readonly explained: number;
-  /** Queries that were compared. */
+  /** Queries that were compared, and over how many keys. */
   readonly queries: readonly number[];
+  readonly keys: number;
 }
 
 export interface ClusterOptions extends Pick<CaptureOptions, 'blocks' | 'signal'> {
   /** Clusters to make. Default 4. */
   readonly clusters?: number;
-  /** Length of the sequence, to choose queries from. */
-  readonly length: number;
   /** Queries to compare at most, spread evenly. Default 32. */
   readonly queries?: number;
 }
@@ -38,25 +37,29 @@ export interface ClusterOptions extends Pick<CaptureOptions, 'blocks' | 'signal'
 /**
  * How alike heads are, Clark et al. 2019, https://arxiv.org/abs/1906.04341: the Jensen-Shannon divergence between what two
  * heads do with each query, of attention smoothed to .999 a + .001 / n. Its root places heads on a plane by classical scaling
- * and clusters them by average linkage. Compares heads that attend over the same keys. One forward pass, then time that
+ * and clusters them by average linkage. Compares heads that attend over as many keys. Two forward passes, then time that
  * grows with heads^2 x queries x keys.
  */
 export async function headClusters(
   host: ModelHost,
   tensors: NamedTensors,
-  { clusters = 4, length, queries = 32, blocks, signal }: ClusterOptions,
+  { clusters = 4, queries = 32, blocks, signal }: ClusterOptions = {},
 ): Promise<HeadClusters> {
+  const own = { ...(blocks === undefined ? {} : { blocks }), ...(signal === undefined ? {} : { signal }) };
+  const sizes = await captureAttention(host, tensors, { ...own, values: ['size'] });
+  const self = sizes.filter(({ block }) => block.kind !== 'cross');
+  const [, , length = 0, keys = 0] = self[0]?.values['size']?.data ?? [];
+  // Heads of stages or towers with other lengths cannot be compared with these.
+  const alike = self.filter(({ values }) => values['size']!.data[2] === length && values['size']!.data[3] === keys);
   const chosen = spread(length, queries);
   const captured = await captureAttention(host, tensors, {
+    ...own,
+    blocks: alike.map(({ block }) => block.index),
     queries: chosen,
-    ...(blocks === undefined ? {} : { blocks }),
-    ...(signal === undefined ? {} : { signal }),
   });
   const rows: { block: AttentionBlock; head: number; data: Float64Array }[] = [];
-  const keys = captured.find(({ block }) => block.kind !== 'cross')?.values['probabilities']?.dims[3];
   for (const { block, values } of captured) {
     const { dims, data } = values['probabilities']!;
-    if (dims[3] !== keys || block.kind === 'cross') continue;
     const size = dims[2]! * dims[3]!;
     for (let head = 0; head < dims[1]!; head++)
       rows.push({ block, head, data: smoothed(data.subarray(head * size, (head + 1) * size), dims[3]!) });
@@ -79,6 +82,7 @@ export async function headClusters(
     distances: { dims: [rows.length, rows.length], data: Float32Array.from(distances) },
     explained,
     queries: chosen,
+    keys,
   };
 }
 

@@ -4,7 +4,6 @@ import { UserError } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
 import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import { locateAttention } from './locate.ts';
 import type { TreeSentence } from './treebank.ts';
 
 /** A sentence as the model reads it. */
@@ -53,7 +52,7 @@ export async function dependencyHeads(
   encode: (text: string) => Promise<EncodedSentence>,
   { minimum = 5, signal, onProgress }: DependencyOptions = {},
 ): Promise<readonly RelationScore[]> {
-  const blocks = chooseBlocks(locateAttention(host.model)).filter(({ kind }) => kind !== 'cross');
+  const blocks = chooseBlocks(host.model).filter(({ kind }) => kind !== 'cross');
   const tallies = new Map<string, Tally>();
   for (const [number, sentence] of sentences.entries()) {
     const { tensors, offsets } = await encode(sentence.text);

@@ -6,7 +6,6 @@ import { checkOneRow, onlyRow } from './chain.ts';
 import { symmetricEigen } from './eigen.ts';
 import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import { locateAttention } from './locate.ts';
 import { headVectors } from './norms.ts';
 
 export interface EffectiveOptions {
@@ -27,7 +26,7 @@ export async function effectiveAttention(
   { blocks, heads, signal }: EffectiveOptions = {},
 ): Promise<readonly { readonly block: AttentionBlock; readonly attention: Scores }[]> {
   checkOneRow(tensors, 'effective attention');
-  const located = chooseBlocks(locateAttention(host.model), blocks);
+  const located = chooseBlocks(host.model, blocks);
   const indices = located.map(({ index }) => index);
   const compile = (model: Model) => {
     const { b, blocks: open } = openAttention(model, indices);

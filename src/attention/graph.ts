@@ -38,27 +38,33 @@ export interface OpenAttention {
  * model attends nowhere, or a block is not there.
  */
 export function openAttention(model: Model, indices?: readonly number[]): OpenAttention {
-  const located = chooseBlocks(locateAttention(model), indices);
+  const located = chooseBlocks(model, indices);
   const b = new GraphBuilder(model);
   b.setOutputs([]);
   const blocks = located.map((block) => ({ block, probabilities: inFourAxes(b, block.probabilities, block) }));
   return { b, blocks, tracer: traceModel(model) };
 }
 
-/** Of all blocks those with these indices, in the order of the graph. */
-export function chooseBlocks(
-  blocks: readonly AttentionBlock[],
-  indices?: readonly number[],
-): readonly AttentionBlock[] {
-  if (blocks.length === 0) throw new UserError(NO_ATTENTION);
+/** A model's blocks with these indices (all unless said), in the order of the graph. */
+export function chooseBlocks(model: Model, indices?: readonly number[]): readonly AttentionBlock[] {
+  const blocks = locateAttention(model);
+  if (blocks.length === 0) throw new UserError(noAttention(model));
   const missing = indices?.find((index) => blocks[index] === undefined);
   if (missing !== undefined)
     throw new UserError(`the model has no attention block ${missing}: it has blocks 0 to ${blocks.length - 1}`);
   return indices === undefined ? blocks : blocks.filter(({ index }) => indices.includes(index));
 }
 
-export const NO_ATTENTION =
-  'the model attends nowhere: it has no softmax between two products of values that depend on the input';
+/** Why a model shows no attention: it has none, or only inside of a kernel that cannot be opened. */
+export function noAttention(model: Model): string {
+  const sealed = model.graph.nodes.find(({ operator }) => SEALED.test(operator));
+  return sealed === undefined
+    ? 'the model attends nowhere: it has no softmax between two products of values that depend on the input'
+    : `the attention of this model is inside a fused ${sealed.domain === '' ? '' : `${sealed.domain}::`}${sealed.operator} that cannot be opened (node "${sealed.name || sealed.outputs[0]}"): export the model without that fusion`;
+}
+
+/** Kernels that attend by themselves. */
+const SEALED = /attention|flash/i;
 
 /**
  * A value of a block as [batch, heads, rows, columns]: rank 4 as it is, [batch * heads, ...] taken apart again, axes put

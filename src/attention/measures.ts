@@ -49,6 +49,8 @@ const isPunctuation = (text: string): boolean => text !== '' && /^[\p{P}\p{S}]+$
 /** Means over queries of one block's heads; each of `masses` and the others is [batch, heads]. */
 export interface HeadMeasures {
   readonly block: AttentionBlock;
+  readonly queries: number;
+  readonly keys: number;
   readonly entropy: Scores;
   /** Tokens; null for cross-attention. */
   readonly distance: Scores | null;
@@ -74,7 +76,7 @@ export async function measureHeads(
   const offsets = Object.entries(OFFSETS);
   const blocks = await captureAttention(host, tensors, {
     ...options,
-    values: ['entropy', 'distance', 'confidence', 'received', ...offsets.map(([, offset]) => ({ offset }))],
+    values: ['size', 'entropy', 'distance', 'confidence', 'received', ...offsets.map(([, offset]) => ({ offset }))],
   });
   return blocks.map(({ block, values }) => {
     const received = values['received']!;
@@ -88,6 +90,8 @@ export async function measureHeads(
       if (members.length === received.dims[2]) masses[name] = massOn(received, members);
     return {
       block,
+      queries: values['size']!.data[2]!,
+      keys: values['size']!.data[3]!,
       entropy: values['entropy']!,
       distance: values['distance'] ?? null,
       confidence: values['confidence']!,
@@ -107,8 +111,8 @@ function massOn({ dims, data }: Scores, members: readonly boolean[]): Scores {
 }
 
 /** A key that draws attention whatever the query. */
-export interface Sink {
-  readonly block: AttentionBlock;
+export interface Sink<Block> {
+  readonly block: Block;
   readonly head: number;
   readonly key: number;
   /** Mean attention it receives. */
@@ -120,11 +124,11 @@ export interface Sink {
  * said, as in Gu et al. 2024, https://arxiv.org/abs/2410.10781; Xiao et al. 2023, https://arxiv.org/abs/2309.17453. Strongest
  * first.
  */
-export function findSinks(
-  received: readonly { readonly block: AttentionBlock; readonly received: Scores }[],
+export function findSinks<Block>(
+  received: readonly { readonly block: Block; readonly received: Scores }[],
   threshold = 0.3,
-): Sink[] {
-  const sinks: Sink[] = [];
+): Sink<Block>[] {
+  const sinks: Sink<Block>[] = [];
   for (const { block, received: scores } of received) {
     const [, heads, keys] = scores.dims as [number, number, number];
     for (let head = 0; head < heads; head++)

@@ -20,7 +20,6 @@ import type { Stack } from './chain.ts';
 import { ATTENTION, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
 import type { OpenAttention, OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import { locateAttention } from './locate.ts';
 
 export interface NormsOptions {
   /** Blocks by index; all unless said. */
@@ -37,7 +36,7 @@ export async function attentionNorms(
   { blocks, of = 'attention', signal }: NormsOptions = {},
 ): Promise<readonly { readonly block: AttentionBlock; readonly norms: Scores }[]> {
   checkOneRow(tensors, 'the norm of attention');
-  const located = chooseBlocks(locateAttention(host.model), blocks);
+  const located = chooseBlocks(host.model, blocks);
   const indices = located.map(({ index }) => index);
   const compile = (model: Model) => {
     const open = openAttention(model, indices);
@@ -84,7 +83,7 @@ async function rolled(
   { stack, signal }: RollingOptions,
 ): Promise<Rolled> {
   checkOneRow(tensors, kind);
-  const blocks = stackOf(chooseBlocks(locateAttention(host.model)), stack);
+  const blocks = stackOf(chooseBlocks(host.model), stack);
   const compile = (model: Model) => {
     const open = openAttention(
       model,

@@ -5,7 +5,6 @@ import type { ModelHost } from '../runtime/index.ts';
 import { chainOf, checkOneRow, identityLike, onlyRow, rowsToOne, stackOf } from './chain.ts';
 import type { Stack } from './chain.ts';
 import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
-import { locateAttention } from './locate.ts';
 import type { HeadFusion } from './reductions.ts';
 import { fuseHeads } from './reductions.ts';
 
@@ -30,7 +29,7 @@ export interface RolloutOptions {
 export async function rollout(host: ModelHost, tensors: NamedTensors, options: RolloutOptions = {}): Promise<Scores> {
   const { stack, residual = 0.5, fusion = 'mean', discard = 0, signal } = options;
   checkOneRow(tensors, 'rollout');
-  const blocks = stackOf(chooseBlocks(locateAttention(host.model)), stack).map(({ index }) => index);
+  const blocks = stackOf(chooseBlocks(host.model), stack).map(({ index }) => index);
   const compile = (model: Model) => {
     const { b, blocks: open } = openAttention(model, blocks);
     const layers = open.map(({ probabilities }) => {
@@ -54,7 +53,7 @@ export async function layerMatrices(
   { stack, residual = 0.5, fusion = 'mean', signal }: RolloutOptions = {},
 ): Promise<readonly Scores[]> {
   checkOneRow(tensors, 'flow');
-  const blocks = stackOf(chooseBlocks(locateAttention(host.model)), stack).map(({ index }) => index);
+  const blocks = stackOf(chooseBlocks(host.model), stack).map(({ index }) => index);
   const compile = (model: Model) => {
     const { b, blocks: open } = openAttention(model, blocks);
     for (const { block, probabilities } of open)

@@ -35,3 +35,5 @@ export type { PngEncoder } from './png.ts';
 export { escapeMarkup, showControls, terminalSafe } from './escape.ts';
 export { MESSAGES } from './messages.ts';
 export type { Language, Messages } from './messages.ts';
+export { attentionAnsi, renderAttention } from './attention/index.ts';
+export type { AttentionPicture, AttentionRenderOptions } from './attention/index.ts';
