@@ -1,7 +1,41 @@
 /**
  * attention/: where a model attends, and what that is worth.
  *
- * So far: `locateAttention` finds the blocks; capturing, measuring and intervening build on what it returns.
+ * `locateAttention` finds the blocks. `captureAttention` makes chosen values of them outputs of a rewritten graph, reduced
+ * inside it where the question allows; measures and attributions build on the same graphs.
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
+export { ATTENTION_VALUES, captureAttention, captureName, compileCapture } from './capture.ts';
+export type { AttentionValue, Captured, CapturedBlock, CaptureOptions, CaptureRequest } from './capture.ts';
+export { FUSIONS } from './reductions.ts';
+export type { HeadFusion } from './reductions.ts';
+export { rollout } from './rollout.ts';
+export type { RolloutOptions } from './rollout.ts';
+export { flow, maximumFlow } from './flow.ts';
+export type { FlowOptions } from './flow.ts';
+export { chefer, transformerAttribution } from './chefer.ts';
+export type { AttentionTarget, CheferMaps, CheferOptions, TransformerAttributionOptions } from './chefer.ts';
+export { alti, attentionNorms, globenc } from './norms.ts';
+export type { NormsOptions, Rolled, RollingOptions } from './norms.ts';
+export { effectiveAttention } from './effective.ts';
+export type { EffectiveOptions } from './effective.ts';
+export type { Stack } from './chain.ts';
+export { OFFSETS, findSinks, measureHeads, tokenClasses } from './measures.ts';
+export type { HeadMeasures, Sink, TokenClasses, TokenText } from './measures.ts';
+export { inductionScores } from './induction.ts';
+export type { InductionOptions, InductionScores } from './induction.ts';
+export { averageLinkage, classicalScaling, headClusters } from './clusters.ts';
+export type { ClusterOptions, HeadClusters, HeadPlace } from './clusters.ts';
+export { symmetricEigen } from './eigen.ts';
+export type { Eigen } from './eigen.ts';
+export { readTreebank } from './treebank.ts';
+export type { TreeSentence, TreeWord } from './treebank.ts';
+export { dependencyHeads } from './dependencies.ts';
+export type { DependencyOptions, EncodedSentence, RelationScore } from './dependencies.ts';
+export { analyseAttention } from './analyse.ts';
+export type { AnalyseRequest } from './analyse.ts';
+export { ANALYSES, findAnalysis } from './analyses.ts';
+export type { AttentionAnalysis } from './analysis.ts';
+export { serializeAttention } from './result.ts';
+export type { AttentionResult, Axis, BlockResult, Measured } from './result.ts';

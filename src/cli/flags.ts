@@ -81,7 +81,8 @@ export function readNeuron(spec: string): readonly number[] {
   return indices;
 }
 
-function readText(file: string): string {
+/** A file's text. Throws a UserError when it cannot be read. */
+export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSIONS } from '../runtime/index.ts';
+import { addAttention } from './commands/attention.ts';
 import { addDemo } from './commands/demo.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGradient } from './commands/gradient.ts';
@@ -22,7 +23,7 @@ Examples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --out why.html`,
     );
-  for (const add of [addInspect, addExplain, addGradient, addDemo]) add(program);
+  for (const add of [addInspect, addExplain, addAttention, addGradient, addDemo]) add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;

@@ -1,3 +1,3 @@
 /** views/ in a browser. */
 export * from './core.ts';
-export { renderExplanation, svgToPng } from './svg-to-png-web.ts';
+export { renderAttention, renderExplanation, svgToPng } from './svg-to-png-web.ts';

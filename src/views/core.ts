@@ -29,3 +29,5 @@ export type { PngEncoder, Rasterizer } from './png.ts';
 export { escapeMarkup, showControls, terminalSafe } from './escape.ts';
 export { MESSAGES } from './messages.ts';
 export type { Language, Messages } from './messages.ts';
+export { attentionAnsi, attentionRenderer } from './attention/index.ts';
+export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from './attention/index.ts';

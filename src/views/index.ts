@@ -7,4 +7,4 @@
  * `browser.ts` the same in a browser.
  */
 export * from './core.ts';
-export { renderExplanation, svgToPng } from './svg-to-png.ts';
+export { renderAttention, renderExplanation, svgToPng } from './svg-to-png.ts';

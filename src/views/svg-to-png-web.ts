@@ -1,5 +1,6 @@
 /** SVG documents to PNG in a browser, on a page: Workers have no images to draw. */
 import { UserError } from '../onnx/index.ts';
+import { attentionRenderer } from './attention/index.ts';
 import { explanationRenderer } from './render.ts';
 import type { Rasterizer } from './png.ts';
 
@@ -22,3 +23,4 @@ export const svgToPng: Rasterizer = async (svg, density = 2) => {
 };
 
 export const renderExplanation = explanationRenderer(svgToPng);
+export const renderAttention = attentionRenderer(svgToPng);

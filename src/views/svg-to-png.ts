@@ -1,4 +1,5 @@
 /** SVG documents to PNG in Node, by sharp, which is loaded on first use. */
+import { attentionRenderer } from './attention/index.ts';
 import { explanationRenderer } from './render.ts';
 import type { Rasterizer } from './png.ts';
 
@@ -10,3 +11,4 @@ export const svgToPng: Rasterizer = async (svg, density = 2) => {
 };
 
 export const renderExplanation = explanationRenderer(svgToPng);
+export const renderAttention = attentionRenderer(svgToPng);

@@ -1,0 +1,255 @@
+import { UserError } from '../onnx/index.ts';
+import type { GraphBuilder, Model, NamedTensors, ValueName } from '../onnx/index.ts';
+import { appendGradients } from '../autodiff/index.ts';
+import type { Scores } from '../explanation/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
+import { ATTENTION, addTarget, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
+import type { OpenBlock } from './graph.ts';
+import type { AttentionBlock } from './locate.ts';
+import type { Attended, HeadFusion } from './reductions.ts';
+import {
+  confidence,
+  entropyByQuery,
+  fuseHeads,
+  massAtOffset,
+  meanDistance,
+  meanEntropy,
+  received,
+  topKeys,
+} from './reductions.ts';
+import { hiddenOf } from './hidden.ts';
+import type { Tracer } from './trace.ts';
+
+/** Values of a block as they are, every axis of them. */
+export const ATTENTION_VALUES = ['probabilities', 'scores', 'queries', 'keys', 'values', 'context', 'hidden'] as const;
+export type AttentionValue = (typeof ATTENTION_VALUES)[number];
+
+/**
+ * What is captured of each block.
+ *
+ * Values: `probabilities`, `scores` (what the softmax is taken of) [batch, heads, queries, keys]; `queries` [batch, heads,
+ * queries, size]; `keys`, `values` [batch, heads, keys, size]; `context` [batch, heads, queries, size]; `hidden`: what keys
+ * were projected from [batch, keys, hidden].
+ *
+ * Reduced in the graph: `entropy` in nats, `distance` in tokens, `confidence` [batch, heads]; `entropy-by-query` [batch,
+ * heads, queries]; `received` [batch, heads, keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys`
+ * [batch, heads, queries, count]; heads fused [batch, queries, keys].
+ *
+ * `size`: batch, heads, queries and keys, as four numbers.
+ *
+ * With a target: `gradients` of it in the probabilities and `gradient-x-attention` [batch, heads, queries, keys], and
+ * `importance`, |sum of context * gradient| [batch, heads].
+ */
+export type Captured =
+  | AttentionValue
+  | 'entropy'
+  | 'entropy-by-query'
+  | 'distance'
+  | 'confidence'
+  | 'received'
+  | 'size'
+  | 'gradients'
+  | 'gradient-x-attention'
+  | 'importance'
+  | { readonly offset: number }
+  | { readonly top: number }
+  | { readonly fused: HeadFusion };
+
+export interface CaptureOptions {
+  /** Blocks by index; all unless said. */
+  readonly blocks?: readonly number[];
+  /** Heads within each block; all unless said. */
+  readonly heads?: readonly number[];
+  /** Queries (positions) to keep; all unless said. A span of them is what means are taken over. */
+  readonly queries?: readonly number[];
+  /** Default: probabilities. */
+  readonly values?: readonly Captured[];
+  /** What gradients are taken of: an output, and the weight of each of its elements, [1, ...]. */
+  readonly target?: { readonly output: string; readonly weights: Scores };
+  readonly signal?: AbortSignal;
+}
+
+export interface CapturedBlock {
+  readonly block: AttentionBlock;
+  /** By the names `captureName` gives. Values that make no sense of a block (distances in cross-attention) are missing. */
+  readonly values: Readonly<Record<string, Scores>>;
+}
+
+/** The name of a captured value: itself, or `offset -1`, `top`, `fused mean`. */
+export function captureName(what: Captured): string {
+  if (typeof what === 'string') return what;
+  if ('offset' in what) return `offset ${what.offset}`;
+  return 'top' in what ? 'top' : `fused ${what.fused}`;
+}
+
+/**
+ * Runs the model with chosen values of its attention blocks as outputs, reduced inside the graph where that was asked for:
+ * one forward pass, and a backward one where gradients are asked for. The rewritten graph is compiled once per request and
+ * cached by the host. Throws a UserError when the model attends nowhere, for blocks or heads out of range, and for an
+ * operator without a gradient rule.
+ */
+export async function captureAttention(
+  host: ModelHost,
+  tensors: NamedTensors,
+  { blocks, heads, queries, values = ['probabilities'], target, signal }: CaptureOptions = {},
+): Promise<readonly CapturedBlock[]> {
+  const request: CaptureRequest = {
+    kind: 'capture',
+    values,
+    rows: queries !== undefined,
+    ...(blocks === undefined ? {} : { blocks }),
+    ...(heads === undefined ? {} : { heads }),
+    ...(target === undefined ? {} : { output: target.output }),
+  };
+  const located = checkHeads(host.model, blocks, heads);
+  if (values.some((each) => typeof each === 'string' && GRADIENTS.has(each)) && target === undefined)
+    throw new UserError('gradients of attention need a target: an output and the weights of its elements');
+  const feeds: NamedTensors = {
+    ...tensors,
+    ...(queries === undefined
+      ? {}
+      : { [ATTENTION.rows]: { type: 'int64', dims: [queries.length], data: BigInt64Array.from(queries, BigInt) } }),
+    ...(target === undefined
+      ? {}
+      : {
+          [ATTENTION.target]: {
+            type: 'float32',
+            dims: target.weights.dims,
+            data: Float32Array.from(target.weights.data),
+          },
+        }),
+  };
+  const outputs = await runAttention(host, request, (model) => compileCapture(model, request), feeds, signal);
+  return located.map((block) => {
+    const prefix = ATTENTION.output(block.index, '');
+    const own = Object.entries(outputs).filter(([name]) => name.startsWith(prefix));
+    return { block, values: Object.fromEntries(own.map(([name, scores]) => [name.slice(prefix.length), scores])) };
+  });
+}
+
+const GRADIENTS: ReadonlySet<string> = new Set(['gradients', 'gradient-x-attention', 'importance']);
+
+/** Everything a capture program depends on beside the model. */
+export interface CaptureRequest {
+  readonly kind: 'capture';
+  readonly blocks?: readonly number[];
+  readonly heads?: readonly number[];
+  readonly values: readonly Captured[];
+  /** Whether the program takes the positions of the queries to keep. */
+  readonly rows: boolean;
+  /** The output that gradients are taken of. */
+  readonly output?: string;
+}
+
+function checkHeads(
+  model: Model,
+  indices: readonly number[] | undefined,
+  heads: readonly number[] | undefined,
+): readonly AttentionBlock[] {
+  const chosen = chooseBlocks(model, indices);
+  for (const { path, heads: count } of chosen)
+    for (const head of heads ?? [])
+      if (count !== null && head >= count)
+        throw new UserError(`there is no head ${head} in ${path}: it has heads 0 to ${count - 1}`);
+  return chosen;
+}
+
+/** The model rewritten so that it gives what was asked for of its attention, and nothing else. */
+export function compileCapture(model: Model, request: CaptureRequest): Model {
+  const { b, blocks, tracer } = openAttention(model, request.blocks);
+  const given = request.rows ? b.addInput({ name: ATTENTION.rows, type: 'int64', dims: ['rows'] }) : undefined;
+  const pick = (value: ValueName) =>
+    request.heads === undefined ? value : b.gather(value, b.int64s(request.heads), 1);
+  const rowsOf = (value: ValueName) => (given === undefined ? value : b.gather(value, given, 2));
+  const gradients = gradientsOf(b, blocks, request);
+  for (const open of blocks) {
+    const { block } = open;
+    const probabilities = rowsOf(pick(open.probabilities));
+    const attended: Attended = { block, probabilities, rows: given ?? b.positions(open.probabilities, 2) };
+    for (const what of request.values) {
+      const name = ATTENTION.output(block.index, captureName(what));
+      if (typeof what === 'object' && 'top' in what) {
+        const { values, keys } = topKeys(b, attended, what.top);
+        give(b, values, name);
+        give(b, keys, ATTENTION.output(block.index, 'top-keys'));
+        continue;
+      }
+      const value = captured(b, what, open, attended, { pick, rowsOf, gradients, tracer });
+      if (value !== undefined) give(b, value, name);
+    }
+  }
+  return finish(b);
+}
+
+interface Selection {
+  readonly pick: (value: ValueName) => ValueName;
+  readonly rowsOf: (value: ValueName) => ValueName;
+  readonly gradients: ReadonlyMap<ValueName, ValueName>;
+  readonly tracer: Tracer;
+}
+
+function captured(
+  b: GraphBuilder,
+  what: Exclude<Captured, { readonly top: number }>,
+  { block }: OpenBlock,
+  attended: Attended,
+  { pick, rowsOf, gradients, tracer }: Selection,
+): ValueName | undefined {
+  const { probabilities } = attended;
+  const own = (value: ValueName) => pick(inFourAxes(b, value, block));
+  if (typeof what === 'object') {
+    if ('fused' in what) return fuseHeads(b, probabilities, what.fused);
+    // Places in another text are not before or after.
+    return block.kind === 'cross' ? undefined : massAtOffset(b, attended, what.offset);
+  }
+  switch (what) {
+    case 'probabilities':
+      return probabilities;
+    case 'scores':
+      return rowsOf(own(block.scores));
+    case 'queries':
+      return rowsOf(own(block.queries));
+    case 'keys':
+      return b.matrixTranspose(own(block.keys));
+    case 'values':
+      return own(block.values);
+    case 'context':
+      return rowsOf(own(block.context));
+    case 'hidden':
+      return hiddenOf(tracer, block);
+    case 'entropy':
+      return meanEntropy(b, attended);
+    case 'entropy-by-query':
+      return entropyByQuery(b, attended);
+    case 'distance':
+      return block.kind === 'cross' ? undefined : meanDistance(b, attended);
+    case 'confidence':
+      return confidence(b, attended);
+    case 'received':
+      return received(b, attended);
+    case 'size':
+      return b.op('Shape', [probabilities]);
+    case 'gradients':
+      return rowsOf(own(gradients.get(block.probabilities)!));
+    case 'gradient-x-attention':
+      return b.mul(rowsOf(own(gradients.get(block.probabilities)!)), probabilities);
+    case 'importance':
+      return b.abs(b.sum(b.mul(rowsOf(own(block.context)), rowsOf(own(gradients.get(block.context)!))), [2, 3], false));
+  }
+}
+
+/** Gradients of the target in what was asked for, by value. */
+function gradientsOf(
+  b: GraphBuilder,
+  blocks: readonly OpenBlock[],
+  { output, values }: CaptureRequest,
+): ReadonlyMap<ValueName, ValueName> {
+  const asked = new Set<Captured>(values);
+  const wrt = new Set<ValueName>();
+  for (const { block } of blocks) {
+    if (asked.has('gradients') || asked.has('gradient-x-attention')) wrt.add(block.probabilities);
+    if (asked.has('importance')) wrt.add(block.context);
+  }
+  if (output === undefined || wrt.size === 0) return new Map();
+  return appendGradients(b, { of: output, wrt: [...wrt], seed: addTarget(b, output) });
+}

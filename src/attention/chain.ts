@@ -1,0 +1,50 @@
+/** Layers of attention as a chain of matrices. */
+import { UserError } from '../onnx/index.ts';
+import type { GraphBuilder, NamedTensors, ValueName } from '../onnx/index.ts';
+import type { AttentionBlock } from './locate.ts';
+
+export type Stack = 'encoder' | 'decoder';
+
+/**
+ * The blocks of self-attention whose layers follow one another: of the encoder where there is one, else of the decoder.
+ * Throws a UserError when there are none, or they are known to be of different lengths, as with windows and stages.
+ */
+export function stackOf(blocks: readonly AttentionBlock[], kind?: Stack): readonly AttentionBlock[] {
+  const chosen = kind ?? (blocks.some((block) => block.kind === 'encoder') ? 'encoder' : 'decoder');
+  const stack = blocks.filter((block) => block.kind === chosen);
+  if (stack.length === 0)
+    throw new UserError(
+      `the model has no ${chosen} self-attention; its blocks are ${[...new Set(blocks.map((block) => block.kind))].join(', ')}`,
+    );
+  return stack;
+}
+
+/** One row at a time: what follows a token through the layers has no meaning across rows. */
+export function checkOneRow(tensors: NamedTensors, what: string): void {
+  for (const [name, { dims, type }] of Object.entries(tensors))
+    if (dims.length > 1 && dims[0] !== 1 && type !== 'bool')
+      throw new UserError(`${what} is for a batch of 1, the first axis: "${name}" has dims [${dims.join(', ')}]`);
+}
+
+/** A value [1, ...] without its batch, for programs of one row. */
+export const onlyRow = (b: GraphBuilder, value: ValueName): ValueName => b.squeeze(value, [0]);
+
+/** The identity in the shape of square matrices [..., n, n], as [n, n]. */
+export function identityLike(b: GraphBuilder, matrix: ValueName): ValueName {
+  const rank = b.rank(matrix);
+  const rows = b.unsqueeze(b.positions(matrix, rank - 2), [1]);
+  const columns = b.unsqueeze(b.positions(matrix, rank - 1), [0]);
+  return b.cast(b.equal(rows, columns), b.type(matrix));
+}
+
+/** Rows divided by their sums; rows of zeros stay. */
+export function rowsToOne(b: GraphBuilder, matrix: ValueName): ValueName {
+  const total = b.sum(matrix, [b.rank(matrix) - 1]);
+  const zero = b.equal(total, b.scalar(0, total));
+  return b.div(matrix, b.where(zero, b.scalar(1, total), total));
+}
+
+/** The product of matrices of layers from the last to the first. */
+export function chainOf(b: GraphBuilder, matrices: readonly ValueName[]): ValueName {
+  return matrices.reduce((joint, matrix) => b.matmul(matrix, joint));
+}

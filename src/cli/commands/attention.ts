@@ -1,0 +1,157 @@
+import path from 'node:path';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { ANALYSES, analyseAttention, findAnalysis, serializeAttention } from '../../attention/index.ts';
+import type { AttentionResult, TokenText } from '../../attention/index.ts';
+import { ExplainableModel } from '../../attribution/index.ts';
+import type { Encoded } from '../../attribution/index.ts';
+import { UsageError, UserError } from '../../onnx/index.ts';
+import type { OptionValue } from '../../programs/index.ts';
+import { parseTarget } from '../../tasks/index.ts';
+import { attentionAnsi, renderAttention, terminalColor } from '../../views/index.ts';
+import type { AttentionPicture, Language } from '../../views/index.ts';
+import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
+import {
+  addRuntimeFlags,
+  addSubjectFlags,
+  collectOption,
+  hostOptions,
+  readSubject,
+  readText,
+  wholeNumber,
+} from '../flags.ts';
+import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
+
+interface AttentionFlags extends SubjectFlags, RuntimeFlags {
+  readonly analysis: string;
+  readonly layer?: string;
+  readonly head?: number;
+  readonly output?: string;
+  readonly target?: string;
+  readonly option?: Readonly<Record<string, OptionValue>>;
+  readonly seed: number;
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly language: Language;
+}
+
+const FORMATS = ['html', 'svg', 'png', 'json'] as const;
+type FileFormat = (typeof FORMATS)[number];
+
+export function addAttention(program: Command): void {
+  const command = program
+    .command('attention')
+    .description(
+      'where a model attends: every head as it is, what heads do, and what attention carries through the layers',
+    )
+    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
+  addSubjectFlags(command)
+    .option('--analysis <name>', 'what to make of it; see below', 'probabilities')
+    .option('--layer <layer>', 'only this layer: its number, or a path as "onnxray inspect" prints it')
+    .option('--head <n>', 'only this head of each block', wholeNumber)
+    .option('--output <name>', 'the output that gradients are taken of (default: the first of floats)')
+    .option('--target <spec>', 'what of the output: a label, indices, or a difference "a-b" (default: the best answer)')
+    .option('--option <key=value>', 'an option of the analysis; may be repeated', collectOption)
+    .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
+    .option('--out <file>', 'write .html, .svg, .png or .json')
+    .option('--json', 'print one JSON document')
+    .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
+  addRuntimeFlags(command)
+    .addHelpText(
+      'after',
+      `\nAnalyses:\n${ANALYSES.map(describeAnalysis).join('\n')}\n\nExamples:
+  onnxray attention zoo/text-spam --text "Claim your free prize now" --analysis entropy
+  onnxray attention zoo/text-spam --text "Claim your free prize now" --layer 2 --head 5 --out head.html
+  onnxray attention model.onnx --inputs inputs.json --analysis rollout --option residual=0.3 --json
+  onnxray attention vit --image cat.jpg --analysis chefer --target tabby --out cat.png`,
+    )
+    .action(run);
+}
+
+function describeAnalysis({ name, summary, options }: (typeof ANALYSES)[number]): string {
+  const lines = Object.entries(options).map(
+    ([key, spec]) =>
+      `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
+  );
+  return [`  ${name}: ${summary}`, ...lines].join('\n');
+}
+
+async function run(location: string, flags: AttentionFlags): Promise<void> {
+  // What can be refused without a model is refused first.
+  const analysis = findAnalysis(flags.analysis);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out);
+  if (flags.out !== undefined) await checkPlace(flags.out);
+  const model = await ExplainableModel.open(location, hostOptions(flags));
+  const progress = progressLine(flags.analysis, flags.quiet ?? false);
+  try {
+    const given = flags.text !== undefined || flags.image !== undefined || flags.inputs !== undefined;
+    const encoded =
+      analysis.needs === 'nothing' && !given ? undefined : await model.encode(readSubject(flags, model.inputs));
+    const { target, output, layer, head } = flags;
+    const text = encoded === undefined ? undefined : textOf(encoded);
+    const result = await analyseAttention(model.host, {
+      analysis: analysis.name,
+      options: flags.option ?? {},
+      seed: flags.seed,
+      signal: interruptSignal(),
+      onProgress: progress,
+      target: (answer) => parseTarget(target, answer, model.folder.labels),
+      encode: async (sentence) => {
+        const own = await model.encode({ text: sentence });
+        if (own.kind !== 'text') throw new UserError('a sentence needs a model of texts');
+        return { tensors: own.tensors, offsets: own.encoding.offsets };
+      },
+      read: readText,
+      ...(encoded === undefined ? {} : { inputs: encoded.tensors }),
+      ...(text === undefined ? {} : { text }),
+      ...(output === undefined ? {} : { output }),
+      ...(layer === undefined ? {} : { layer }),
+      ...(head === undefined ? {} : { head }),
+    });
+    progress.clear();
+    if (format !== undefined) await writeWhole(flags.out!, await renderFile(result, format, encoded, flags.language));
+    if (flags.json) process.stdout.write(`${serializeAttention(result)}\n`);
+    else if (format === undefined) process.stdout.write(terminalView(result, flags.language));
+    else process.stdout.write(`wrote ${flags.out}\n`);
+  } finally {
+    progress.clear();
+    await model.release();
+  }
+}
+
+function textOf(encoded: Encoded): TokenText | undefined {
+  if (encoded.kind !== 'text') return undefined;
+  const { tokens, offsets, ids } = encoded.encoding;
+  return { tokens, ids, special: offsets.map((range) => range === null) };
+}
+
+function fileFormat(file: string): FileFormat {
+  const extension = path.extname(file).slice(1).toLowerCase();
+  const format = FORMATS.find((each) => each === extension);
+  if (format === undefined)
+    throw new UsageError(`cannot tell the format of "${file}": name it .html, .svg, .png or .json`);
+  return format;
+}
+
+async function renderFile(
+  result: AttentionResult,
+  format: FileFormat,
+  encoded: Encoded | undefined,
+  language: Language,
+): Promise<string | Uint8Array> {
+  if (format === 'json') return `${serializeAttention(result)}\n`;
+  const picture: AttentionPicture | undefined =
+    encoded?.kind === 'image' ? { pixels: encoded.encoding.preview, crop: cropOf(encoded) } : undefined;
+  return renderAttention(result, { format, language, ...(picture === undefined ? {} : { picture }) });
+}
+
+/** The part of the preview that the model saw, as shares of its width and height. */
+function cropOf({ encoding }: Extract<Encoded, { kind: 'image' }>): AttentionPicture['crop'] {
+  const { crop, width, height } = encoding;
+  return { x: crop.x / width, y: crop.y / height, width: crop.width / width, height: crop.height / height };
+}
+
+function terminalView(result: AttentionResult, language: Language): string {
+  const color = terminalColor(process.env, process.stdout.isTTY === true);
+  return attentionAnsi(result, { color, width: process.stdout.columns || 80, language });
+}
