@@ -5,3 +5,4 @@
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
+export * from './intervene/index.ts';

@@ -1,7 +1,7 @@
 /** A model as the chain of its segments, run on rows that are changed somewhere. */
 import { UserError, sizeOf } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueName } from '../../onnx/index.ts';
-import { numbers, sameNumbers } from '../../programs/index.ts';
+import { checkAgainstOriginal, numbers, sameNumbers } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../../runtime/index.ts';
 import type { ModelHost } from '../../runtime/index.ts';
@@ -40,7 +40,7 @@ export interface Run {
 }
 
 /** The weights of the answer's elements whose sum is asked about. */
-export interface Target {
+export interface ScoredTarget {
   /** [1, ...] as the answer. */
   readonly weights: DenseTensor;
   /** The one position of the answer that it lies at, where the answer is known to be made position by position. */
@@ -106,6 +106,21 @@ export class Chain {
     return this.#segmentRows / (this.depth + 1);
   }
 
+  /** Whether the model mixes the rows of a batch, so that they run one at a time. */
+  get mixesRows(): boolean {
+    return this.#rowsApart;
+  }
+
+  /** Counts passes through the model that went another way than through the segments. */
+  countPasses(passes: number): void {
+    this.#segmentRows += passes * (this.depth + 1);
+  }
+
+  /** A run's values of other streams, as a segment is fed them. */
+  sideFeeds({ sides }: Pick<Run, 'sides'>): NamedTensors {
+    return Object.fromEntries(Object.entries(sides).map(([side, tensor]) => [SEGMENT.side(side), tensor]));
+  }
+
   /** The segment a block is in. */
   segmentOf(block: number): number {
     return this.stream.segments.findIndex(({ blocks }) => blocks.some((sites) => sites.block === block));
@@ -152,7 +167,7 @@ export class Chain {
   }
 
   /** A target by its weights, with the position it lies at where only that has to be computed. */
-  async target(run: Run, weights: DenseTensor): Promise<Target> {
+  async target(run: Run, weights: DenseTensor): Promise<ScoredTarget> {
     const positions = run.hidden.at(-1)!.dims[1]!;
     const { dims, data } = weights;
     const inner = sizeOf(dims.slice(2));
@@ -168,7 +183,7 @@ export class Chain {
   }
 
   /** The target's value for each row. `base` is what rows are unless changed, `donor` what is put in. */
-  async values(base: Run, rows: readonly Row[], target: Target, options: RunRows = {}): Promise<Float64Array> {
+  async values(base: Run, rows: readonly Row[], target: ScoredTarget, options: RunRows = {}): Promise<Float64Array> {
     const result = new Float64Array(rows.length);
     await this.#each(base, rows, options, async (order, last) => {
       const head = await this.#head(base, at(last, target.position), target.weights);
@@ -286,7 +301,7 @@ export class Chain {
     const { from, to } = this.stream.segments[index]!;
     return this.#run(this.#request(from, to, { edits, capture }), {
       ...run.inputs,
-      ...sideFeeds(run.sides),
+      ...this.sideFeeds(run),
       ...feeds,
       [SEGMENT.from]: hidden,
     });
@@ -297,7 +312,7 @@ export class Chain {
     last: DenseTensor,
     weights: DenseTensor | undefined,
   ): Promise<NamedTensors> {
-    const feeds = { ...this.#inputsFor(run, last), ...sideFeeds(run.sides), [SEGMENT.from]: last };
+    const feeds = { ...this.#inputsFor(run, last), ...this.sideFeeds(run), [SEGMENT.from]: last };
     return weights === undefined
       ? this.#run(this.#headRequest, { ...feeds, [SEGMENT.target]: this.#anyTarget }, [SEGMENT.to])
       : this.#run(this.#headRequest, { ...feeds, [SEGMENT.target]: weights }, [SEGMENT.values]);
@@ -391,19 +406,7 @@ export class Chain {
       this.#rowsApart = host.keepsRowsApart(this.#headRequest);
       return;
     }
-    const { output } = this.options;
-    const session = await host.openOriginal();
-    try {
-      const known = Object.fromEntries(
-        Object.entries(run.inputs).filter(([name]) => session.inputNames.includes(name)),
-      );
-      const original = (await session.run(known, { outputs: [output] }))[output]!;
-      const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
-      if (!sameNumbers(numbers(run.answer), numbers(original), tolerance))
-        throw new Error(`the chain of segments answers differently from the model: output "${output}"`);
-    } finally {
-      await session.release();
-    }
+    await checkAgainstOriginal(host, run.inputs, this.options.output, run.answer);
     this.#rowsApart = !(await this.#rowsAreIndependent(run));
     for (const request of requests) await host.rememberChecked(request, { rowsApart: this.#rowsApart });
   }
@@ -457,9 +460,6 @@ function startRows(base: DenseTensor, donor: DenseTensor | undefined, rows: read
   });
   return result;
 }
-
-const sideFeeds = (sides: Run['sides']) =>
-  Object.fromEntries(Object.entries(sides).map(([side, tensor]) => [SEGMENT.side(side), tensor]));
 
 const at = (last: DenseTensor, position: number | undefined) =>
   position === undefined ? last : sliceAt(last, 1, position);

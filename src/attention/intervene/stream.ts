@@ -153,14 +153,14 @@ function streamOf(
     const attention = own.map((block) =>
       within.flatMap(({ branches }) => branches).find((branch) => reads(branch, block)),
     );
-    const others = within.flatMap(({ branches }) => branches).filter((branch) => !attention.includes(branch));
+    const mlp = within.flatMap(({ branches }) => branches).find((branch) => !attention.includes(branch));
     return {
       from: cuts[start]!.value,
       to: cuts[ends[index]!]!.value,
       blocks: own.map((block, order) => ({
         block: block.index,
         attention: attention[order],
-        mlp: order === own.length - 1 ? others[0] : undefined,
+        mlp: order === own.length - 1 ? mlp : undefined,
       })),
     };
   });
