@@ -234,4 +234,5 @@ def main(folder):
         (folder / f"{name}.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
