@@ -36,7 +36,7 @@ interface Import {
 /** What a file imports, statically, dynamically or as the script of a Worker. */
 function importsOf(file: string): Import[] {
   const source = readFileSync(path.join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
-  const statements = source.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from\s*'([^']+)'/gm);
+  const statements = source.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?\bfrom\s+'([^']+)'/gm);
   const others = source.matchAll(/(?:^import\s+|\bimport\(\s*|new URL\((?='\.))'([^']+)'/gm);
   return [
     ...Array.from(statements, ([, type, specifier]) => ({ specifier: specifier!, isType: type !== undefined })),

@@ -2,7 +2,6 @@ import { UserError, isFloat, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import type { TargetRef } from '../explanation/index.ts';
 import type { OptionValue } from '../programs/index.ts';
-import { VERSIONS, defaultThreads } from '../runtime/core.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { analysisOptions, findAnalysis } from './analyses.ts';
 import type { AnalysisContext, AttentionAnalysis } from './analysis.ts';
@@ -79,10 +78,10 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
     ...(asked === undefined ? {} : { output: asked.target.output, target: asked.ref }),
     warnings,
     runtime: {
-      provider: host.options.provider ?? 'cpu',
-      threads: host.options.threads ?? defaultThreads(),
+      provider: host.provider,
+      threads: host.threads,
       ms: performance.now() - started,
-      versions: VERSIONS,
+      versions: host.versions,
     },
   };
 }

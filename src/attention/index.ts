@@ -39,3 +39,4 @@ export { ANALYSES, findAnalysis } from './analyses.ts';
 export type { AttentionAnalysis } from './analysis.ts';
 export { serializeAttention } from './result.ts';
 export type { AttentionResult, Axis, BlockResult, Measured } from './result.ts';
+export * from './intervene/index.ts';

@@ -1,9 +1,17 @@
-import { UsageError, UserError, isFloat, listLayers, sizeOf, weightTensor } from '../onnx/index.ts';
+import { UsageError, UserError, listLayers, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
-import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions, sameNumbers } from '../programs/index.ts';
+import {
+  ProgramRunner,
+  checkAgainstOriginal,
+  chooseOutput,
+  findFeatures,
+  layerFeature,
+  readOptions,
+  targetWeights,
+} from '../programs/index.ts';
 import type {
   Attribution,
   AttributionContext,
@@ -109,7 +117,7 @@ class Scene implements AttributionContext {
     this.layer = request.layer === undefined ? undefined : findLayer(host, request.layer);
     checkPlace(method, request);
     const neuronForm = this.layer !== undefined && request.neuron !== undefined && method.layers === 'as-inputs';
-    this.output = neuronForm ? this.layer!.value : chooseOutput(host, request.output);
+    this.output = neuronForm ? this.layer!.value : chooseOutput(host.model, request.output);
     this.own = findFeatures(host.model);
     this.features = this.layer !== undefined && !neuronForm && method.layers === 'as-inputs' ? [this.layer] : this.own;
     this.neuron = request.neuron;
@@ -228,24 +236,6 @@ function checkOneBaseline(method: Method, baseline: NamedTensors | 'zero'): void
       );
 }
 
-/** The output called `name`, or the first that can be explained. Throws a UserError when there is none. */
-export function chooseOutput(host: ModelHost, name: string | undefined): string {
-  const { outputs, otherTypes } = host.model.graph;
-  const usable = outputs.filter((info) => isFloat(info.type) && !otherTypes.has(info.name));
-  const names = usable.map((info) => `"${info.name}"`).join(', ');
-  if (name === undefined) {
-    if (usable.length === 0) throw new UserError('the model has no floating-point output to explain');
-    return usable[0]!.name;
-  }
-  if (!outputs.some((info) => info.name === name))
-    throw new UserError(`the model has no output "${name}"; it has ${names}`);
-  if (!usable.some((info) => info.name === name))
-    throw new UserError(
-      `output "${name}" is not a floating-point tensor and cannot be explained; choose one of ${names}`,
-    );
-  return name;
-}
-
 /**
  * Pictures and rows of a table come in one size: programs for them are compiled for it, so that shapes are constants.
  * Texts come in all lengths and share one program.
@@ -264,49 +254,6 @@ function fixedDims(
       return [name, dims.map((dim, axis) => (axis === 0 ? dim : (named?.[axis] ?? `${name}/${axis}`)))];
     }),
   );
-}
-
-/** The first time a program is used its answer is compared with that of the unmodified model. */
-async function checkAgainstOriginal(
-  host: ModelHost,
-  feeds: NamedTensors,
-  output: string,
-  answer: DenseTensor,
-): Promise<void> {
-  const session = await host.openOriginal();
-  try {
-    const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
-    const original = (await session.run(known, { outputs: [output] }))[output]!;
-    const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
-    if (!sameNumbers(numbers(answer), numbers(original), tolerance))
-      throw new Error(`the compiled program answers differently from the model: output "${output}"`);
-  } finally {
-    await session.release();
-  }
-}
-
-/** One at the target's place of an output [1, ...], minus one at the place it is compared with. */
-function targetWeights(
-  { indices, minus }: TargetRef,
-  answer: Pick<DenseTensor, 'type' | 'dims'>,
-  output: string,
-): DenseTensor {
-  const dims = answer.dims.slice(1);
-  const data = answer.type === 'float64' ? new Float64Array(sizeOf(dims)) : new Float32Array(sizeOf(dims));
-  data[flatIndex(indices, dims, output)]! += 1;
-  if (minus !== undefined) data[flatIndex(minus, dims, output)]! -= 1;
-  return { type: answer.type, dims: [1, ...dims], data };
-}
-
-function flatIndex(indices: readonly number[], dims: readonly number[], output: string): number {
-  const inside =
-    indices.length === dims.length &&
-    indices.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis]!);
-  if (!inside)
-    throw new UserError(
-      `target ${indices.join(',')} is not in output "${output}", which is ${dims.length === 0 ? 'a single number' : `[${dims.join(', ')}] after the batch axis`}`,
-    );
-  return indices.reduce((flat, index, axis) => flat * dims[axis]! + index, 0);
 }
 
 function checkFinite({ scores, value }: Attribution): void {

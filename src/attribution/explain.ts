@@ -16,7 +16,8 @@ import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest } from './attribute.ts';
 import type { Modality } from '../programs/index.ts';
-import { attribute, chooseOutput } from './attribute.ts';
+import { attribute } from './attribute.ts';
+import { chooseOutput } from '../programs/index.ts';
 
 /** What is to be explained. */
 export type Subject =
@@ -111,7 +112,7 @@ export class ExplainableModel {
 
   /** A target that needs no look at the answer: it was named, and the output's dims stand in the model. */
   #given({ target, output, neuron }: ExplainOptions): TargetRef | undefined {
-    const name = chooseOutput(this.host, output);
+    const name = chooseOutput(this.host.model, output);
     const dims = this.host.model.graph.outputs.find((info) => info.name === name)?.dims?.slice(1);
     if (!target?.trim() || neuron !== undefined || !isStatic(dims)) return undefined;
     const shape = [1, ...dims];

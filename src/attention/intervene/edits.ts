@@ -1,0 +1,96 @@
+/** Interventions as nodes: what is changed, in which rows, is an input of the program. */
+import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
+
+/** A place in a segment that can be changed. Plain data: programs are cached by it. */
+export interface Edit {
+  readonly site:
+    /** A block's heads (its context, [batch, heads, queries, size]): taken from a donor. */
+    | 'heads'
+    /** A block's probabilities, [batch, heads, queries, keys]: taken from a donor, head by head. */
+    | 'pattern'
+    /** The same spread evenly over the keys that are not masked. */
+    | 'uniform'
+    /** The same with edges weighted, and rows scaled to sum to 1 again or not. */
+    | 'edges'
+    /** What a branch adds to the stream, [batch, positions, hidden]: taken from a donor, position by position. */
+    | 'branch';
+  readonly value: ValueName;
+  /** Heads of the block; for `branch`, 1. */
+  readonly heads: number;
+}
+
+/** Names of what an edited segment takes, by the value that is changed. */
+export const EDIT = {
+  /** Which heads of each row are changed: bool [rows, heads]. */
+  heads: (site: Edit['site'], value: ValueName) => `onnxray/${site}/${value}`,
+  /** Which positions of each row are changed: bool [rows, positions]. */
+  positions: (value: ValueName) => `onnxray/positions/${value}`,
+  /** What stands in the place of what is changed: as the value, [1 or rows, ...], any axis 1. */
+  donor: (value: ValueName) => `onnxray/donor/${value}`,
+  /** Weight of each edge: float32 [rows, heads, queries, keys]. */
+  edges: (value: ValueName) => `onnxray/edges/${value}`,
+  /** 1: rows of changed probabilities sum to 1 again; 0: what is cut is gone. */
+  renormalize: 'onnxray/renormalize',
+} as const;
+
+/** Appends one edit; gives the value that stands in for `value` from here on. */
+export function appendEdit(b: GraphBuilder, { site, value, heads }: Edit, current: ValueName): ValueName {
+  if (site === 'branch') {
+    const positions = b.addInput({ name: EDIT.positions(value), type: 'bool', dims: ['rows', 'positions'] });
+    return b.op('Where', [b.unsqueeze(positions, [2]), donorOf(b, value, current), current], {}, dimsOf(b, current));
+  }
+  // Where batch and heads are one axis they are parted for the edit.
+  const joined = b.rank(current) === 3;
+  const parted = joined ? part(b, current, heads) : current;
+  const edited = editHeads(b, { site, value, heads }, parted);
+  return joined ? b.reshape(edited, b.shape(current), b.dims(current)) : edited;
+}
+
+function editHeads(b: GraphBuilder, { site, value }: Edit, current: ValueName): ValueName {
+  if (site === 'edges') {
+    const edges = b.addInput({
+      name: EDIT.edges(value),
+      type: 'float32',
+      dims: ['rows', 'edge heads', 'edge queries', 'edge keys'],
+    });
+    const kept = b.op('Mul', [current, b.cast(edges, b.type(current))], {}, dimsOf(b, current));
+    return renormalized(b, kept);
+  }
+  const chosen = b.addInput({ name: EDIT.heads(site, value), type: 'bool', dims: ['rows', 'chosen heads'] });
+  const other = site === 'uniform' ? uniform(b, current) : donorOf(b, value, current);
+  return b.op('Where', [b.unsqueeze(chosen, [2, 3]), other, current], {}, dimsOf(b, current));
+}
+
+/** 1 / n on the n keys whose probability is not exactly 0: a mask makes it exactly 0 in single precision. */
+function uniform(b: GraphBuilder, probabilities: ValueName): ValueName {
+  const seen = b.cast(b.greater(probabilities, b.scalar(0, probabilities)), b.type(probabilities));
+  return b.div(seen, b.sum(seen, [3]));
+}
+
+/** Rows divided by their sums where asked; a row that lost everything stays zero. */
+function renormalized(b: GraphBuilder, kept: ValueName): ValueName {
+  const wanted = b.facts(EDIT.renormalize)
+    ? EDIT.renormalize
+    : b.addInput({ name: EDIT.renormalize, type: 'float32', dims: [] });
+  const total = b.sum(kept, [3]);
+  const [one, zero] = [b.scalar(1, kept), b.scalar(0, kept)];
+  const asked = b.op('Add', [one, b.mul(b.cast(wanted, b.type(kept)), b.sub(total, one))]);
+  return b.op('Div', [kept, b.where(b.greater(total, zero), asked, one)], {}, dimsOf(b, kept));
+}
+
+function donorOf(b: GraphBuilder, value: ValueName, current: ValueName): ValueName {
+  const dims = Array.from({ length: b.rank(current) }, (_, axis) => `donor ${axis} of ${value}`);
+  return b.addInput({ name: EDIT.donor(value), type: b.type(current), dims });
+}
+
+/** [batch * heads, ...] to [batch, heads, ...]. */
+export function part(b: GraphBuilder, value: ValueName, heads: number): ValueName {
+  const rest = [b.dimension(value, 1), b.dimension(value, 2)];
+  return b.reshape(value, b.concat([b.int64s([-1, heads]), ...rest], 0), [
+    undefined,
+    heads,
+    ...(b.dims(value)?.slice(1) ?? [undefined, undefined]),
+  ]);
+}
+
+const dimsOf = (b: GraphBuilder, value: ValueName) => ({ dims: b.dims(value) });

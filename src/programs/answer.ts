@@ -1,0 +1,67 @@
+/** The answer that is asked about: which output, what of it, and whether a compiled program still gives it. */
+import { UserError, isFloat, sizeOf } from '../onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
+import type { TargetRef } from '../explanation/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
+import { numbers, sameNumbers } from './runner.ts';
+
+/** The output that is asked about: the one named, or the first of floats. Throws a UserError for one that cannot be explained. */
+export function chooseOutput({ graph }: Model, name: string | undefined): string {
+  const { outputs, otherTypes } = graph;
+  const usable = outputs.filter((info) => isFloat(info.type) && !otherTypes.has(info.name));
+  const names = usable.map((info) => `"${info.name}"`).join(', ');
+  if (name === undefined) {
+    if (usable.length === 0) throw new UserError('the model has no floating-point output to explain');
+    return usable[0]!.name;
+  }
+  if (!outputs.some((info) => info.name === name))
+    throw new UserError(`the model has no output "${name}"; it has ${names}`);
+  if (!usable.some((info) => info.name === name))
+    throw new UserError(
+      `output "${name}" is not a floating-point tensor and cannot be explained; choose one of ${names}`,
+    );
+  return name;
+}
+
+/** The first time a program is used its answer is compared with that of the unmodified model. */
+export async function checkAgainstOriginal(
+  host: ModelHost,
+  feeds: NamedTensors,
+  output: string,
+  answer: DenseTensor,
+): Promise<void> {
+  const session = await host.openOriginal();
+  try {
+    const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
+    const original = (await session.run(known, { outputs: [output] }))[output]!;
+    const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
+    if (!sameNumbers(numbers(answer), numbers(original), tolerance))
+      throw new Error(`the compiled program answers differently from the model: output "${output}"`);
+  } finally {
+    await session.release();
+  }
+}
+
+/** One at the target's place of an output [1, ...], minus one at the place it is compared with. */
+export function targetWeights(
+  { indices, minus }: TargetRef,
+  answer: Pick<DenseTensor, 'type' | 'dims'>,
+  output: string,
+): DenseTensor {
+  const dims = answer.dims.slice(1);
+  const data = answer.type === 'float64' ? new Float64Array(sizeOf(dims)) : new Float32Array(sizeOf(dims));
+  data[flatIndex(indices, dims, output)]! += 1;
+  if (minus !== undefined) data[flatIndex(minus, dims, output)]! -= 1;
+  return { type: answer.type, dims: [1, ...dims], data };
+}
+
+function flatIndex(indices: readonly number[], dims: readonly number[], output: string): number {
+  const inside =
+    indices.length === dims.length &&
+    indices.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis]!);
+  if (!inside)
+    throw new UserError(
+      `target ${indices.join(',')} is not in output "${output}", which is ${dims.length === 0 ? 'a single number' : `[${dims.join(', ')}] after the batch axis`}`,
+    );
+  return indices.reduce((flat, index, axis) => flat * dims[axis]! + index, 0);
+}
