@@ -72,7 +72,11 @@ function tryBatch(from: number, to: number): Promise<number> {
       last = now;
     }, HANG_MS);
     child.on('message', (message: { failure?: Failure; done?: Done }) => {
-      if (message.failure !== undefined) failures.push(message.failure);
+      if (message.failure !== undefined) {
+        failures.push(message.failure);
+        const { index, kind, message: text } = message.failure;
+        console.error(`${kind}: case ${index}: ${text.slice(0, 500)}`);
+      }
       if (message.done === undefined) return;
       for (const [mutation, kinds] of Object.entries(message.done.counts))
         for (const [kind, count] of Object.entries(kinds)) add(mutation, kind, count);
