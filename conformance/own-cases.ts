@@ -13,6 +13,9 @@ interface OwnCase {
 
 const floats = (values: readonly number[]): Attribute => ({ kind: 'floats', value: values });
 
+/** Of rank 2 with its first columns equal, and of rank 1: the adjugate of the one is not zero, that of the other is. */
+const SINGULAR = [1, 1, 2, 3, 3, 1, -2, -2, 5, 1, 2, 3, 2, 4, 6, -1, -2, -3];
+
 const OWN_CASES: Readonly<Record<string, OwnCase>> = {
   own_globallppool: { operator: 'GlobalLpPool', inputs: [{ dims: [2, 3, 4, 5] }] },
   own_globallppool_p3: { operator: 'GlobalLpPool', inputs: [{ dims: [2, 3, 4] }], attributes: { p: int(3) } },
@@ -35,6 +38,25 @@ const OWN_CASES: Readonly<Record<string, OwnCase>> = {
     inputs: [{ dims: [2, 3] }],
     attributes: { coefficients: floats([1, 2, 3, 4, 5, 6]), intercepts: floats([0.5, -1]), targets: int(2) },
   },
+  ...Object.fromEntries(
+    (['LINEAR', 'POLY', 'RBF', 'SIGMOID'] as const).map((kernel) => [
+      `own_svm_regressor_${kernel.toLowerCase()}`,
+      {
+        operator: 'SVMRegressor',
+        domain: 'ai.onnx.ml',
+        inputs: [{ dims: [2, 3] }],
+        attributes: {
+          kernel_type: string(kernel),
+          kernel_params: floats([0.4, 1.5, 3]),
+          support_vectors: floats([1, 0.5, -1, 0.3, 0.2, 0.8]),
+          coefficients: floats([0.7, -1.2]),
+          n_supports: int(2),
+          rho: floats([0.1]),
+        },
+      },
+    ]),
+  ),
+  own_det_singular: { operator: 'Det', inputs: [{ dims: [2, 3, 3], values: SINGULAR }] },
   own_normalizer_l2: {
     operator: 'Normalizer',
     domain: 'ai.onnx.ml',

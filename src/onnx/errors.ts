@@ -6,8 +6,17 @@ export class UserError extends Error {
   override readonly name = 'UserError';
 
   constructor(message: string, options?: { readonly cause?: unknown }) {
-    super(message.replaceAll(/\s*\n\s*/g, ' '), options);
+    super(oneLine(message), options);
   }
+}
+
+/** Longer than any message of ours; names in a broken file can be anything. */
+const LONGEST = 800;
+
+/** Without the line breaks and control characters that a name in a file may hold, which a terminal would obey. */
+function oneLine(message: string): string {
+  const line = message.replaceAll(/\s*\n\s*/g, ' ').replaceAll(/\p{Cc}/gu, '\ufffd');
+  return line.length <= LONGEST ? line : `${line.slice(0, LONGEST / 2)} ... ${line.slice(-LONGEST / 2)}`;
 }
 
 /** Why the system refused a file, in words: `cannot read a.json: ${fileProblem(error)}`. */

@@ -126,8 +126,9 @@ function readValueInfo({ name, type }: ValueInfoProto, otherTypes: Map<string, T
     return { name, type: 'float32', dims: undefined };
   }
   const dims = value.value.shape?.dim.map((dim): Dim => {
-    // Some exporters write -1 for a dimension that is not fixed.
-    if (dim.value.case === 'dimValue') return dim.value.value < 0n ? undefined : Number(dim.value.value);
+    // Some exporters write -1 for a dimension that is not fixed; one beyond 2^53 is none that anything could have.
+    if (dim.value.case === 'dimValue')
+      return dim.value.value < 0n || dim.value.value > Number.MAX_SAFE_INTEGER ? undefined : Number(dim.value.value);
     return dim.value.case === 'dimParam' && dim.value.value !== '' ? dim.value.value : undefined;
   });
   return { name, type: readType(value.value.elemType, name), dims };
@@ -189,14 +190,20 @@ export function readAttribute(proto: AttributeProto, file: Uint8Array, depth: nu
 function readSparse({ values, indices, dims }: SparseTensorProto, file: Uint8Array): Weight {
   if (values === undefined || indices === undefined)
     throw new UserError('not a valid ONNX model: a sparse weight has no values or no indices');
-  return denseWeight(values.name, readWeight(values, file), readWeight(indices, file), dims.map(Number));
+  return denseWeight(values.name, readWeight(values, file), readWeight(indices, file), readDims(values.name, dims));
+}
+
+function readDims(name: string, given: readonly bigint[]): number[] {
+  const dims = given.map(Number);
+  // Each on its own too: a zero among them makes any product possible.
+  if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0) || !Number.isSafeInteger(sizeOf(dims)))
+    throw new UserError(`not a valid ONNX model: weight "${name}" has the impossible dims [${dims.join(', ')}]`);
+  return dims;
 }
 
 function readWeight(proto: TensorProto, file: Uint8Array): Weight {
   const type = readType(proto.dataType, proto.name);
-  const dims = proto.dims.map(Number);
-  if (dims.some((dim) => dim < 0) || !Number.isSafeInteger(sizeOf(dims)))
-    throw new UserError(`not a valid ONNX model: weight "${proto.name}" has the impossible dims [${dims.join(', ')}]`);
+  const dims = readDims(proto.name, proto.dims);
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
     const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
     const location = entries.get('location');

@@ -1,4 +1,5 @@
 /** Sequences of tensors whose make-up is known: what reads an element of one reads the tensor itself. */
+import { renameValues } from './branches.ts';
 import { GraphBuilder } from './builder.ts';
 import { positiveAxis } from './dims.ts';
 import type { Model, Node, ValueName } from './model.ts';
@@ -28,9 +29,36 @@ export function resolveSequences(model: Model): Model {
     const made =
       node.domain === '' ? MAKERS[node.operator]?.(b, node, (at) => known.get(node.inputs[at] ?? '')) : undefined;
     if (made !== undefined && first) known.set(first, made);
+    if (node.operator === 'SequenceMap' && node.domain === '')
+      for (const [name, mapped] of mapSequences(b, node, known)) known.set(name, mapped);
     b.push(node);
   }
   return pruneModel(b.build());
+}
+
+/** The outputs of a SequenceMap: its body once for each element; none where a sequence it goes over is not known. */
+function mapSequences(b: GraphBuilder, node: Node, known: ReadonlyMap<ValueName, Sequence>): [ValueName, Sequence][] {
+  const body = node.attributes['body'];
+  const length = known.get(node.inputs[0]!)?.length;
+  // What is neither a known sequence nor a tensor is a sequence from outside.
+  const isKnown = node.inputs.every((name) => known.has(name) || b.facts(name) !== undefined);
+  if (body?.kind !== 'graph' || length === undefined || !isKnown) return [];
+  const { inputs, initializers, nodes, outputs } = body.value;
+  const results = outputs.map((): ValueName[] => []);
+  for (let at = 0; at < length; at++) {
+    const names = new Map<ValueName, ValueName>([['', '']]);
+    inputs.forEach(({ name }, index) => {
+      const input = node.inputs[index]!;
+      names.set(name, known.get(input)?.[at] ?? input);
+    });
+    for (const [name, weight] of initializers) names.set(name, b.addWeight(weight));
+    for (const each of nodes)
+      for (const name of each.outputs)
+        if (name !== '') names.set(name, b.unusedName(`${node.name || node.outputs[0]}/${at}/${name}`));
+    for (const each of nodes) b.push(renameValues(each, names, `${node.name}/${at}/${each.name}`));
+    outputs.forEach(({ name }, index) => results[index]!.push(names.get(name) ?? name));
+  }
+  return node.outputs.flatMap((name, index) => (name === '' ? [] : [[name, results[index]!]]));
 }
 
 /** A constant position in a sequence; the last where none is given. */

@@ -4,8 +4,10 @@ import type { Weight } from './model.ts';
 import { sizeOf } from './tensor.ts';
 import { byteLength, weightNumbers } from './weight.ts';
 
-/** A few bytes may stand for any number of zeros: no more than this many are written out. */
-const MAX_DENSE_BYTES = 2 ** 30;
+/** A few bytes may stand for any number of zeros: not more than this many for each byte of a value are written out. */
+const MOST_ZEROS = 1024;
+/** What is always written out, and what never is, in bytes. */
+const [SMALL, LARGEST] = [2 ** 24, 2 ** 30];
 
 /** The dense tensor of `dims` that has `values` at `indices`: flat positions [n], or coordinates [n, rank]. */
 export function denseWeight(name: string, values: Weight, indices: Weight, dims: readonly number[]): Weight {
@@ -17,7 +19,7 @@ export function denseWeight(name: string, values: Weight, indices: Weight, dims:
     throw new UserError(
       `the sparse weight "${name}" has values of a kind that is not supported: convert it to a dense one`,
     );
-  if (!(bytes <= MAX_DENSE_BYTES))
+  if (!(bytes <= Math.min(LARGEST, Math.max(SMALL, MOST_ZEROS * values.storage.bytes.length))))
     throw new UserError(
       `the sparse weight "${name}" would take ${bytes} bytes: convert it to a dense one of this size`,
     );

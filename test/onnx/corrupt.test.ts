@@ -186,6 +186,15 @@ describe('a broken file gives one line', () => {
   });
 });
 
+test('what names in a file hold is shown without control characters, and not at any length', () => {
+  const line = complaint(
+    changed((proto) => (proto.graph!.node[0]!.input[0] = `\u001b[31mred\r\n\u0007${'long '.repeat(2000)}`)),
+  )!;
+  expect(line).toMatch(/^not a valid ONNX model: node "Conv_c" reads "\ufffd\[31mred \ufffdlong /);
+  expect(line).toMatch(/long ", which nothing before it produces$/);
+  expect(line.length).toBeLessThan(1000);
+});
+
 describe('strange but possible dims are read', () => {
   const withDims = (dims: bigint[]) =>
     changed((proto) => {

@@ -86,6 +86,42 @@ test('elements of known sequences are read as the tensors they are', async () =>
   await verify(model, x);
 });
 
+test('what a sequence is mapped through is done to each of its tensors', async () => {
+  const float = (name: string, dims: readonly number[] | undefined) => ({ name, type: 'float32' as const, dims });
+  const body = makeModel({
+    inputs: [float('element', [2, 3]), float('factor', [3])],
+    outputs: [float('turned', undefined), float('plain', undefined)],
+    nodes: [
+      makeNode('Mul', ['element', 'factor'], ['m']),
+      makeNode('Add', ['m', 'shift'], ['a']),
+      makeNode('Tanh', ['a'], ['turned']),
+      makeNode('Identity', ['element'], ['plain']),
+    ],
+    initializers: [['shift', numbersWeight('float32', [], [0.3])]],
+  }).graph;
+  const original = makeModel({
+    inputs: [float('x', [4, 3])],
+    outputs: [float('y', undefined)],
+    nodes: [
+      makeNode('SplitToSequence', ['x', 'two'], ['s'], { axis: int(0) }),
+      makeNode('SequenceMap', ['s', 'f'], ['t', 'p'], { body: { kind: 'graph', value: body } }),
+      makeNode('ConcatFromSequence', ['t'], ['u'], { axis: int(0) }),
+      makeNode('SequenceAt', ['p', 'one'], ['last']),
+      makeNode('Concat', ['u', 'last'], ['y'], { axis: int(0) }),
+    ],
+    initializers: [
+      ['two', numbersWeight('int64', [], [2])],
+      ['one', numbersWeight('int64', [], [1])],
+      ['f', numbersWeight('float32', [3], [1, -2, 0.5])],
+    ],
+  });
+  const model = normalizeModel(original);
+  expect(model.graph.nodes.some(({ operator }) => operator.includes('Sequence'))).toBe(false);
+  const x = tensor(4, 3);
+  expect(await runModel(model, { x })).toEqual(await runModel(original, { x }));
+  await verify(model, x);
+});
+
 test('a file of IR version 3 asks for its inputs only, not for the weights it lists among them', async () => {
   const original = readModel(bytesOf('ir3.onnx'));
   expect(original.irVersion).toBe(3);

@@ -1,5 +1,6 @@
 /** The table of gradient rules, one file per operator family. */
-import type { RuleEntry, RuleTable } from '../rule.ts';
+import { UserError, stringAttribute } from '../../onnx/index.ts';
+import type { Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { PIECEWISE_CONSTANT } from '../rule.ts';
 import { activation } from './activation.ts';
 import { control } from './control.ts';
@@ -17,6 +18,13 @@ import { resizing } from './resize.ts';
 import { scattering } from './scatter.ts';
 import { selection } from './selection.ts';
 import { shaping } from './shape.ts';
+
+/** What normalizeModel leaves of a classifier: its label. Scores with a transform that has no decomposition have no gradient. */
+const labelOnly: Rule = (_b, node, [, scores]) => {
+  if (scores === undefined) return [];
+  const transform = stringAttribute(node, 'post_transform', 'NONE');
+  throw new UserError(`${node.operator} "${node.name}": no gradient rule with post_transform ${transform}`);
+};
 
 /** Operators with no gradient in any input. */
 const constant = {
@@ -55,6 +63,7 @@ const constant = {
   RandomUniformLike: PIECEWISE_CONSTANT,
   Bernoulli: PIECEWISE_CONSTANT,
   Hardmax: PIECEWISE_CONSTANT,
+  'ai.onnx.ml::LinearClassifier': labelOnly,
   'ai.onnx.ml::CategoryMapper': PIECEWISE_CONSTANT,
   'ai.onnx.ml::OneHotEncoder': PIECEWISE_CONSTANT,
   'ai.onnx.ml::LabelEncoder': PIECEWISE_CONSTANT,

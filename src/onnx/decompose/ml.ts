@@ -42,6 +42,60 @@ const linearRegressor: Decomposition = (b, node) => {
   return y === undefined ? undefined : [y];
 };
 
+/**
+ * The scores of a linear classifier, one per class; its label stays with the operator. A single score of two classes
+ * becomes two: those of no and yes.
+ */
+const linearClassifier: Decomposition = (b, node) => {
+  const [coefficients, intercepts] = [floats(node, 'coefficients'), floats(node, 'intercepts')];
+  const classes = intercepts.length;
+  if (classes === 0) return undefined;
+  const matrix = b.constant('float32', [classes, coefficients.length / classes], coefficients);
+  const score = b.add(b.matmul(asFloat(b, node.inputs[0]!), b.transpose(matrix, [1, 0])), vector(b, intercepts));
+  const labels = ['classlabels_ints', 'classlabels_strings'].map((name) => node.attributes[name]);
+  const named = labels.some((each) => (each?.kind === 'ints' || each?.kind === 'strings') && each.value.length === 2);
+  const logistic = stringAttribute(node, 'post_transform', 'NONE') === 'LOGISTIC';
+  const single = classes === 1 && named;
+  const y = single
+    ? b.concat(
+        [logistic ? b.sigmoid(b.neg(score)) : b.sub(b.scalar(1, score), score), logistic ? b.sigmoid(score) : score],
+        1,
+      )
+    : transformed(b, node, score);
+  if (y === undefined) return undefined;
+  const [label] = node.outputs;
+  if (label) b.push({ ...node, outputs: [label, b.unusedName(`${node.name || label}/scores`)] });
+  return [undefined, y];
+};
+
+/** The sum over support vectors of coefficient times kernel, plus rho; without support vectors a linear model. */
+const svmRegressor: Decomposition = (b, node) => {
+  const [coefficients, vectors] = [floats(node, 'coefficients'), floats(node, 'support_vectors')];
+  const [gamma = 0, coefficient = 0, degree = 0] = floats(node, 'kernel_params');
+  const [rho = 0] = floats(node, 'rho');
+  // Only the side of a boundary.
+  if (intAttribute(node, 'one_class', 0) === 1 || stringAttribute(node, 'post_transform', 'NONE') !== 'NONE')
+    return undefined;
+  const x = asFloat(b, node.inputs[0]!);
+  const supports = intAttribute(node, 'n_supports', 0);
+  const weights = b.constant('float32', [coefficients.length, 1], coefficients);
+  if (supports === 0) return [b.add(b.matmul(x, weights), b.scalar(rho, x))];
+  const support = b.constant('float32', [supports, vectors.length / supports], vectors);
+  const product = () => b.matmul(x, b.transpose(support, [1, 0]));
+  const affine = () => b.add(b.mul(product(), b.scalar(gamma, x)), b.scalar(coefficient, x));
+  const kernels: Readonly<Record<string, () => ValueName>> = {
+    LINEAR: product,
+    POLY: () => b.pow(affine(), b.scalar(degree, x)),
+    SIGMOID: () => b.tanh(affine()),
+    RBF: () => {
+      const distance = b.sum(b.square(b.sub(b.unsqueeze(x, [1]), b.unsqueeze(support, [0]))), [2], false);
+      return b.exp(b.mul(distance, b.scalar(-gamma, x)));
+    },
+  };
+  const kernel = kernels[stringAttribute(node, 'kernel_type', 'LINEAR')]?.();
+  return kernel === undefined ? undefined : [b.add(b.matmul(kernel, weights), b.scalar(rho, x))];
+};
+
 /** x / its norm along the last axis, by the largest, the sum or the root of squares. */
 const normalizer: Decomposition = (b, node) => {
   const x = asFloat(b, node.inputs[0]!);
@@ -79,6 +133,8 @@ const featureVectorizer: Decomposition = (b, node) => [
 export const mlFamily = {
   'ai.onnx.ml::Scaler': scaler,
   'ai.onnx.ml::LinearRegressor': linearRegressor,
+  'ai.onnx.ml::LinearClassifier': linearClassifier,
+  'ai.onnx.ml::SVMRegressor': svmRegressor,
   'ai.onnx.ml::Normalizer': normalizer,
   'ai.onnx.ml::ArrayFeatureExtractor': arrayFeatureExtractor,
   'ai.onnx.ml::Imputer': imputer,
