@@ -32,6 +32,7 @@ class Architecture:
     outputs: tuple[str, ...] = ("logits",)
     size: int = 16  # of the pictures
     length: int = LENGTH  # of the texts
+    gain: float = 1.4  # of the random weights
     optimizer: str = "bert"  # model type of onnxruntime's transformer optimiser
     fixed: bool = False  # exported for one length and batch
     note: str = ""
@@ -127,7 +128,7 @@ VISION = {
         patch_sizes=[3, 3], strides=[2, 2], num_attention_heads=[2, 4], mlp_ratios=[2, 2], decoder_hidden_size=16, num_labels=3), "image",
         implementations=("eager",), optimizer="vit"),
     "clip": Architecture(clip, "clip", outputs=("logits_per_image",), optimizer="clip"),
-    "detr": Architecture(detr, "image", implementations=("eager",), outputs=("logits", "pred_boxes"), size=32, optimizer="bart"),
+    "detr": Architecture(detr, "image", implementations=("eager",), outputs=("logits", "pred_boxes"), size=32, optimizer="bart", gain=1.0),
     "torch-transformer": Architecture(plain(networks.TorchTransformer), "targets", implementations=("eager",), optimizer="bert"),
 }
 CONVOLUTIONAL = {
@@ -181,7 +182,7 @@ def build(architecture, implementation):
             if architecture.optimizer == "t5" and name.endswith(".q.weight"):  # T5 has its scale in the weights
                 parameter.normal_(0, parameter.shape[0] ** -0.75)
             elif parameter.dim() >= 2:
-                parameter.normal_(0, 1.4 / max(1, parameter[0].numel()) ** 0.5)
+                parameter.normal_(0, architecture.gain / max(1, parameter[0].numel()) ** 0.5)
             else:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
         for name, buffer in sorted(model.named_buffers()):

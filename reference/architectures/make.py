@@ -278,7 +278,7 @@ def reference(name, architecture, inputs):
     }
 
 
-def make(name, architecture, folder, again):
+def make(name, architecture, folder, again, bases):
     folder.mkdir(parents=True, exist_ok=True)
     inputs = inputs_of(architecture)
     (folder / "reference.json").write_text(json.dumps(reference(name, architecture, inputs)) + "\n")
@@ -303,6 +303,8 @@ def make(name, architecture, folder, again):
     for implementation in architecture.implementations:
         for exporter in ("ts", "dynamo", "dynamo23") if implementation == "sdpa" else ("ts", "dynamo"):
             base = f"{implementation}-{exporter}"
+            if bases and base not in bases:
+                continue
             attempt(base, lambda target: export(architecture, inputs, implementation, exporter, target))
             if not (folder / f"{base}.onnx").exists():
                 continue
@@ -337,6 +339,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("cache", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--bases", default="", help="of the exports before anything is done to them")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--commit", type=Path)
     arguments = parser.parse_args()
@@ -346,7 +349,8 @@ if __name__ == "__main__":
         chosen = [each for each in arguments.only.split(",") if each] or list(ARCHITECTURES)
         for chosen_name in chosen:
             try:
-                make(chosen_name, ARCHITECTURES[chosen_name], arguments.cache / chosen_name, arguments.again)
+                make(chosen_name, ARCHITECTURES[chosen_name], arguments.cache / chosen_name, arguments.again,
+                     [each for each in arguments.bases.split(",") if each])
             except Exception as error:
                 traceback.print_exc()
                 print(f"{chosen_name}: {type(error).__name__}: {error}", flush=True)

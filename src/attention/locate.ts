@@ -1,7 +1,7 @@
 import { intAttribute, layerPath } from '../onnx/index.ts';
 import type { Dim, Model, Node, ValueName } from '../onnx/index.ts';
 import { isCausal } from './causal.ts';
-import { isProduct, projectedFrom, throughLayout, traceModel } from './trace.ts';
+import { downstream, isProduct, projectedFrom, throughLayout, traceModel } from './trace.ts';
 import type { Tracer } from './trace.ts';
 
 export interface AttentionBlock {
@@ -55,7 +55,7 @@ export function locateAttention(model: Model): AttentionBlock[] {
     const block = blockAt(tracer, node);
     return block === undefined ? [] : [block];
   });
-  return numberLayers(uniquePaths(found));
+  return numberLayers(uniquePaths(besideCross(tracer, found)));
 }
 
 function blockAt(tracer: Tracer, softmax: Node): Omit<AttentionBlock, 'index'> | undefined {
@@ -189,6 +189,23 @@ function kindOf(tracer: Tracer, softmax: Node, queries: ValueName, keys: ValueNa
   if (projected && from.size > 0 && to.size > 0 && ![...from].some((source) => to.has(source))) return 'cross';
   if (isCausal(tracer, softmax.inputs[0]!)) return 'decoder';
   return /(^|[._])decoder([._]|$)/i.test(layerPath(softmax)) ? 'decoder' : 'encoder';
+}
+
+/**
+ * Self-attention that hides no future and has no telling name is a decoder's when it leads to the queries of
+ * cross-attention and to the keys of none: DETR's object queries.
+ */
+function besideCross<T extends Pick<AttentionBlock, 'kind' | 'context' | 'queries' | 'keys'>>(
+  tracer: Tracer,
+  blocks: readonly T[],
+): T[] {
+  const cross = blocks.filter(({ kind }) => kind === 'cross');
+  return blocks.map((block) => {
+    if (block.kind !== 'encoder' || cross.length === 0) return block;
+    const after = downstream(tracer, block.context);
+    const leads = cross.some(({ queries }) => after.has(queries)) && !cross.some(({ keys }) => after.has(keys));
+    return leads ? { ...block, kind: 'decoder' } : block;
+  });
 }
 
 function uniquePaths<T extends { readonly path: string }>(blocks: readonly T[]): T[] {

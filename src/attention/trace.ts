@@ -75,3 +75,12 @@ export function projectedFrom(tracer: Tracer, value: ValueName): ReadonlySet<Val
   visit(value);
   return sources;
 }
+
+/** A value and all that depends on it. */
+export function downstream(tracer: Tracer, value: ValueName): ReadonlySet<ValueName> {
+  const reached = new Set([value]);
+  for (const each of reached)
+    for (const node of tracer.consumers.get(each) ?? [])
+      if (node.operator !== 'Shape') for (const output of node.outputs) reached.add(output);
+  return reached;
+}

@@ -33,3 +33,28 @@ test('lengths of the sequences, compared with positions, hide padding and not th
   });
   expect(locateAttention(normalizeModel(model))).toMatchObject([{ kind: 'encoder', heads: 2 }]);
 });
+
+test('self-attention that sees all and asks another is a decoder, whatever it is called', () => {
+  const project = (from: string, to: string) => makeNode('MatMul', [from, 'w'], [to]);
+  const attend = (queries: string, keys: string, to: string) => [
+    ...['q', 'k', 'v'].map((part, at) => project(at === 0 ? queries : keys, `${to}/${part}`)),
+    makeNode(
+      'MultiHeadAttention',
+      ['q', 'k', 'v'].map((part) => `${to}/${part}`),
+      [to],
+      { num_heads: int(2) },
+      'com.microsoft',
+    ),
+  ];
+  const model = makeModel({
+    inputs: [float('picture', [1, 4, 8]), float('objects', [1, 3, 8])],
+    outputs: [float('y', [1, 3, 8])],
+    nodes: [
+      ...attend('picture', 'picture', 'seen'),
+      ...attend('objects', 'objects', 'asked'),
+      ...attend('asked', 'seen', 'y'),
+    ],
+    initializers: [['w', numbersWeight('float32', [8, 8], Array<number>(64).fill(0.1))]],
+  });
+  expect(locateAttention(normalizeModel(model)).map(({ kind }) => kind)).toEqual(['encoder', 'decoder', 'cross']);
+});

@@ -1,0 +1,199 @@
+/**
+ * Runs the exports of reference/architectures through the product (open, inspect, differentiate, locate attention) and
+ * writes how far they are from PyTorch: docs/architectures.json, and from it the tables of docs/architectures.md.
+ *
+ *     npx tsx scripts/architectures.ts CACHE [--only bert,gpt2]     # with --only the others stay as they were
+ *     npx tsx scripts/architectures.ts                              # the tables alone
+ */
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { inspectModel } from '../src/cli/inspect.ts';
+import type { Attended, Compared } from '../test/models/exports.ts';
+import {
+  answersFor,
+  boundsFor,
+  compareAttention,
+  compareGradients,
+  exportsIn,
+  openExport,
+  readReference,
+} from '../test/models/exports.ts';
+import { table, writeBlock } from './blocks.ts';
+
+interface Result {
+  readonly name: string;
+  readonly problem?: string;
+  readonly compared?: Compared;
+  readonly attended?: Attended;
+}
+
+interface Architecture {
+  readonly architecture: string;
+  readonly group: string;
+  readonly note: string;
+  readonly blocks: number;
+  readonly results: readonly Result[];
+  /** Exports that could not be made, with the exporter's words. */
+  readonly failures: Readonly<Record<string, string>>;
+}
+
+const GROUPS = ['text', 'decoder', 'seq2seq', 'vision', 'convolutional'];
+const docs = path.resolve(import.meta.dirname, '../docs');
+const stored = path.join(docs, 'architectures.json');
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
+
+async function runArchitecture(folder: string): Promise<Architecture> {
+  const reference = readReference(folder);
+  const { architecture, group, note, blocks } = reference;
+  const results: Result[] = [];
+  for (const name of exportsIn(folder)) {
+    const result = await runExport(folder, name);
+    results.push(result);
+    console.log(
+      `${architecture}/${name}: ${result.problem ?? `gradient ${short(result.compared!.gradient)}${result.attended ? `, attention ${result.attended.found}/${result.attended.expected} ${short(result.attended.error)} ${result.attended.differences.join('; ')}` : ''}`}`,
+    );
+  }
+  const failures = JSON.parse(readFileSync(path.join(folder, 'failures.json'), 'utf8')) as Record<string, string>;
+  return { architecture, group, note, blocks: blocks.length, results, failures };
+}
+
+async function runExport(folder: string, name: string): Promise<Result> {
+  const reference = readReference(folder);
+  try {
+    const host = await openExport(folder, name);
+    try {
+      const answers = answersFor(name, reference);
+      inspectModel(host.original, host.model, 0);
+      const compared = await compareGradients(host, reference, answers);
+      if (reference.blocks.length === 0) return { name, compared };
+      return { name, compared, attended: await compareAttention(host, reference, answers) };
+    } finally {
+      await host.release();
+    }
+  } catch (error) {
+    return { name, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const short = (value: number) => (value === 0 ? '0' : value.toExponential(0));
+
+/** Columns of the tables: each the worst of the exports it takes. */
+const COLUMNS: readonly (readonly [string, RegExp])[] = [
+  ['eager, TorchScript', /^eager-ts$/],
+  ['SDPA, TorchScript', /^sdpa-ts$/],
+  ['eager, dynamo', /^eager-dynamo$/],
+  ['SDPA, dynamo', /^sdpa-dynamo$/],
+  ['SDPA, dynamo, opset 23', /^sdpa-dynamo23$/],
+  ['after the transformer optimiser', /-opt$/],
+  ['after onnxruntime’s optimisation', /-ort$/],
+  ['float16', /-fp16$/],
+  ['int8', /-int8$/],
+];
+
+/** What of an export is not as it should be, in words; undefined when all is. */
+function complaint({ name, problem, compared, attended }: Result): string | undefined {
+  if (problem !== undefined) return problem;
+  const bounds = boundsFor(name);
+  if (compared!.file > bounds.file)
+    return `the file is another model: onnxruntime’s own answer to it is ${short(compared!.file)} from PyTorch’s (the product’s ${short(compared!.output)} from onnxruntime’s)`;
+  const wrong = [
+    ...(compared!.missing.length > 0 ? [`no rule for ${[...new Set(compared!.missing)].join(', ')}`] : []),
+    ...(compared!.gradient <= bounds.gradient ? [] : [`gradient ${short(compared!.gradient)}`]),
+    ...(attended === undefined || attended.error <= bounds.attention ? [] : [`attention ${short(attended.error)}`]),
+    ...(attended?.differences ?? []),
+  ];
+  return wrong.length === 0 ? undefined : wrong.join('; ');
+}
+
+const counted = (text: string, count: number) => (count > 1 ? `${text} (${count})` : text);
+
+function gradientCell(results: readonly Result[]): string {
+  const good = results.filter((result) => complaint(result) === undefined);
+  if (good.length === 0) return results.length === 0 ? '' : '†';
+  const worst = Math.max(...good.map(({ compared }) => compared!.gradient));
+  return counted(short(worst), good.length) + (good.length < results.length ? ' †' : '');
+}
+
+function attentionCell(results: readonly Result[]): string {
+  const good = results.filter((result) => complaint(result) === undefined);
+  if (good.length === 0) return results.length === 0 ? '' : '†';
+  const [least] = good.map(({ attended }) => attended!).sort((left, right) => left.found - right.found);
+  const worst = Math.max(...good.map(({ attended }) => attended!.error));
+  const found = `${least!.found}/${least!.expected}, ${short(worst)}`;
+  return counted(found, good.length) + (good.length < results.length ? ' †' : '');
+}
+
+function rows(all: readonly Architecture[], cell: (results: readonly Result[]) => string): string[][] {
+  return all.map(({ architecture, results }) => [
+    architecture,
+    ...COLUMNS.map(([, pattern]) => cell(results.filter(({ name }) => pattern.test(name)))),
+  ]);
+}
+
+function writeTables(all: readonly Architecture[]): void {
+  const page = path.join(docs, 'architectures.md');
+  const header = ['architecture', ...COLUMNS.map(([name]) => name)];
+  writeBlock(page, 'gradients', table(header, rows(all, gradientCell)));
+  const attending = all.filter(({ blocks }) => blocks > 0);
+  writeBlock(page, 'attention', table(header, rows(attending, attentionCell)));
+  const results = all.flatMap(({ architecture, results: own }) => own.map((result) => ({ architecture, result })));
+  const complaints = results.flatMap(({ architecture, result }) => {
+    const words = complaint(result);
+    return words === undefined ? [] : [`- \`${architecture}/${result.name}\`: ${words}`];
+  });
+  writeBlock(page, 'exceptions', complaints.length === 0 ? 'None.' : complaints.join('\n'));
+  const failed = all.flatMap(({ architecture, failures, note }) => [
+    ...Object.entries(failures).map(([name, words]) => `- \`${architecture}/${name}\`: ${words}`),
+    ...(note === '' ? [] : [`- \`${architecture}\`: ${note}`]),
+  ]);
+  writeBlock(page, 'not-exported', failed.length === 0 ? 'None.' : failed.join('\n'));
+  writeBlock(
+    page,
+    'summary',
+    summary(
+      all,
+      results.map(({ result }) => result),
+    ),
+  );
+}
+
+function summary(all: readonly Architecture[], results: readonly Result[]): string {
+  const good = results.filter((result) => complaint(result) === undefined);
+  const of = (pattern: RegExp) => good.filter(({ name }) => pattern.test(name));
+  const float32 = /^[a-z]+-(ts|dynamo|dynamo23)(-opt|-ort)?$/;
+  const gradient = (pattern: RegExp) => short(Math.max(...of(pattern).map(({ compared }) => compared!.gradient)));
+  const attended = (pattern: RegExp) =>
+    of(pattern).flatMap((each) => (each.attended === undefined ? [] : [each.attended]));
+  const attention = (pattern: RegExp) => short(Math.max(...attended(pattern).map(({ error }) => error)));
+  const blocks = good.reduce((sum, each) => sum + (each.attended?.found ?? 0), 0);
+  return [
+    `${all.length} architectures, ${results.length} exports: ${good.length} within the bounds, ${results.length - good.length} listed as exceptions.`,
+    `Largest error of a gradient: ${gradient(float32)} in float32 (${of(float32).length} exports), ${gradient(/fp16$/)} in float16 (${of(/fp16$/).length}), ${gradient(/int8$/)} in int8 (${of(/int8$/).length}).`,
+    `Attention blocks found: ${blocks}, none too many. Largest error of a probability: ${attention(float32)} in float32, ${attention(/fp16$/)} in float16, ${attention(/int8$/)} in int8.`,
+  ].join('\n');
+}
+
+const cache = positionals[0];
+const known = existsSync(stored) ? (JSON.parse(readFileSync(stored, 'utf8')) as Architecture[]) : [];
+const all = new Map(known.map((each) => [each.architecture, each]));
+if (cache !== undefined) {
+  const only = values.only?.split(',');
+  for (const name of readdirSync(cache)) {
+    if (only !== undefined && !only.includes(name)) continue;
+    const folder = path.join(cache, name);
+    if (!existsSync(path.join(folder, 'failures.json'))) continue;
+    all.set(name, await runArchitecture(folder));
+  }
+}
+const sorted = [...all.values()].sort(
+  (left, right) =>
+    GROUPS.indexOf(left.group) - GROUPS.indexOf(right.group) || left.architecture.localeCompare(right.architecture),
+);
+writeFileSync(stored, `${JSON.stringify(sorted, rounded, 1)}\n`);
+writeTables(sorted);
+
+/** Three digits are enough of an error. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(3)) : value;
+}
