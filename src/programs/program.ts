@@ -15,6 +15,7 @@ import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
+import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
 import { addRowInputs, copyNodes, copyUpstream, hasNoRows, layRows, repeatRows } from './rows.ts';
 
@@ -46,10 +47,13 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
   const laid = layRows(b, model, request, rows);
 
   const renamed = new Map<ValueName, ValueName>(laid.map(({ feature, point }) => [feature.value, point]));
+  for (const { cases } of laid)
+    if (cases !== undefined)
+      for (const [value, picked] of computeCases(b, model, cases, [request.output])) renamed.set(value, picked);
   for (const info of graph.inputs)
     if (!renamed.has(info.name)) renamed.set(info.name, repeatRows(b, info.name, rows.count));
   // What stands in a point's place is not computed again: an embedding, a layer.
-  const points = new Set(laid.map(({ feature }) => feature.value));
+  const points = new Set(renamed.keys());
   const forward = graph.nodes
     .filter((node) => !node.outputs.some((name) => points.has(name)))
     .map((node) => withInputs(node, renamed));

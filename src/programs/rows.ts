@@ -4,6 +4,8 @@ import type { DataType, GraphBuilder, Model, Node, ValueName } from '../onnx/ind
 import type { Feature } from './features.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
+import type { TwoCases } from './binary-masks.ts';
+import { pickRows, twoCases } from './binary-masks.ts';
 
 /** A feature in all rows. */
 export interface Laid {
@@ -14,6 +16,8 @@ export interface Laid {
   readonly start: ValueName | undefined;
   /** input - baseline, [1, ...] or [rows, ...]. */
   readonly difference: ValueName;
+  /** For tokens under masks of 0 and 1: what `point` is picked from. */
+  readonly cases?: TwoCases;
 }
 
 /** Positions, or points, that all features share. */
@@ -71,6 +75,11 @@ function layFeature(
   const along = (axes: number) => Array.from({ length: axes }, (_, index) => index + 1);
   if (rows.masks !== undefined) {
     const mask = expandMask(b, feature, clean, rows.masks);
+    const alone = request.features.length === 1 && request.baseline !== 'rows';
+    if (request.binary === true && alone && feature.kind === 'tokens' && b.rank(clean) === 3) {
+      const cases = twoCases(b, feature.value, clean, start, b.squeeze(mask, [2]));
+      return { feature, point: pickRows(b, cases.cases, cases.places), start, difference, cases };
+    }
     const kept = b.mul(mask, end);
     // The two products are exact where the mask is 0 or 1.
     const point = start === undefined ? kept : b.add(kept, b.mul(b.sub(b.scalar(1, mask), mask), start));
