@@ -5,12 +5,14 @@ import {
   GraphBuilder,
   UserError,
   foldPadding,
+  inferGraph,
   isFloat,
   narrowToRead,
   normalizeModel,
+  opsetOf,
   pruneModel,
 } from '../onnx/index.ts';
-import type { Model, Node, ValueName } from '../onnx/index.ts';
+import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
@@ -43,7 +45,7 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() },
   });
   b.reserve(graph.nodes);
-  const rows = addRowInputs(b, request);
+  const rows = addRowInputs(b, request, precision(model, request));
   const laid = layRows(b, model, request, rows);
 
   const renamed = new Map<ValueName, ValueName>(laid.map(({ feature, point }) => [feature.value, point]));
@@ -86,6 +88,12 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
   return widenPorts(pruneModel(b.build()));
+}
+
+/** The type of positions on a path and of weights: that of the model where it is float64. */
+function precision(model: Model, { features }: ProgramRequest): DataType {
+  const facts = inferGraph(model.graph, opsetOf(model));
+  return features.some(({ value }) => facts.get(value)?.type === 'float64') ? 'float64' : 'float32';
 }
 
 /** The target's value in each row of an output: [rows]. */
@@ -137,7 +145,7 @@ function appendBackward(stage: Stage): void {
   if (rules.set === 'deep-lift') b.addOutput(targetValues(b, reference(result)), PROGRAM.baselineValues);
   const first = appendGradients(b, { of: result, wrt, seed, rules: table });
   const gradients = backward.pairs === true ? secondGradients(b, laid, first) : first;
-  const weights = rowWeights(b);
+  const weights = rowWeights(b, rows.type);
   const parts = laid.map(({ feature, point, difference }) => ({
     feature,
     gradient: gradients.get(point)!,
@@ -182,13 +190,13 @@ function secondGradients(
 
 /** The gradient at a layer, while rows vary in the inputs. */
 function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardRequest['at']>): void {
-  const { b, model, laid, result, seed } = stage;
-  const weights = rowWeights(b);
+  const { b, model, laid, result, seed, rows } = stage;
+  const weights = rowWeights(b, rows.type);
   const gradient = appendGradients(b, { of: result, wrt: [layer.value], seed }).get(layer.value)!;
   if (form === 'influence') {
     b.addOutput(sumRows(b, gradient, weights), PROGRAM.scores(layer.input));
   } else if (form === 'conductance') {
-    const next = b.addInput({ name: PROGRAM.nextAlphas, type: 'float32', dims: ['rows'] });
+    const next = b.addInput({ name: PROGRAM.nextAlphas, type: rows.type, dims: ['rows'] });
     const moved = new Map<ValueName, ValueName>();
     for (const { feature, start, difference } of laid) {
       const axes = Array.from({ length: b.rank(difference) - 1 }, (_, index) => index + 1);
@@ -224,9 +232,9 @@ function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardReques
   }
 }
 
-function rowWeights(b: GraphBuilder): ValueName {
+function rowWeights(b: GraphBuilder, type: DataType): ValueName {
   return b.facts(PROGRAM.weights) === undefined
-    ? b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] })
+    ? b.addInput({ name: PROGRAM.weights, type, dims: ['rows'] })
     : PROGRAM.weights;
 }
 

@@ -22,23 +22,25 @@ export interface Laid {
 
 /** Positions, or points, that all features share. */
 export interface RowInputs {
+  /** Of positions, weights and the like: float64 for a model that computes in it, else float32. */
+  readonly type: DataType;
   /** The number of rows as an int64 vector of one element. */
   readonly count: ValueName;
   readonly positions: ValueName | undefined;
   readonly masks: ValueName | undefined;
 }
 
-export function addRowInputs(b: GraphBuilder, request: ProgramRequest): RowInputs {
+export function addRowInputs(b: GraphBuilder, request: ProgramRequest, type: DataType): RowInputs {
   if (request.rows === 'alphas') {
-    const positions = b.addInput({ name: PROGRAM.alphas, type: 'float32', dims: ['rows'] });
-    return { count: b.dimension(positions, 0), positions, masks: undefined };
+    const positions = b.addInput({ name: PROGRAM.alphas, type, dims: ['rows'] });
+    return { type, count: b.dimension(positions, 0), positions, masks: undefined };
   }
   if (request.rows === 'masks') {
     const masks = b.addInput({ name: PROGRAM.masks, type: 'float32', dims: ['rows', 'groups'] });
-    return { count: b.dimension(masks, 0), positions: undefined, masks };
+    return { type, count: b.dimension(masks, 0), positions: undefined, masks };
   }
-  const weights = b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] });
-  return { count: b.dimension(weights, 0), positions: undefined, masks: undefined };
+  const weights = b.addInput({ name: PROGRAM.weights, type, dims: ['rows'] });
+  return { type, count: b.dimension(weights, 0), positions: undefined, masks: undefined };
 }
 
 /** Lays every feature of the request in rows. */
