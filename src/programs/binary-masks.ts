@@ -5,7 +5,7 @@
  */
 import { inferGraph, intAttribute, opsetOf, positiveAxis, weightNumbers } from '../onnx/index.ts';
 import type { GraphBuilder, Model, Node, ValueName, Weight } from '../onnx/index.ts';
-import { copyNodes } from './rows.ts';
+import { copyNodes } from './copies.ts';
 
 /** The two cases of a feature, and which one each row has where. */
 export interface TwoCases {

@@ -19,7 +19,8 @@ import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
 import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
-import { addRowInputs, copyNodes, copyUpstream, hasNoRows, layRows, repeatRows } from './rows.ts';
+import { addRowInputs, hasNoRows, layRows, repeatRows } from './rows.ts';
+import { copyNodes, copyUpstream } from './copies.ts';
 
 const GRADIENT: RuleSetSpec = { set: 'gradient' };
 const BLOCKED: RuleSetSpec = { set: 'blocked' };
