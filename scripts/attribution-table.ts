@@ -10,6 +10,8 @@ import type { Case } from '../test/attribution/references.ts';
 import { table, writeBlock } from './blocks.ts';
 
 const MODELS = ['mlp', 'cnn', 'resnet', 'bert', 'gpt', 'vit'];
+/** The same models in float64. */
+const DOUBLES = ['mlp-float64', 'cnn-float64', 'bert-float64'];
 const places = (each: Case) =>
   each.layer === undefined
     ? ''
@@ -42,11 +44,11 @@ const cell = (value: number | undefined) =>
   value === undefined ? '' : Number.isNaN(value) ? 'differs' : value.toExponential(0);
 const rows = Array.from(errors, ([name, row]) => [
   `\`${name}\``,
-  ...MODELS.map((model) => cell(row.get(model))),
+  ...[...MODELS, ...DOUBLES].map((model) => cell(row.get(model))),
   [...sources.get(name)!].join(', '),
 ]);
 const content = [
-  table(['method', ...MODELS, 'reference'], rows),
+  table(['method', ...MODELS, ...DOUBLES.map((name) => name.replace('-', ', ')), 'reference'], rows),
   '',
   ...Array.from(differences, (line) => `- ${line}`),
 ].join('\n');

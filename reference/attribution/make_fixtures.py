@@ -22,11 +22,11 @@ from lime import lime_base
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
-from zennit.composites import EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat, LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
+from zennit.composites import EpsilonAlpha2Beta1, EpsilonAlpha2Beta1Flat, EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat, LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from zennit.types import AvgPool, BatchNorm, Convolution, Linear
 
-from models import MODELS, Activation, Attention, Block, Norm, randomize
+from models import MODELS, Activation, Attention, Block, Cnn, Norm, gelu_tanh, randomize, without_convolutions
 
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
@@ -94,6 +94,8 @@ def lrp_cases(model, x, name):
         "lrp-zb": boxed,
         "lrp-epsilon-plus": EpsilonPlus(canonizers=canonizers),
         "lrp-epsilon-plus-flat": EpsilonPlusFlat(canonizers=canonizers),
+        "lrp-epsilon-alpha2-beta1": EpsilonAlpha2Beta1(canonizers=canonizers),
+        "lrp-epsilon-alpha2-beta1-flat": EpsilonAlpha2Beta1Flat(canonizers=canonizers),
     }
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         composites["lrp-epsilon-gamma-box"] = EpsilonGammaBox(low, high, canonizers=canonizers)
@@ -150,6 +152,9 @@ def surrogate_cases(model, x, base, name):
     kernel = shap.KernelExplainer(f, background).shap_values(row, nsamples=4096, silent=True)
     yield case("kernel-shap", SHAP, torch.tensor(kernel), name=name)
     merges = np.array([[1, 2, 1, 2], [0, 6, 1, 3], [4, 5, 1, 2], [3, 8, 1, 3], [7, 9, 1, 6]], dtype=float)
+    exact = shap.explainers.Exact(f, shap.maskers.Independent(background))(row).values
+    for method in ("exact-shapley", "permutation-shap", "shapley-sampling"):
+        yield case(method, SHAP, torch.tensor(exact), name=name, exact=True)
     masker = shap.maskers.Partition(background, clustering=merges)
     owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
     yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
@@ -189,22 +194,23 @@ def layer_cases(model, layers, x, base, neuron, path_of):
         yield case("saliency", CAPTUM, scores, {"signed": True}, "x", **place, neuron=list(at))
 
 
-def export(model, x, name, folder):
-    plain = copy.deepcopy(model).float()
+def export(model, x, name, folder, dtype=torch.float32):
+    plain = copy.deepcopy(model).to(dtype)
     for module in plain.modules():
         if isinstance(module, Block):
             module.plain = True
-    token = name in ("bert", "gpt")
+    token = name.split("-")[0] in ("bert", "gpt")
     inputs = ["input_ids" if token else "x"]
     axes = {inputs[0]: {0: "batch", **({1: "length"} if token else {})}, "logits": {0: "batch"}}
     torch.onnx.export(
-        plain, (x if token else x.float(),), str(folder / f"{name}.onnx"), input_names=inputs, output_names=["logits"],
+        plain, (x if token else x.to(dtype),), str(folder / f"{name}.onnx"), input_names=inputs, output_names=["logits"],
         dynamic_axes=axes, opset_version=17, dynamo=False, training=torch.onnx.TrainingMode.PRESERVE)
 
 
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, build) in enumerate(MODELS.items()):
+        torch.manual_seed(seed)
         model = randomize(build(), seed).double()
         generator = torch.Generator().manual_seed(100 + seed)
         token = name in ("bert", "gpt")
@@ -237,6 +243,25 @@ def main(folder):
                         "baselines": numbers(many), "answer": numbers(model(x))}
         (folder / f"{name}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
         print(name, len(cases), "cases")
+        if name in ("mlp", "cnn", "bert"):
+            double = f"{name}-float64"
+            if token:  # onnxruntime has no float64 kernel of Erf: the tanh form of GELU
+                for module in model.modules():
+                    if isinstance(module, Activation) and module.f is nn.functional.gelu:
+                        module.f = gelu_tanh
+                cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
+                document["answer"] = numbers(model(ids))
+            else:  # onnxruntime has no float64 kernel of Conv and AveragePool: products with gathered patches
+                own_rules = ("lrp", "deep-lift", "guided", "deconvnet")
+                cases = [each for each in cases if "layer" not in each and not (name == "cnn" and each["method"].startswith(own_rules))]
+                # Captum's Shapley values are summed up in float32.
+                cases = [each for each in cases if "ShapleyValues" not in each["reference"]]
+                document["type"] = "float64"
+            plain = without_convolutions(model) if isinstance(model, Cnn) else model
+            torch.testing.assert_close(plain(ids if token else x), model(ids if token else x))
+            export(plain, ids if token else x, double, folder, torch.float64)
+            (folder / f"{double}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
+            print(double, len(cases), "cases")
 
 
 if __name__ == "__main__":

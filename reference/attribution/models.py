@@ -1,4 +1,5 @@
 """Small models with random weights, in plain torch. Token models take embeddings through `from_embedding` too."""
+import copy
 import math
 
 import torch
@@ -141,14 +142,17 @@ class Bert(nn.Module):
         return self.from_embedding(self.embedding(input_ids))
 
 
+def gelu_tanh(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * torch.pow(x, 3))))
+
+
 class Gpt(nn.Module):
     """Causal decoder with norms before each part; answers with the last token's logits."""
 
     def __init__(self, vocabulary=20, width=16):
         super().__init__()
         self.embedding, self.position = nn.Embedding(vocabulary, width), nn.Embedding(12, width)
-        gelu = lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * torch.pow(x, 3))))
-        self.layers = nn.ModuleList(Layer(width, 2, True, True, gelu) for _ in range(2))
+        self.layers = nn.ModuleList(Layer(width, 2, True, True, gelu_tanh) for _ in range(2))
         self.norm, self.head = Norm(width), nn.Linear(width, vocabulary, bias=False)
 
     def from_embedding(self, e):
@@ -203,3 +207,32 @@ def randomize(model, seed):
 
 
 MODELS = {"mlp": Mlp, "cnn": Cnn, "resnet": ResNet, "bert": Bert, "gpt": Gpt, "vit": Vit}
+
+
+class Patches(nn.Module):
+    """A 3 x 3 convolution with stride 1 over pictures of one size as a product with gathered patches."""
+
+    def __init__(self, conv, side):
+        super().__init__()
+        self.conv, self.side = conv, side + 2 * conv.padding[0] - 2
+        places = torch.arange(1, conv.in_channels * side * side + 1).view(1, conv.in_channels, side, side).double()
+        patches = nn.functional.unfold(places, 3, padding=conv.padding[0])  # 0 where there is padding
+        self.register_buffer("places", patches[0].T.long().reshape(-1))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        x = torch.cat([x[:, :1] * 0, x], 1)[:, self.places].view(-1, self.side**2, self.conv.weight[0].numel())
+        y = x @ self.conv.weight.flatten(1).T + self.conv.bias
+        return y.transpose(1, 2).reshape(-1, y.shape[-1], self.side, self.side)
+
+
+class Mean2(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+def without_convolutions(model):
+    """The Cnn without convolutions and average pools, the same function."""
+    model = copy.deepcopy(model)
+    model.conv1, model.conv2, model.pool2 = Patches(model.conv1, 8), Patches(model.conv2, 4), Mean2()
+    return model

@@ -267,12 +267,20 @@ function checkFinite({ scores, value }: Attribution): void {
   }
 }
 
+/** Scores of a model that does not compute in float64 hold no more than float32 says. */
+function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
+  return Object.fromEntries(
+    Object.entries(scores).map(([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]),
+  );
+}
+
 function describe(
-  { host, request, method, output, targetRef, passes }: Scene,
+  { host, request, method, output, targetRef, passes, answer }: Scene,
   options: Readonly<Record<string, OptionValue>>,
-  { scores, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
+  { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
   ms: number,
 ): Explanation {
+  const scores = answer?.type === 'float64' ? exact : inFloat32(exact);
   const baseline =
     request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given');
   const total = sumsTo === null ? undefined : value - (sumsTo === 'value' ? 0 : (baselineValue ?? 0));

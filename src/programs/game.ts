@@ -26,7 +26,7 @@ export class Game {
   }
 
   static async open(context: AttributionContext, players: Players): Promise<Game> {
-    const runner = await context.open({ rows: 'masks', groups: players.groups });
+    const runner = await context.open({ rows: 'masks', binary: true, groups: players.groups });
     return new Game(players, runner, await context.target(runner));
   }
 

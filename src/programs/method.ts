@@ -13,7 +13,7 @@ export type Modality =
 
 /** The parts of a program's request that a method decides; the rest is what is explained. */
 export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
-  Partial<Pick<ProgramRequest, 'backward' | 'noise'>> & {
+  Partial<Pick<ProgramRequest, 'backward' | 'noise' | 'binary'>> & {
     /** Several baselines, one for each row. */
     readonly manyBaselines?: boolean;
     /** Group of each element by input, for rows that are masks. */

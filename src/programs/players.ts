@@ -89,12 +89,12 @@ export function spreadOver(
   { groups, count }: Players,
   values: ArrayLike<number>,
   share: boolean,
-): Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float32Array }>> {
+): Readonly<Record<string, { readonly dims: readonly number[]; readonly data: Float64Array }>> {
   const sizes = new Float64Array(count + 1);
   for (const { data } of Object.values(groups)) for (const group of data as BigInt64Array) sizes[Number(group)]!++;
   return Object.fromEntries(
     Object.entries(groups).map(([input, { dims, data }]) => {
-      const scores = Float32Array.from(data as BigInt64Array, (name) => {
+      const scores = Float64Array.from(data as BigInt64Array, (name) => {
         const group = Number(name);
         return group === count ? 0 : values[group]! / (share ? sizes[group]! : 1);
       });

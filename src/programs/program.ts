@@ -5,18 +5,22 @@ import {
   GraphBuilder,
   UserError,
   foldPadding,
+  inferGraph,
   isFloat,
   narrowToRead,
   normalizeModel,
+  opsetOf,
   pruneModel,
 } from '../onnx/index.ts';
-import type { Model, Node, ValueName } from '../onnx/index.ts';
+import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
+import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
-import { addRowInputs, copyNodes, copyUpstream, hasNoRows, layRows, repeatRows } from './rows.ts';
+import { addRowInputs, hasNoRows, layRows, repeatRows } from './rows.ts';
+import { copyNodes, copyUpstream } from './copies.ts';
 
 const GRADIENT: RuleSetSpec = { set: 'gradient' };
 const BLOCKED: RuleSetSpec = { set: 'blocked' };
@@ -42,14 +46,17 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     graph: { ...graph, nodes: [], outputs: [], inputs: [...graph.inputs], valueInfos: new Map() },
   });
   b.reserve(graph.nodes);
-  const rows = addRowInputs(b, request);
+  const rows = addRowInputs(b, request, precision(model, request));
   const laid = layRows(b, model, request, rows);
 
   const renamed = new Map<ValueName, ValueName>(laid.map(({ feature, point }) => [feature.value, point]));
+  for (const { cases } of laid)
+    if (cases !== undefined)
+      for (const [value, picked] of computeCases(b, model, cases, [request.output])) renamed.set(value, picked);
   for (const info of graph.inputs)
     if (!renamed.has(info.name)) renamed.set(info.name, repeatRows(b, info.name, rows.count));
   // What stands in a point's place is not computed again: an embedding, a layer.
-  const points = new Set(laid.map(({ feature }) => feature.value));
+  const points = new Set(renamed.keys());
   const forward = graph.nodes
     .filter((node) => !node.outputs.some((name) => points.has(name)))
     .map((node) => withInputs(node, renamed));
@@ -82,6 +89,12 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
   return widenPorts(pruneModel(b.build()));
+}
+
+/** The type of positions on a path and of weights: that of the model where it is float64. */
+function precision(model: Model, { features }: ProgramRequest): DataType {
+  const facts = inferGraph(model.graph, opsetOf(model));
+  return features.some(({ value }) => facts.get(value)?.type === 'float64') ? 'float64' : 'float32';
 }
 
 /** The target's value in each row of an output: [rows]. */
@@ -133,7 +146,7 @@ function appendBackward(stage: Stage): void {
   if (rules.set === 'deep-lift') b.addOutput(targetValues(b, reference(result)), PROGRAM.baselineValues);
   const first = appendGradients(b, { of: result, wrt, seed, rules: table });
   const gradients = backward.pairs === true ? secondGradients(b, laid, first) : first;
-  const weights = rowWeights(b);
+  const weights = rowWeights(b, rows.type);
   const parts = laid.map(({ feature, point, difference }) => ({
     feature,
     gradient: gradients.get(point)!,
@@ -178,13 +191,13 @@ function secondGradients(
 
 /** The gradient at a layer, while rows vary in the inputs. */
 function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardRequest['at']>): void {
-  const { b, model, laid, result, seed } = stage;
-  const weights = rowWeights(b);
+  const { b, model, laid, result, seed, rows } = stage;
+  const weights = rowWeights(b, rows.type);
   const gradient = appendGradients(b, { of: result, wrt: [layer.value], seed }).get(layer.value)!;
   if (form === 'influence') {
     b.addOutput(sumRows(b, gradient, weights), PROGRAM.scores(layer.input));
   } else if (form === 'conductance') {
-    const next = b.addInput({ name: PROGRAM.nextAlphas, type: 'float32', dims: ['rows'] });
+    const next = b.addInput({ name: PROGRAM.nextAlphas, type: rows.type, dims: ['rows'] });
     const moved = new Map<ValueName, ValueName>();
     for (const { feature, start, difference } of laid) {
       const axes = Array.from({ length: b.rank(difference) - 1 }, (_, index) => index + 1);
@@ -220,9 +233,9 @@ function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardReques
   }
 }
 
-function rowWeights(b: GraphBuilder): ValueName {
+function rowWeights(b: GraphBuilder, type: DataType): ValueName {
   return b.facts(PROGRAM.weights) === undefined
-    ? b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] })
+    ? b.addInput({ name: PROGRAM.weights, type, dims: ['rows'] })
     : PROGRAM.weights;
 }
 

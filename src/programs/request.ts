@@ -83,6 +83,8 @@ export interface ProgramRequest {
   readonly features: readonly Feature[];
   /** What makes the rows: positions between baseline and input, masks, or the points themselves. */
   readonly rows: 'alphas' | 'masks' | 'points';
+  /** Masks are of 0 and 1 only, and no gradient is taken in them. */
+  readonly binary?: boolean;
   /**
    * `none`: the features are compared with nothing, a layer neither; `zero`: with zeros, a layer with what it gives for
    * zeros; `given`: in the shape and type of the model's inputs; or `rows`: one for each row.

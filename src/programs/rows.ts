@@ -1,9 +1,12 @@
 /** How the rows of a program come about: the model's inputs repeated, its features moved between baseline and input. */
 import { int } from '../onnx/index.ts';
-import type { DataType, GraphBuilder, Model, Node, ValueName } from '../onnx/index.ts';
+import type { DataType, GraphBuilder, Model, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
+import type { TwoCases } from './binary-masks.ts';
+import { pickRows, twoCases } from './binary-masks.ts';
+import { copyUpstream } from './copies.ts';
 
 /** A feature in all rows. */
 export interface Laid {
@@ -14,27 +17,31 @@ export interface Laid {
   readonly start: ValueName | undefined;
   /** input - baseline, [1, ...] or [rows, ...]. */
   readonly difference: ValueName;
+  /** For tokens under masks of 0 and 1: what `point` is picked from. */
+  readonly cases?: TwoCases;
 }
 
 /** Positions, or points, that all features share. */
 export interface RowInputs {
+  /** Of positions, weights and the like: float64 for a model that computes in it, else float32. */
+  readonly type: DataType;
   /** The number of rows as an int64 vector of one element. */
   readonly count: ValueName;
   readonly positions: ValueName | undefined;
   readonly masks: ValueName | undefined;
 }
 
-export function addRowInputs(b: GraphBuilder, request: ProgramRequest): RowInputs {
+export function addRowInputs(b: GraphBuilder, request: ProgramRequest, type: DataType): RowInputs {
   if (request.rows === 'alphas') {
-    const positions = b.addInput({ name: PROGRAM.alphas, type: 'float32', dims: ['rows'] });
-    return { count: b.dimension(positions, 0), positions, masks: undefined };
+    const positions = b.addInput({ name: PROGRAM.alphas, type, dims: ['rows'] });
+    return { type, count: b.dimension(positions, 0), positions, masks: undefined };
   }
   if (request.rows === 'masks') {
     const masks = b.addInput({ name: PROGRAM.masks, type: 'float32', dims: ['rows', 'groups'] });
-    return { count: b.dimension(masks, 0), positions: undefined, masks };
+    return { type, count: b.dimension(masks, 0), positions: undefined, masks };
   }
-  const weights = b.addInput({ name: PROGRAM.weights, type: 'float32', dims: ['rows'] });
-  return { count: b.dimension(weights, 0), positions: undefined, masks: undefined };
+  const weights = b.addInput({ name: PROGRAM.weights, type, dims: ['rows'] });
+  return { type, count: b.dimension(weights, 0), positions: undefined, masks: undefined };
 }
 
 /** Lays every feature of the request in rows. */
@@ -71,6 +78,11 @@ function layFeature(
   const along = (axes: number) => Array.from({ length: axes }, (_, index) => index + 1);
   if (rows.masks !== undefined) {
     const mask = expandMask(b, feature, clean, rows.masks);
+    const alone = request.features.length === 1 && request.baseline !== 'rows';
+    if (request.binary === true && alone && feature.kind === 'tokens' && b.rank(clean) === 3) {
+      const cases = twoCases(b, feature.value, clean, start, b.squeeze(mask, [2]));
+      return { feature, point: pickRows(b, cases.cases, cases.places), start, difference, cases };
+    }
     const kept = b.mul(mask, end);
     // The two products are exact where the mask is 0 or 1.
     const point = start === undefined ? kept : b.add(kept, b.mul(b.sub(b.scalar(1, mask), mask), start));
@@ -145,41 +157,6 @@ function expandMask(b: GraphBuilder, feature: Feature, clean: ValueName, masks: 
   ]);
   const mask = b.cast(spread, b.type(clean));
   return hidden === 1 ? b.unsqueeze(mask, [b.rank(clean) - 1]) : mask;
-}
-
-/** Appends copies of the nodes a value depends on, under new names, with some values replaced. */
-export function copyUpstream(
-  b: GraphBuilder,
-  { graph }: Model,
-  value: ValueName,
-  replaced: ReadonlyMap<ValueName, ValueName>,
-): ValueName {
-  const needed = new Set([value]);
-  const nodes: Node[] = [];
-  for (const node of graph.nodes.toReversed())
-    if (node.outputs.some((name) => needed.has(name) && !replaced.has(name))) {
-      nodes.unshift(node);
-      for (const name of node.inputs) needed.add(name);
-    }
-  return copyNodes(b, nodes, replaced).get(value) ?? value;
-}
-
-/** Appends copies of nodes under new names; gives the new name of every value that has one. */
-export function copyNodes(
-  b: GraphBuilder,
-  nodes: readonly Node[],
-  replaced: ReadonlyMap<ValueName, ValueName>,
-): ReadonlyMap<ValueName, ValueName> {
-  const renamed = new Map(replaced);
-  for (const node of nodes) {
-    const inputs = node.inputs.map((name) => renamed.get(name) ?? name);
-    const outputs = node.outputs.map((name) => {
-      if (name !== '' && !replaced.has(name)) renamed.set(name, b.unusedName(`onnxray/copy/${name}`));
-      return replaced.has(name) ? b.unusedName(`onnxray/unused/${name}`) : (renamed.get(name) ?? '');
-    });
-    b.push({ ...node, name: b.unusedName(`onnxray/copy/${node.name}`), inputs, outputs });
-  }
-  return renamed;
 }
 
 /** A flag, such as a merged decoder's use_cache_branch, has no batch. */

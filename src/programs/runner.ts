@@ -60,6 +60,7 @@ export interface RunResult {
   readonly output: DenseTensor;
 }
 
+/** Sums over batches, in float64. */
 type Sums = Map<string, { readonly dims: readonly number[]; readonly data: Float64Array }>;
 
 /** A compiled program, loaded, for one input. */
@@ -204,12 +205,13 @@ export class ProgramRunner {
   /** One input of the program for the rows from `start` to `end`; what `rows` leaves out is the input as it is. */
   #feed(name: string, rows: Rows, start: number, end: number): DenseTensor {
     const count = end - start;
+    const info = this.program.graph.inputs.find((each) => each.name === name)!;
     const vector = (list: readonly number[] | undefined, fallback: number): DenseTensor =>
-      floats([count], list === undefined ? Array<number>(count).fill(fallback) : list.slice(start, end));
+      floats(info.type, [count], list === undefined ? Array<number>(count).fill(fallback) : list.slice(start, end));
     if (name === PROGRAM.alphas) return vector(rows.alphas, 1);
     if (name === PROGRAM.nextAlphas) return vector(rows.nextAlphas, 1);
     if (name === PROGRAM.weights) return vector(rows.weights, 1);
-    if (name === PROGRAM.deviation) return floats([], [rows.deviation ?? 0]);
+    if (name === PROGRAM.deviation) return floats(info.type, [], [rows.deviation ?? 0]);
     const stack = (each: (row: number) => Numbers, dims: readonly number[], type: DenseTensor['type']) =>
       stackRows(
         Array.from({ length: count }, (_, at) => each(start + at)),
@@ -222,7 +224,6 @@ export class ProgramRunner {
       return stackRows(masks, [masks[0]!.length], 'float32');
     }
     if (name === PROGRAM.neuron) {
-      const info = this.program.graph.inputs.find((input) => input.name === name)!;
       return (
         rows.neuron ??
         zeros(
@@ -235,7 +236,6 @@ export class ProgramRunner {
       if (name === PROGRAM.groups(input)) return this.#context.groups![input]!;
       if (name === PROGRAM.baseline(input)) return this.#baseline(input, rows, start, end);
     }
-    const info = this.program.graph.inputs.find((each) => each.name === name)!;
     const dims = this.#dims.get(name)!;
     const size = sizeOf(dims);
     for (const { input } of this.#request.features) {
@@ -298,9 +298,7 @@ function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
 }
 
 function toScores(sums: Sums): Readonly<Record<string, Scores>> {
-  return Object.fromEntries(
-    Array.from(sums, ([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]),
-  );
+  return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
 }
 
 function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext): number {
@@ -369,8 +367,8 @@ export function zeros(type: DenseTensor['type'], dims: readonly number[]): Dense
   return { type, dims, data: type === 'float64' ? new Float64Array(size) : new Float32Array(size) };
 }
 
-function floats(dims: readonly number[], values: readonly number[]): DenseTensor {
-  return { type: 'float32', dims, data: Float32Array.from(values) };
+function floats(type: DenseTensor['type'], dims: readonly number[], values: readonly number[]): DenseTensor {
+  return { type, dims, data: type === 'float64' ? Float64Array.from(values) : Float32Array.from(values) };
 }
 
 function stackRows(rows: readonly Numbers[], dims: readonly number[], type: DenseTensor['type']): DenseTensor {

@@ -125,6 +125,10 @@ const en: Messages = {
       'The answer handed back: through linear layers in proportion, through convolutions favouring what speaks for it, into the input by its bounds.',
     'lrp-epsilon-plus-flat':
       'The answer handed back: through linear layers in proportion, through convolutions to positive contributions, into the input in equal shares.',
+    'lrp-epsilon-alpha2-beta1':
+      'The answer handed back: through linear layers in proportion, through convolutions twice to what speaks for it, less what speaks against it.',
+    'lrp-epsilon-alpha2-beta1-flat':
+      'The answer handed back: through linear layers in proportion, through convolutions twice to what speaks for it, less what speaks against it, into the input in equal shares.',
     'attn-lrp':
       'The answer handed back through the transformer, with rules of their own for attention, norms and gates.',
     'cp-lrp': 'The answer handed back through the transformer with attention weights held constant.',
@@ -267,6 +271,8 @@ const zh: Messages = {
     'lrp-epsilon-plus': '答案回传：线性层按比例，卷积层只分给正贡献。',
     'lrp-epsilon-gamma-box': '答案回传：线性层按比例，卷积层偏重支持者，输入层按取值范围。',
     'lrp-epsilon-plus-flat': '答案回传：线性层按比例，卷积层只分给正贡献，输入层等分。',
+    'lrp-epsilon-alpha2-beta1': '答案回传：线性层按比例，卷积层正贡献计两倍再减去负贡献。',
+    'lrp-epsilon-alpha2-beta1-flat': '答案回传：线性层按比例，卷积层正贡献计两倍再减去负贡献，输入层等分。',
     'attn-lrp': '答案穿过 Transformer 回传，注意力、归一化与门控各有规则。',
     'cp-lrp': '答案穿过 Transformer 回传，注意力权重视为常数。',
     'smooth-grad': '答案对每一处的反应有多强，对加噪的输入副本取平均。',

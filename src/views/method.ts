@@ -32,6 +32,8 @@ export type KnownMethod =
   | 'lrp-epsilon-plus'
   | 'lrp-epsilon-gamma-box'
   | 'lrp-epsilon-plus-flat'
+  | 'lrp-epsilon-alpha2-beta1'
+  | 'lrp-epsilon-alpha2-beta1-flat'
   | 'attn-lrp'
   | 'cp-lrp'
   | 'smooth-grad'
@@ -80,6 +82,8 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'lrp-epsilon-plus': { kind: 'diverging', unit: 'contribution' },
   'lrp-epsilon-gamma-box': { kind: 'diverging', unit: 'contribution' },
   'lrp-epsilon-plus-flat': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon-alpha2-beta1': { kind: 'diverging', unit: 'contribution' },
+  'lrp-epsilon-alpha2-beta1-flat': { kind: 'diverging', unit: 'contribution' },
   'attn-lrp': { kind: 'diverging', unit: 'contribution' },
   'cp-lrp': { kind: 'diverging', unit: 'contribution' },
   'smooth-grad': { kind: 'sequential', unit: 'sensitivity' },

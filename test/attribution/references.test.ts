@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { attributeCase, fixtures, hasMethod, openFixture, relativeError } from './references.ts';
 
-/** What float32 allows: references are computed in float64 on the same weights. */
-const TOLERANCE = 1e-4;
+/** What float32 allows, and float64: references are computed in float64 on the same weights. */
+const tolerance = (name: string) => (name.endsWith('-float64') ? 1e-6 : 1e-4);
 
 describe.each(fixtures())('on the $name the scores equal those of the reference', (fixture) => {
   let host: ModelHost;
@@ -17,8 +17,10 @@ describe.each(fixtures())('on the $name the scores equal those of the reference'
     const options = Object.entries(each.options).map(([key, value]) => `${key}=${value}`);
     test(`${[each.method, ...options, place].filter(Boolean).join(' ')} (${each.reference}${each.differs ? `, on purpose not: ${each.differs}` : ''})`, async () => {
       const explanation = await attributeCase(host, fixture, each);
+      for (const { data } of Object.values(explanation.attributions))
+        expect(data).toBeInstanceOf(fixture.name.endsWith('-float64') ? Float64Array : Float32Array);
       if (each.neuron === undefined) expect(explanation.value).toBeCloseTo(fixture.answer[fixture.target]!, 4);
-      if (each.differs === undefined) expect(relativeError(explanation, each)).toBeLessThan(TOLERANCE);
+      if (each.differs === undefined) expect(relativeError(explanation, each)).toBeLessThan(tolerance(fixture.name));
       // Where the reference is not complete, ours is.
       else expect(Math.abs(explanation.convergenceDelta!)).toBeLessThan(1e-5);
     });

@@ -29,7 +29,7 @@ export interface Fixture {
   readonly name: string;
   readonly input: string;
   readonly dims: readonly number[];
-  readonly type: 'float32' | 'int64';
+  readonly type: 'float32' | 'float64' | 'int64';
   readonly data: readonly number[];
   readonly baseline: readonly number[];
   readonly baselines?: readonly number[];

@@ -9,11 +9,11 @@ function onlyElements({ features, inputs, baseline }: AttributionContext, method
     throw new UserError(`${method} is for models of one floating-point input, such as a picture`);
   const tensor = inputs[feature.input]!;
   const end = numbers(tensor);
-  const start = baseline === 'zero' ? new Float32Array(end.length) : numbers(baseline[feature.input] ?? tensor);
+  const start = baseline === 'zero' ? new Float64Array(end.length) : numbers(baseline[feature.input] ?? tensor);
   return { input: feature.input, dims: tensor.dims, end, start };
 }
 
-const difference = (left: Numbers, right: Numbers) => Float32Array.from(left, (each, at) => each - right[at]!);
+const difference = (left: Numbers, right: Numbers) => Float64Array.from(left, (each, at) => each - right[at]!);
 
 /**
  * Integrated gradients from a blurred picture to the sharp one: sum over steps of gradient times change as the blur goes
@@ -76,13 +76,13 @@ function picturePlane({ modality }: AttributionContext, dims: readonly number[])
   }));
 }
 
-function gaussian(values: Numbers, plane: PicturePlane, sigma: number): Float32Array {
+function gaussian(values: Numbers, plane: PicturePlane, sigma: number): Float64Array {
   const reach = Math.max(1, Math.ceil(3 * sigma));
   const kernel = Float64Array.from({ length: reach + 1 }, (_, at) => Math.exp(-(at * at) / (2 * sigma * sigma)));
   const total = kernel.reduce((sum, each, at) => sum + (at === 0 ? each : 2 * each), 0);
-  let current = Float32Array.from(values);
+  let current = Float64Array.from(values);
   for (const { outer, length, inner } of plane) {
-    const next = new Float32Array(current.length);
+    const next = new Float64Array(current.length);
     for (let block = 0; block < outer; block++)
       for (let at = 0; at < length; at++)
         for (let offset = -reach; offset <= reach; offset++) {
@@ -137,13 +137,13 @@ export const guidedIg = defineMethod({
       const alpha = (step + 1) / steps!;
       const bounds = { low: Math.max(0, alpha - max_dist!), high: Math.min(1, alpha + max_dist!) };
       const wanted = whole * (1 - alpha);
-      const { gradient } = await gradientAt(Float32Array.from(x));
+      const { gradient } = await gradientAt(Float64Array.from(x));
       const before = Float64Array.from(x);
       advance(x, { start, end, gradient, bounds, wanted, fraction: fraction! });
       for (let at = 0; at < x.length; at++) scores[at]! += gradient[at]! * (x[at]! - before[at]!);
     }
     return {
-      scores: { [input]: { dims, data: Float32Array.from(scores) } },
+      scores: { [input]: { dims, data: Float64Array.from(scores) } },
       value: (await gradientAt(end)).value,
       baselineValue,
       sumsTo: 'difference',

@@ -109,7 +109,7 @@ function combine(left: ScoreMap, a: number, right: ScoreMap, b: number): ScoreMa
   return Object.fromEntries(
     Object.entries(left).map(([input, { dims, data }]) => {
       const other = right[input]!.data;
-      return [input, { dims, data: Float32Array.from(data, (score, index) => a * score + b * other[index]!) }];
+      return [input, { dims, data: Float64Array.from(data, (score, index) => a * score + b * other[index]!) }];
     }),
   );
 }

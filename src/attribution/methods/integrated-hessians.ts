@@ -41,7 +41,7 @@ export const integratedHessians = defineMethod({
       rows: 'alphas',
       backward: { rules: { set: 'gradient' }, reduction: 'times-difference', pairs: true },
     });
-    const matrix = new Float32Array(size * size);
+    const matrix = new Float64Array(size * size);
     for (let element = 0; element < size; element++) {
       const direction = new Float32Array(size);
       direction[element] = 1;

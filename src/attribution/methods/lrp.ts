@@ -47,6 +47,7 @@ const everywhere = (rule: LrpRule) => ({ convolution: rule, linear: rule });
 const EPSILON: LrpRule = { rule: 'epsilon' };
 const Z_PLUS: LrpRule = { rule: 'z-plus' };
 const FLAT: LrpRule = { rule: 'flat' };
+const ALPHA2_BETA1: LrpRule = { rule: 'alpha-beta', alpha: 2, beta: 1 };
 
 const EPSILON_OPTION = {
   epsilon: { kind: 'number', default: STABILIZER, above: 0, help: 'what is added to denominators, with their sign' },
@@ -91,7 +92,7 @@ export const LRP_METHODS: readonly Method[] = [
     everywhere({ rule: 'alpha-beta', alpha: 1, beta: 0 }),
   ),
   defineLrp('lrp-alpha2-beta1', 'relevance of positive contributions twice, less that of negative ones', {}, () =>
-    everywhere({ rule: 'alpha-beta', alpha: 2, beta: 1 }),
+    everywhere(ALPHA2_BETA1),
   ),
   defineLrp('lrp-z-plus', 'relevance of positive contributions only', {}, () => everywhere(Z_PLUS)),
   defineLrp('lrp-w-square', 'relevance shared by squared weights, whatever the input', {}, () =>
@@ -126,5 +127,17 @@ export const LRP_METHODS: readonly Method[] = [
     'composite: flat for the first layer, z-plus for convolutions, epsilon for linear layers',
     EPSILON_OPTION,
     ({ epsilon }) => ({ convolution: Z_PLUS, linear: EPSILON, first: FLAT, epsilon: epsilon! }),
+  ),
+  defineLrp(
+    'lrp-epsilon-alpha2-beta1',
+    'composite: alpha-beta (2, 1) for convolutions, epsilon for linear layers',
+    EPSILON_OPTION,
+    ({ epsilon }) => ({ convolution: ALPHA2_BETA1, linear: EPSILON, epsilon: epsilon! }),
+  ),
+  defineLrp(
+    'lrp-epsilon-alpha2-beta1-flat',
+    'composite: flat for the first layer, alpha-beta (2, 1) for convolutions, epsilon for linear layers',
+    EPSILON_OPTION,
+    ({ epsilon }) => ({ convolution: ALPHA2_BETA1, linear: EPSILON, first: FLAT, epsilon: epsilon! }),
   ),
 ];

@@ -37,7 +37,7 @@ export const occlusion = defineMethod({
       const rows = flat ? [0] : range(y, Math.min(y + size, height));
       return rows.flatMap((row) => range(x, Math.min(x + size, width)).map((column) => row * width + column));
     };
-    const runner = await context.open({ rows: 'masks', groups: players.groups });
+    const runner = await context.open({ rows: 'masks', binary: true, groups: players.groups });
     const target = await context.target(runner);
     const { values } = await runner.run(
       {

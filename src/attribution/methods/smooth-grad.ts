@@ -46,7 +46,7 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
             input,
             {
               dims: mean.dims,
-              data: Float32Array.from(mean.data, (each, index) => combine(each, meanSquare?.data[index] ?? 0, count)),
+              data: Float64Array.from(mean.data, (each, index) => combine(each, meanSquare?.data[index] ?? 0, count)),
             },
           ]),
         );
