@@ -96,9 +96,15 @@ function numberParts(scene: Scene): Drawing[] {
   const layers = layersOf(scene, ({ data }) => Array.from(data));
   const scale = numbersScale(layers);
   const from = result.blocks[0]?.only?.[0] ?? 0;
-  const parts = [headMap(layers, scale, words, { width, theme, from }), heatLegend(scale, unit, { theme, width: 280 })];
-  if (layers.length > 1)
-    parts.push(dotsByLayer(layers, { layer: words.layer, unit }, { width: Math.min(width, 620), theme }));
+  const parts: Drawing[] = [
+    headMap(layers, scale, words, { width, theme, from }),
+    heatLegend(scale, unit, { theme, width: 280 }),
+  ];
+  for (const kind of ['encoder', 'decoder', 'cross'] as const) {
+    const own = layers.filter((_, at) => measuredBlocks(scene)[at]![0].kind === kind);
+    const axis = `${words.layer}, ${words.kinds[kind]}`;
+    if (own.length > 1) parts.push(dotsByLayer(own, { layer: axis, unit }, { width: Math.min(width, 620), theme }));
+  }
   return parts;
 }
 
@@ -203,9 +209,7 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
   const { words, unit, theme, width, result, picture } = scene;
   const [rows, columns] = dims as [number, number];
   const matrix: Matrix = { rows, columns, data };
-  const query = rows === 1 ? 0 : result.blocks[0]?.kind === 'encoder' && result.maps === undefined ? 0 : rows - 1;
-  const row = data.subarray(query * columns, (query + 1) * columns);
-  const position = result.rows?.[query] ?? query;
+  const { position, row, own } = shownRow(result, { axes: ['query', 'key'], dims, data });
   const queryName =
     namesOf(scene, rows === 1 && result.rows !== undefined ? columns : rows)[position] ?? String(position);
   const signed = Array.from(row).some((each) => each < 0);
@@ -225,7 +229,14 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
     parts.push(
       caption(words.owes(queryName), scene),
       tokenStrip(namesOf(scene, columns), row, scale, { width, theme }),
-      note([words.fullColour(formatNumber(scale.limit)), ...(signed ? [words.signed] : [])], scene),
+      note(
+        [
+          words.fullColour(formatNumber(scale.limit)),
+          ...(signed ? [words.signed] : []),
+          ...(own ? [words.ownPlace] : []),
+        ],
+        scene,
+      ),
     );
   }
   if (rows > 1) {
@@ -285,6 +296,28 @@ function relationParts(scene: Scene, relations: NonNullable<AttentionResult['rel
   });
   return [{ width, height: 36 + relations.length * 19, body: heading + body.join('') }];
 }
+
+/** The row of a map that is shown alone: of the first token of an encoder, of the last of a decoder. */
+export function shownRow(
+  { analysis, blocks, maps, rows: chosen }: AttentionResult,
+  { dims, data }: Measured,
+): {
+  readonly query: number;
+  readonly position: number;
+  readonly row: Float32Array | Float64Array;
+  readonly own: boolean;
+} {
+  const [rows, columns] = dims as [number, number];
+  const query = rows === 1 || (blocks[0]?.kind === 'encoder' && maps === undefined) ? 0 : rows - 1;
+  const row = data.slice(query * columns, (query + 1) * columns);
+  const position = chosen?.[query] ?? query;
+  // Relevance starts from the identity: what a token owes to itself would drown all else.
+  const own = STARTS_AT_ITSELF.has(analysis) && maps === undefined && rows === columns;
+  if (own) row[position] = 0;
+  return { query, position, row, own };
+}
+
+const STARTS_AT_ITSELF: ReadonlySet<string> = new Set(['chefer', 'transformer-attribution']);
 
 /** What positions are called: tokens where they are as many, else numbers. */
 export function namesOf({ result }: Pick<Scene, 'result'>, count: number): string[] {
