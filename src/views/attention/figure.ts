@@ -27,6 +27,8 @@ export interface FigureOptions extends Frame {
   /** User units. */
   readonly width: number;
   readonly picture?: AttentionPicture;
+  /** Whether the page shows the interactive head view, so that a drawn one is not needed. */
+  readonly interactive?: boolean;
 }
 
 interface Scene extends FigureOptions {
@@ -152,7 +154,12 @@ async function rowParts(scene: Scene): Promise<Drawing[]> {
       rowTitle: words.heads,
       columnTitle: key ? words.key : words.query,
     };
-    parts.push(stack([caption(blockTitle(words, block), scene), await labelledMatrix(matrix, scale, axes, scene)], 6));
+    const picture = await labelledMatrix(matrix, scale, axes, {
+      ...scene,
+      width: Math.min(scene.width, 620),
+      cell: 20,
+    });
+    parts.push(stack([caption(blockTitle(words, block), scene), picture], 6));
   }
   return [...parts, heatLegend(scale, unit, { theme, width: 280 })];
 }
@@ -187,7 +194,7 @@ async function matrixParts(scene: Scene): Promise<Drawing[]> {
     const title = blockTitle(words, block) + (head === undefined ? '' : `, ${words.head(head)}`);
     const picture = await labelledMatrix(matrix, scale, axes, { ...scene, width: Math.min(width, 620) });
     const parts = [caption(title, scene), picture, legend];
-    if (result.analysis === 'probabilities' && matrix.rows <= 64 && matrix.columns <= 64)
+    if (scene.interactive !== true && result.analysis === 'probabilities' && matrix.rows <= 64 && matrix.columns <= 64)
       parts.push(headViewSvg(matrix, axes.rows, axes.columns, { theme }));
     return parts;
   }

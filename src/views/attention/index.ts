@@ -40,6 +40,7 @@ export async function renderAttention(
   const frame = { theme, width, language, encodePng: rest.encodePng ?? encodePng };
   const figure = await attentionFigure(result, {
     ...frame,
+    interactive: format === 'html',
     ...(rest.picture === undefined ? {} : { picture: rest.picture }),
   });
   const title = ATTENTION_WORDS[language].title(result.analysis);
@@ -80,7 +81,7 @@ function page(result: AttentionResult, svg: string, language: Language): string 
 <html lang="${LANGUAGE_TAGS[language]}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title}</title>
 <style>${reportStyle()}
 ${HEAD_VIEW_STYLE}
-.figure{overflow-x:auto}.figure svg{max-width:100%;height:auto}</style></head>
+.figure{overflow-x:auto;margin-bottom:2.5rem}.figure svg{max-width:100%;height:auto}</style></head>
 <body><main class="page"><div class="figure">${svg}</div>
 ${interactive ? headViewHtml(blocks, words) : ''}
 </main>${interactive ? `<script>${HEAD_VIEW_SCRIPT}</script>` : ''}</body></html>

@@ -81,7 +81,8 @@ export async function labelledMatrix(
   matrix: Matrix,
   scale: Scale,
   axes: MatrixAxes,
-  frame: Frame & { readonly width: number },
+  /** `cell`: the most user units a cell gets. */
+  frame: Frame & { readonly width: number; readonly cell?: number },
 ): Promise<Drawing> {
   const { theme } = frame;
   const rows = axes.rows.map(clean);
@@ -89,7 +90,7 @@ export async function labelledMatrix(
   const left = Math.min(LONGEST, Math.max(1, ...rows.map(ems))) * SIZE + 30;
   const below = Math.min(LONGEST, Math.max(1, ...columns.map(ems))) * SIZE + 34;
   const width = frame.width - left;
-  const cell = Math.min(width / matrix.columns, 34);
+  const cell = Math.min(width / matrix.columns, frame.cell ?? 34);
   const [w, h] = [cell * matrix.columns, Math.max(cell * matrix.rows, 24)];
   const picture = await matrixPicture(matrix, scale, { ...frame, width: w, height: h });
   const small = { size: SIZE, attributes: tone('ink', theme) } as const;
