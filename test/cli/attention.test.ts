@@ -2,8 +2,12 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { analyseAttention } from '../../src/attention/index.ts';
+import { ExplainableModel } from '../../src/attribution/index.ts';
+import { main } from '../../src/cli/main.ts';
 import { int, writeModel } from '../../src/onnx/index.ts';
+import { renderAttention } from '../../src/views/index.ts';
 import { FOLDER, difference, reference } from '../attention/references.ts';
 import { TEXT_MODEL, photograph, testFolder } from '../folder.ts';
 import { perceptron } from '../handmade.ts';
@@ -105,22 +109,25 @@ describe('its JSON', () => {
       norms: ['query', 'key'],
       effective: ['batch', 'head', 'query', 'key'],
     };
+    const model = await ExplainableModel.open(TEXT_MODEL, { threads: 1 });
+    const { tensors } = await model.encode({ text: MAIL[1]! });
     for (const [analysis, axes] of Object.entries(expected)) {
-      const printed = await onnxrayJson<Printed>(['attention', TEXT_MODEL, ...MAIL, '--analysis', analysis]);
-      expect(printed.blocks.map(({ measure }) => measure!.axes)).toEqual([axes, axes, axes, axes]);
-      for (const { measure } of printed.blocks) {
+      const { blocks } = await analyseAttention(model.host, { inputs: tensors, analysis });
+      expect(blocks.map(({ measure }) => measure!.axes)).toEqual([axes, axes, axes, axes]);
+      for (const { measure } of blocks) {
         expect(measure!.data.length).toBe(measure!.dims.reduce((left, right) => left * right, 1));
         expect(measure!.data.every(Number.isFinite)).toBe(true);
       }
     }
     for (const analysis of ['rollout', 'flow', 'alti', 'globenc', 'chefer', 'transformer-attribution']) {
-      const printed = await onnxrayJson<Printed>(['attention', TEXT_MODEL, ...MAIL, '--analysis', analysis]);
-      expect(printed.map).toMatchObject({ dims: [8, 8], axes: ['query', 'key'] });
-      expect(printed.map!.data.every(Number.isFinite)).toBe(true);
-      if (['rollout', 'flow', 'alti', 'globenc'].includes(analysis))
-        expect(printed.map!.data.slice(0, 8).reduce((left, right) => left + right, 0)).toBeCloseTo(1, 4);
+      const { map } = await analyseAttention(model.host, { inputs: tensors, analysis });
+      expect(map).toMatchObject({ dims: [8, 8], axes: ['query', 'key'] });
+      expect(map!.data.every(Number.isFinite)).toBe(true);
+      if (['chefer', 'transformer-attribution'].includes(analysis)) continue;
+      expect(Array.from(map!.data.slice(0, 8)).reduce((left, right) => left + right, 0)).toBeCloseTo(1, 4);
     }
-  }, 120_000);
+    await model.release();
+  });
 
   it('says what gradients were taken of', async () => {
     const printed = await onnxrayJson<Printed>([
@@ -252,23 +259,33 @@ describe('its pictures', () => {
       `wrote ${svg}\n`,
     );
     expect(readFileSync(svg, 'utf8')).toMatch(/^<svg [^>]*xmlns/);
-    for (const [analysis, ...more] of [
-      ['probabilities', '--layer', '1'],
-      ['probabilities', '--layer', '1', '--head', '3'],
-      ['neuron', '--layer', '1', '--head', '3'],
+    const model = await ExplainableModel.open(TEXT_MODEL, { threads: 1 });
+    const encoded = await model.encode({ text: MAIL[1]! });
+    if (encoded.kind !== 'text') throw new Error('a text is encoded as a text');
+    const { tokens, offsets } = encoded.encoding;
+    const text = { tokens, special: offsets.map((range) => range === null) };
+    for (const [analysis, layer, head] of [
+      ['probabilities', '1'],
+      ['probabilities', '1', 3],
+      ['neuron', '1', 3],
       ['masses'],
+      ['received'],
       ['clusters'],
       ['rollout'],
     ] as const) {
-      const png = folder.at('picture.png');
-      expect(
-        (await onnxray(['attention', TEXT_MODEL, ...MAIL, '--analysis', analysis, ...more, '--out', png])).stderr,
-      ).toBe('');
-      const { width, height } = await sharp(png).metadata();
+      const result = await analyseAttention(model.host, {
+        inputs: encoded.tensors,
+        text,
+        analysis,
+        ...(layer === undefined ? {} : { layer }),
+        ...(head === undefined ? {} : { head }),
+      });
+      const { width, height } = await sharp(await renderAttention(result, { format: 'png' })).metadata();
       expect(width).toBeGreaterThan(400);
       expect(height).toBeGreaterThan(200);
     }
-  }, 120_000);
+    await model.release();
+  });
 
   it('draw rollout of a model of pictures over the picture', async () => {
     const vision = folder.at('vit');
@@ -393,6 +410,16 @@ describe('it refuses in one line', () => {
       /name it \.html, \.svg, \.png or \.json/,
     ],
   ] as const)('%s', async (_, args, code, message) => {
-    expectRefusal(await onnxray(['attention', ...args, '--json']), code, message);
+    const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const started = performance.now();
+    const exit = await main(['attention', ...args, '--json']);
+    const written = (spy: typeof stderr) => spy.mock.calls.map(([text]) => String(text)).join('');
+    const outcome = { code: exit, stdout: written(stdout), stderr: written(stderr), ms: performance.now() - started };
+    // A process of its own would be over now, and with it what waits for Ctrl-C.
+    process.removeAllListeners('SIGINT');
+    stdout.mockRestore();
+    stderr.mockRestore();
+    expectRefusal(outcome, code, message);
   });
 });

@@ -230,7 +230,7 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
     const height = (shown * image.height) / image.width;
     const uri = dataUri(await scene.encodePng(image));
     const body = `<image width="${shown}" height="${height}" href="${escapeMarkup(uri)}"/>`;
-    parts.push({ width: shown, height, body }, heatLegend(scale, unit, { theme, width: 280 }));
+    parts.push({ width: shown, height, body }, heatLegend(scale, unit, { theme, width: 280, ramp: 'overlay' }));
   } else {
     const scale = makeScale(row, signed ? 'diverging' : 'sequential');
     parts.push(

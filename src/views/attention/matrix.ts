@@ -5,7 +5,7 @@ import type { RgbaImage } from '../image-overlay.ts';
 import type { PngEncoder } from '../png.ts';
 import { dataUri } from '../png.ts';
 import { colorTable, makeScale, position, rampColor, tableEntry } from '../scale.ts';
-import type { Scale, Theme } from '../scale.ts';
+import type { Ramp, Scale, Theme } from '../scale.ts';
 import { toHex } from '../color.ts';
 import { label, rect, tone } from '../svg.ts';
 import type { Drawing } from '../svg.ts';
@@ -120,12 +120,16 @@ function turned(x: number, y: number, text: string): string {
 const clean = (text: string): string => truncate(showControls(text).replaceAll(/\s+/g, ' '), LONGEST, ems);
 
 /** The colours of a heat map with their numbers and unit. */
-export function heatLegend(scale: Scale, unit: string, { theme, width }: { theme: Theme; width: number }): Drawing {
+export function heatLegend(
+  scale: Scale,
+  unit: string,
+  { theme, width, ramp = 'heat' }: { readonly theme: Theme; readonly width: number; readonly ramp?: Ramp },
+): Drawing {
   const signed = scale.kind === 'diverging';
   const steps = 49;
   const cells = Array.from({ length: steps }, (_, at) => {
     const t = signed ? (2 * at) / (steps - 1) - 1 : at / (steps - 1);
-    const color = toHex(rampColor('heat', scale.kind, t, theme));
+    const color = toHex(rampColor(ramp, scale.kind, t, theme));
     return rect((at * width) / steps, 0, width / steps + 0.3, 10, `fill="${color}" shape-rendering="crispEdges"`);
   }).join('');
   const small = { size: SIZE, attributes: tone('muted', theme) } as const;
