@@ -7,7 +7,7 @@ import { analysisOptions, findAnalysis } from './analyses.ts';
 import type { AnalysisContext, AttentionAnalysis } from './analysis.ts';
 import type { AttentionTarget } from './chefer.ts';
 import type { EncodedSentence } from './dependencies.ts';
-import { chooseBlocks, finish, give, noAttention, openAttention, runAttention } from './graph.ts';
+import { chooseBlocks, finish, give, noAttention, openAttention, runAttention, sealedKernels } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
 import { locateAttention } from './locate.ts';
 import type { TokenText } from './measures.ts';
@@ -76,7 +76,7 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
     ...found,
     ...(request.text === undefined ? {} : { tokens: request.text.tokens }),
     ...(asked === undefined ? {} : { output: asked.target.output, target: asked.ref }),
-    warnings,
+    warnings: [...warnings, ...sealedWarning(host)],
     runtime: {
       provider: host.provider,
       threads: host.threads,
@@ -84,6 +84,14 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
       versions: host.versions,
     },
   };
+}
+
+/** Some blocks may be found and others not. */
+function sealedWarning(host: ModelHost): readonly string[] {
+  const sealed = sealedKernels(host.model);
+  if (sealed.length === 0) return [];
+  const names = [...new Set(sealed.map(({ operator }) => operator))].join(', ');
+  return [`${sealed.length} fused kernels of this model (${names}) cannot be opened: their attention is not shown.`];
 }
 
 function refuseFiles({ name }: AttentionAnalysis): never {

@@ -37,7 +37,7 @@ export interface ClusterOptions extends Pick<CaptureOptions, 'blocks' | 'signal'
 /**
  * How alike heads are, Clark et al. 2019, https://arxiv.org/abs/1906.04341: the Jensen-Shannon divergence between what two
  * heads do with each query, of attention smoothed to .999 a + .001 / n. Its root places heads on a plane by classical scaling
- * and clusters them by average linkage. Compares heads that attend over as many keys. Two forward passes, then time that
+ * and clusters them by Ward's criterion. Compares heads that attend over as many keys. Two forward passes, then time that
  * grows with heads^2 x queries x keys.
  */
 export async function headClusters(
@@ -70,7 +70,7 @@ export async function headClusters(
     chosen.length,
   );
   const { points, explained } = classicalScaling(distances, rows.length);
-  const numbers = averageLinkage(distances, rows.length, clusters);
+  const numbers = wardClusters(distances, rows.length, clusters);
   return {
     heads: rows.map(({ block, head }, at) => ({
       block,
@@ -154,9 +154,12 @@ export function classicalScaling(
   };
 }
 
-/** Hierarchical clustering by average linkage, cut at `count` clusters; numbered by their first member. */
-export function averageLinkage(distances: ArrayLike<number>, size: number, count: number): number[] {
-  const between = Float64Array.from({ length: size * size }, (_, at) => distances[at]!);
+/**
+ * Hierarchical clustering by Ward's criterion (1963: the merge that adds least to the squared distances within), cut at `count`
+ * clusters; numbered by their first member.
+ */
+export function wardClusters(distances: ArrayLike<number>, size: number, count: number): number[] {
+  const between = Float64Array.from({ length: size * size }, (_, at) => distances[at]! ** 2);
   const members = Array.from({ length: size }, (_, at) => [at]);
   const live = new Set(members.keys());
   while (live.size > Math.max(1, count)) {
@@ -167,9 +170,10 @@ export function averageLinkage(distances: ArrayLike<number>, size: number, count
     const [a, b] = [members[into]!.length, members[from]!.length];
     for (const other of live) {
       if (other === into || other === from) continue;
-      const mean = (a * between[into * size + other]! + b * between[from * size + other]!) / (a + b);
-      between[into * size + other] = mean;
-      between[other * size + into] = mean;
+      const c = members[other]!.length;
+      const sum = (a + c) * between[into * size + other]! + (b + c) * between[from * size + other]! - c * best;
+      between[into * size + other] = sum / (a + b + c);
+      between[other * size + into] = sum / (a + b + c);
     }
     members[into]!.push(...members[from]!);
     live.delete(from);

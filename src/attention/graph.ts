@@ -1,5 +1,5 @@
 import { GraphBuilder, UserError, isFloat, pruneModel } from '../onnx/index.ts';
-import type { Model, NamedTensors, ValueName } from '../onnx/index.ts';
+import type { Model, NamedTensors, Node, ValueName } from '../onnx/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import { numbers } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
@@ -57,13 +57,17 @@ export function chooseBlocks(model: Model, indices?: readonly number[]): readonl
 
 /** Why a model shows no attention: it has none, or only inside of a kernel that cannot be opened. */
 export function noAttention(model: Model): string {
-  const sealed = model.graph.nodes.find(({ operator }) => SEALED.test(operator));
+  const [sealed] = sealedKernels(model);
   return sealed === undefined
     ? 'the model attends nowhere: it has no softmax between two products of values that depend on the input'
     : `the attention of this model is inside a fused ${sealed.domain === '' ? '' : `${sealed.domain}::`}${sealed.operator} that cannot be opened (node "${sealed.name || sealed.outputs[0]}"): export the model without that fusion`;
 }
 
-/** Kernels that attend by themselves. */
+/** Nodes of a model in its canonical form that attend inside of themselves: what could be opened is open by now. */
+export function sealedKernels(model: Model): readonly Node[] {
+  return model.graph.nodes.filter(({ operator }) => SEALED.test(operator));
+}
+
 const SEALED = /attention|flash/i;
 
 /**

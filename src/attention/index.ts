@@ -25,7 +25,7 @@ export { OFFSETS, findSinks, measureHeads, tokenClasses } from './measures.ts';
 export type { HeadMeasures, Sink, TokenClasses, TokenText } from './measures.ts';
 export { inductionScores } from './induction.ts';
 export type { InductionOptions, InductionScores } from './induction.ts';
-export { averageLinkage, classicalScaling, headClusters } from './clusters.ts';
+export { classicalScaling, headClusters, wardClusters } from './clusters.ts';
 export type { ClusterOptions, HeadClusters, HeadPlace } from './clusters.ts';
 export { symmetricEigen } from './eigen.ts';
 export type { Eigen } from './eigen.ts';

@@ -2,7 +2,6 @@
 import { array, assert, double, integer, property } from 'fast-check';
 import { expect, test } from 'vitest';
 import {
-  averageLinkage,
   captureAttention,
   classicalScaling,
   dependencyHeads,
@@ -13,6 +12,7 @@ import {
   readTreebank,
   symmetricEigen,
   tokenClasses,
+  wardClusters,
 } from '../../src/attention/index.ts';
 import { ExplainableModel } from '../../src/attribution/index.ts';
 import { TEXT_MODEL } from '../folder.ts';
@@ -131,7 +131,14 @@ test('classical scaling finds points in a plane again, up to turning', () => {
       distances,
     ),
   ).toBeLessThan(1e-9);
-  expect(averageLinkage(distances, 5, 2)).toEqual([0, 0, 0, 0, 1]);
+});
+
+test('Ward’s criterion finds groups that lie apart, whatever their size', () => {
+  const line = [0, 0.2, 9, 9.1, 9.3, 20];
+  const distances = line.flatMap((a) => line.map((b) => Math.abs(a - b)));
+  expect(wardClusters(distances, 6, 3)).toEqual([0, 0, 1, 1, 1, 2]);
+  expect(wardClusters(distances, 6, 9)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(wardClusters(distances, 6, 1)).toEqual([0, 0, 0, 0, 0, 0]);
 });
 
 test('heads are clustered by what they attend to', async () => {

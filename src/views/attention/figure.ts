@@ -27,6 +27,8 @@ export interface FigureOptions extends Frame {
   /** User units. */
   readonly width: number;
   readonly picture?: AttentionPicture;
+  /** Whether the page shows the interactive head view, so that a drawn one is not needed. */
+  readonly interactive?: boolean;
 }
 
 interface Scene extends FigureOptions {
@@ -96,9 +98,15 @@ function numberParts(scene: Scene): Drawing[] {
   const layers = layersOf(scene, ({ data }) => Array.from(data));
   const scale = numbersScale(layers);
   const from = result.blocks[0]?.only?.[0] ?? 0;
-  const parts = [headMap(layers, scale, words, { width, theme, from }), heatLegend(scale, unit, { theme, width: 280 })];
-  if (layers.length > 1)
-    parts.push(dotsByLayer(layers, { layer: words.layer, unit }, { width: Math.min(width, 620), theme }));
+  const parts: Drawing[] = [
+    headMap(layers, scale, words, { width, theme, from }),
+    heatLegend(scale, unit, { theme, width: 280 }),
+  ];
+  for (const kind of ['encoder', 'decoder', 'cross'] as const) {
+    const own = layers.filter((_, at) => measuredBlocks(scene)[at]![0].kind === kind);
+    const axis = `${words.layer}, ${words.kinds[kind]}`;
+    if (own.length > 1) parts.push(dotsByLayer(own, { layer: axis, unit }, { width: Math.min(width, 620), theme }));
+  }
   return parts;
 }
 
@@ -146,7 +154,12 @@ async function rowParts(scene: Scene): Promise<Drawing[]> {
       rowTitle: words.heads,
       columnTitle: key ? words.key : words.query,
     };
-    parts.push(stack([caption(blockTitle(words, block), scene), await labelledMatrix(matrix, scale, axes, scene)], 6));
+    const picture = await labelledMatrix(matrix, scale, axes, {
+      ...scene,
+      width: Math.min(scene.width, 620),
+      cell: 20,
+    });
+    parts.push(stack([caption(blockTitle(words, block), scene), picture], 6));
   }
   return [...parts, heatLegend(scale, unit, { theme, width: 280 })];
 }
@@ -181,7 +194,7 @@ async function matrixParts(scene: Scene): Promise<Drawing[]> {
     const title = blockTitle(words, block) + (head === undefined ? '' : `, ${words.head(head)}`);
     const picture = await labelledMatrix(matrix, scale, axes, { ...scene, width: Math.min(width, 620) });
     const parts = [caption(title, scene), picture, legend];
-    if (result.analysis === 'probabilities' && matrix.rows <= 64 && matrix.columns <= 64)
+    if (scene.interactive !== true && result.analysis === 'probabilities' && matrix.rows <= 64 && matrix.columns <= 64)
       parts.push(headViewSvg(matrix, axes.rows, axes.columns, { theme }));
     return parts;
   }
@@ -203,9 +216,7 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
   const { words, unit, theme, width, result, picture } = scene;
   const [rows, columns] = dims as [number, number];
   const matrix: Matrix = { rows, columns, data };
-  const query = rows === 1 ? 0 : result.blocks[0]?.kind === 'encoder' && result.maps === undefined ? 0 : rows - 1;
-  const row = data.subarray(query * columns, (query + 1) * columns);
-  const position = result.rows?.[query] ?? query;
+  const { position, row, own } = shownRow(result, { axes: ['query', 'key'], dims, data });
   const queryName =
     namesOf(scene, rows === 1 && result.rows !== undefined ? columns : rows)[position] ?? String(position);
   const signed = Array.from(row).some((each) => each < 0);
@@ -219,13 +230,20 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
     const height = (shown * image.height) / image.width;
     const uri = dataUri(await scene.encodePng(image));
     const body = `<image width="${shown}" height="${height}" href="${escapeMarkup(uri)}"/>`;
-    parts.push({ width: shown, height, body }, heatLegend(scale, unit, { theme, width: 280 }));
+    parts.push({ width: shown, height, body }, heatLegend(scale, unit, { theme, width: 280, ramp: 'overlay' }));
   } else {
     const scale = makeScale(row, signed ? 'diverging' : 'sequential');
     parts.push(
       caption(words.owes(queryName), scene),
       tokenStrip(namesOf(scene, columns), row, scale, { width, theme }),
-      note([words.fullColour(formatNumber(scale.limit)), ...(signed ? [words.signed] : [])], scene),
+      note(
+        [
+          words.fullColour(formatNumber(scale.limit)),
+          ...(signed ? [words.signed] : []),
+          ...(own ? [words.ownPlace] : []),
+        ],
+        scene,
+      ),
     );
   }
   if (rows > 1) {
@@ -285,6 +303,28 @@ function relationParts(scene: Scene, relations: NonNullable<AttentionResult['rel
   });
   return [{ width, height: 36 + relations.length * 19, body: heading + body.join('') }];
 }
+
+/** The row of a map that is shown alone: of the first token of an encoder, of the last of a decoder. */
+export function shownRow(
+  { analysis, blocks, maps, rows: chosen }: AttentionResult,
+  { dims, data }: Measured,
+): {
+  readonly query: number;
+  readonly position: number;
+  readonly row: Float32Array | Float64Array;
+  readonly own: boolean;
+} {
+  const [rows, columns] = dims as [number, number];
+  const query = rows === 1 || (blocks[0]?.kind === 'encoder' && maps === undefined) ? 0 : rows - 1;
+  const row = data.slice(query * columns, (query + 1) * columns);
+  const position = chosen?.[query] ?? query;
+  // Relevance starts from the identity: what a token owes to itself would drown all else.
+  const own = STARTS_AT_ITSELF.has(analysis) && maps === undefined && rows === columns;
+  if (own) row[position] = 0;
+  return { query, position, row, own };
+}
+
+const STARTS_AT_ITSELF: ReadonlySet<string> = new Set(['chefer', 'transformer-attribution']);
 
 /** What positions are called: tokens where they are as many, else numbers. */
 export function namesOf({ result }: Pick<Scene, 'result'>, count: number): string[] {

@@ -1,5 +1,5 @@
 /** Pictures of attention: every shape an analysis gives, as SVG, PNG, HTML and in the terminal. */
-import type { AttentionResult, Measured } from '../../attention/index.ts';
+import type { AttentionResult, BlockResult, Measured } from '../../attention/index.ts';
 import { escapeMarkup, terminalSafe } from '../escape.ts';
 import { formatNumber, formatPercent } from '../format.ts';
 import { wrapText } from '../legend.ts';
@@ -14,7 +14,7 @@ import { svgDocument } from '../svg.ts';
 import { padEnd, padStart, paint } from '../tokens-ansi.ts';
 import type { TerminalColor } from '../tokens-ansi.ts';
 import { columns, truncate } from '../width.ts';
-import { attentionFigure, namesOf } from './figure.ts';
+import { attentionFigure, namesOf, shownRow } from './figure.ts';
 import { HEAD_VIEW_SCRIPT, HEAD_VIEW_STYLE, headViewHtml } from './head-view.ts';
 import type { AttentionPicture } from './strips.ts';
 import { ATTENTION_WORDS } from './words.ts';
@@ -52,6 +52,7 @@ async function drawAttention(
   const frame = { theme, width, language, encodePng: rest.encodePng ?? encodePng };
   const figure = await attentionFigure(result, {
     ...frame,
+    interactive: format === 'html',
     ...(rest.picture === undefined ? {} : { picture: rest.picture }),
   });
   const title = ATTENTION_WORDS[language].title(result.analysis);
@@ -91,7 +92,7 @@ function page(result: AttentionResult, svg: string, language: Language): string 
 <html lang="${LANGUAGE_TAGS[language]}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title}</title>
 <style>${reportStyle()}
 ${HEAD_VIEW_STYLE}
-.figure{overflow-x:auto}.figure svg{max-width:100%;height:auto}</style></head>
+.figure{overflow-x:auto;margin-bottom:2.5rem}.figure svg{max-width:100%;height:auto}</style></head>
 <body><main class="page"><div class="figure">${svg}</div>
 ${interactive ? headViewHtml(blocks, words) : ''}
 </main>${interactive ? `<script>${HEAD_VIEW_SCRIPT}</script>` : ''}</body></html>
@@ -112,11 +113,14 @@ export function attentionAnsi(
   else if (result.relations !== undefined) lines.push(...relationLines(result));
   else if (result.places !== undefined) lines.push(...placeLines(result));
   else
-    for (const { layer, kind, only, measure, probabilities } of result.blocks) {
+    for (const block of result.blocks) {
+      const { layer, kind, only, measure, probabilities, topKeys } = block;
       const own = measure ?? probabilities;
       if (own === undefined) continue;
       lines.push(words.block(layer, words.kinds[kind]));
-      lines.push(...blockLines(result, own, only, { color, language }).map((text) => `  ${text}`));
+      const text =
+        topKeys === undefined ? blockLines(result, own, only, { color, language }) : topLines(result, block, width);
+      lines.push(...text.map((each) => `  ${each}`));
     }
   lines.push('', ...[words.caution, ...result.warnings].flatMap((text) => wrapText(terminalSafe(text), width)));
   return `${lines.join('\n')}\n`;
@@ -151,6 +155,23 @@ function blockLines(
   });
 }
 
+/** For each head what each query attends to most. */
+function topLines(
+  result: AttentionResult,
+  { topKeys = [], measure, queries, keys, only }: BlockResult,
+  width: number,
+): string[] {
+  const [, heads, rows, count] = measure!.dims as [number, number, number, number];
+  const [from, to] = [namesOf({ result }, queries), namesOf({ result }, keys)];
+  return Array.from({ length: heads }, (_, head) => {
+    const pairs = Array.from(
+      { length: rows },
+      (_each, query) => `${from[query]}→${to[topKeys[(head * rows + query) * count]!]}`,
+    );
+    return truncate(terminalSafe(`${only?.[head] ?? head}: ${pairs.join(' ')}`), width - 2, columns);
+  });
+}
+
 /** The five largest with their names. */
 function strongest(numbers: ArrayLike<number>, names: readonly string[]): string {
   return Array.from(numbers, (number, at) => ({ number, at }))
@@ -160,10 +181,9 @@ function strongest(numbers: ArrayLike<number>, names: readonly string[]): string
     .join('  ');
 }
 
-function mapLines(result: AttentionResult, { dims, data }: Measured, width: number): string[] {
-  const [rows, keys] = dims as [number, number];
-  const query = rows === 1 || (result.blocks[0]?.kind === 'encoder' && result.maps === undefined) ? 0 : rows - 1;
-  const row = data.subarray(query * keys, (query + 1) * keys);
+function mapLines(result: AttentionResult, map: Measured, width: number): string[] {
+  const { row } = shownRow(result, map);
+  const keys = row.length;
   const names = namesOf({ result }, keys);
   const wide = Math.min(24, Math.max(...names.map((name) => columns(terminalSafe(name)))));
   const largest = Math.max(...Array.from(row, Math.abs), 1e-30);

@@ -5,7 +5,7 @@ import type { RgbaImage } from '../image-overlay.ts';
 import type { PngEncoder } from '../png.ts';
 import { dataUri } from '../png.ts';
 import { colorTable, makeScale, position, rampColor, tableEntry } from '../scale.ts';
-import type { Scale, Theme } from '../scale.ts';
+import type { Ramp, Scale, Theme } from '../scale.ts';
 import { toHex } from '../color.ts';
 import { label, rect, tone } from '../svg.ts';
 import type { Drawing } from '../svg.ts';
@@ -81,7 +81,8 @@ export async function labelledMatrix(
   matrix: Matrix,
   scale: Scale,
   axes: MatrixAxes,
-  frame: Frame & { readonly width: number },
+  /** `cell`: the most user units a cell gets. */
+  frame: Frame & { readonly width: number; readonly cell?: number },
 ): Promise<Drawing> {
   const { theme } = frame;
   const rows = axes.rows.map(clean);
@@ -89,7 +90,7 @@ export async function labelledMatrix(
   const left = Math.min(LONGEST, Math.max(1, ...rows.map(ems))) * SIZE + 30;
   const below = Math.min(LONGEST, Math.max(1, ...columns.map(ems))) * SIZE + 34;
   const width = frame.width - left;
-  const cell = Math.min(width / matrix.columns, 34);
+  const cell = Math.min(width / matrix.columns, frame.cell ?? 34);
   const [w, h] = [cell * matrix.columns, Math.max(cell * matrix.rows, 24)];
   const picture = await matrixPicture(matrix, scale, { ...frame, width: w, height: h });
   const small = { size: SIZE, attributes: tone('ink', theme) } as const;
@@ -119,12 +120,16 @@ function turned(x: number, y: number, text: string): string {
 const clean = (text: string): string => truncate(showControls(text).replaceAll(/\s+/g, ' '), LONGEST, ems);
 
 /** The colours of a heat map with their numbers and unit. */
-export function heatLegend(scale: Scale, unit: string, { theme, width }: { theme: Theme; width: number }): Drawing {
+export function heatLegend(
+  scale: Scale,
+  unit: string,
+  { theme, width, ramp = 'heat' }: { readonly theme: Theme; readonly width: number; readonly ramp?: Ramp },
+): Drawing {
   const signed = scale.kind === 'diverging';
   const steps = 49;
   const cells = Array.from({ length: steps }, (_, at) => {
     const t = signed ? (2 * at) / (steps - 1) - 1 : at / (steps - 1);
-    const color = toHex(rampColor('heat', scale.kind, t, theme));
+    const color = toHex(rampColor(ramp, scale.kind, t, theme));
     return rect((at * width) / steps, 0, width / steps + 0.3, 10, `fill="${color}" shape-rendering="crispEdges"`);
   }).join('');
   const small = { size: SIZE, attributes: tone('muted', theme) } as const;

@@ -62,6 +62,7 @@ export function dotsByLayer(
   const [low, high] = [Math.min(0, ...all), Math.max(1e-12, ...all)];
   const y = (value: number) => 8 + (1 - (value - low) / (high - low)) * height;
   const x = (at: number) => left + ((at + 0.5) / layers.length) * (width - left);
+  const step = Math.ceil((20 * layers.length) / (width - left));
   const small = { size: 11, attributes: tone('muted', theme) } as const;
   const mean = (numbers: readonly number[]) =>
     numbers.reduce((sum, each) => sum + each, 0) / Math.max(1, numbers.length);
@@ -78,7 +79,9 @@ export function dotsByLayer(
           `<circle cx="${x(at).toFixed(1)}" cy="${y(number).toFixed(1)}" r="4" fill="${toHex(MARKS.unsigned)}" fill-opacity="0.65"/>`,
       ),
     ),
-    ...layers.map(({ title }, at) => label(x(at), height + 26, title, { ...small, anchor: 'middle' })),
+    ...layers.map(({ layer }, at) =>
+      at % step === 0 ? label(x(at), height + 26, String(layer), { ...small, anchor: 'middle' }) : '',
+    ),
     label(left + (width - left) / 2, height + 44, words.layer, { ...small, anchor: 'middle' }),
     `<g transform="translate(11 ${8 + height / 2}) rotate(-90)">${label(0, 0, words.unit, { ...small, anchor: 'middle' })}</g>`,
   ].join('');
@@ -120,10 +123,13 @@ export function headPlane(
     ),
     ...numbers.map((cluster, at) =>
       [
-        `<circle cx="${8 + at * 90}" cy="${height + 18}" r="4.5" fill="${color(cluster)}"/>`,
-        label(18 + at * 90, height + 22, words.cluster(cluster), { size: 11, attributes: tone('ink', theme) }),
+        `<circle cx="${8 + (at % 6) * 100}" cy="${height + 18 + 20 * Math.floor(at / 6)}" r="4.5" fill="${color(cluster)}"/>`,
+        label(18 + (at % 6) * 100, height + 22 + 20 * Math.floor(at / 6), words.cluster(cluster), {
+          size: 11,
+          attributes: tone('ink', theme),
+        }),
       ].join(''),
     ),
   ].join('');
-  return { width, height: height + 30, body };
+  return { width, height: height + 10 + 20 * Math.ceil(numbers.length / 6), body };
 }

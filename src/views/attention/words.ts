@@ -18,6 +18,7 @@ export interface AttentionWords {
   /** Beside every picture. */
   readonly caution: string;
   readonly owes: (token: string) => string;
+  readonly ownPlace: string;
   readonly plane: (percent: string) => string;
   readonly cluster: (number: number) => string;
   readonly hover: string;
@@ -87,6 +88,7 @@ const en: AttentionWords = {
   caution:
     'Attention shows where a head looks, not why the model answers. It is not by itself an explanation: compare it with an attribution, and with what happens when the head is taken away.',
   owes: (token) => `What “${token}” at the end owes to each token at the start`,
+  ownPlace: 'Its own place, where relevance starts at one, is left out of the colours.',
   plane: (percent) => `The plane holds ${percent} of the squared distances between heads.`,
   cluster: (number) => `cluster ${number}`,
   hover: 'Point at a token on the left to see what it attends to, at one on the right to see what attends to it.',
@@ -99,7 +101,7 @@ const en: AttentionWords = {
   offset: 'by the best fixed offset',
   noSinks: 'No key receives more than the threshold.',
   more: (count) => `and ${count} more`,
-  most: 'most attended keys',
+  most: 'strongest keys',
   neuron: 'Query, keys, and their products element by element; their sum, scaled and masked, goes to the softmax.',
   product: 'query × key',
   of: (target, output) => `of “${target}” in ${output}`,
@@ -156,6 +158,7 @@ const zh: AttentionWords = {
   caution:
     '注意力显示某个头在看哪里，而不是模型为何如此回答。它本身不是解释：请与归因方法相比较，并看去掉该头后会发生什么。',
   owes: (token) => `末层的“${token}”有多少来自输入的每个词元`,
+  ownPlace: '它自身的位置（相关性从一开始）不着色。',
   plane: (percent) => `此平面保留了头间平方距离的 ${percent}。`,
   cluster: (number) => `簇 ${number}`,
   hover: '指向左侧词元，看它关注什么；指向右侧词元，看谁关注它。',
@@ -168,7 +171,7 @@ const zh: AttentionWords = {
   offset: '最佳固定偏移找到',
   noSinks: '没有键收到超过阈值的注意力。',
   more: (count) => `另有 ${count} 个`,
-  most: '最受关注的键',
+  most: '最强的键',
   neuron: '查询、键及其逐元素乘积；其和经缩放与掩码后进入 softmax。',
   product: '查询 × 键',
   of: (target, output) => `${output} 中的“${target}”`,
