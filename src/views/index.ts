@@ -35,3 +35,5 @@ export type { PngEncoder } from './png.ts';
 export { escapeMarkup, showControls, terminalSafe } from './escape.ts';
 export { MESSAGES } from './messages.ts';
 export type { Language, Messages } from './messages.ts';
+export { measuredAnsi, measuredHtml, measuredPng, measuredSvg } from './heatmap.ts';
+export type { MeasuredOptions } from './heatmap.ts';
