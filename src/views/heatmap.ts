@@ -69,7 +69,8 @@ function heatDrawing({ table, measure, data, kind }: Shown, language: Language, 
   const scale = makeScale(data, kind);
   const ink = { size: SIZE, attributes: tone('ink', theme) };
   const muted = { size: SIZE, attributes: tone('muted', theme) };
-  const parts = [label(0, 12, measuredWord(measure, language), { ...ink, weight: 600 })];
+  const heading = `${measuredWord(measure, language)} (${word(rows.name)} × ${word(columns.name)})`;
+  const parts = [label(0, 12, heading, { ...ink, weight: 600 })];
   columnLabels.forEach((text, column) => {
     const x = left + (column + 0.5) * cellWidth;
     parts.push(
@@ -91,7 +92,7 @@ function heatDrawing({ table, measure, data, kind }: Shown, language: Language, 
       parts.push(
         `<g>${rect(x, y, cellWidth - 1, cellHeight - 1, `fill="${toHex(background)}"`)}<title>${escapeMarkup(title)}</title>${
           roomy
-            ? label(x + cellWidth / 2, y + cellHeight / 2 + 4, cellText(value, texts?.[at], kind), {
+            ? label(x + cellWidth / 2, y + cellHeight / 2 + 4, cellText(value, texts?.[at], kind, scale.limit), {
                 size: 11,
                 anchor: 'middle',
                 attributes: `fill="${toHex(on)}"`,
@@ -102,18 +103,32 @@ function heatDrawing({ table, measure, data, kind }: Shown, language: Language, 
     });
   });
   const bottom = top + rowLabels.length * cellHeight;
-  const meaning = measuredPhrase(kind === 'diverging' ? 'raises' : 'stronger', language);
-  const legend = `${measuredPhrase('fullColour', language)} ${formatNumber(scale.limit)}${kind === 'diverging' && SIGNED_EFFECTS.has(measure) ? `; ${meaning}` : ''}`;
+  const limit = `${measuredPhrase('fullColour', language)} ${formatNumber(scale.limit)}`;
+  const legend = MEANINGS.has(measure) ? `${limit}; ${measuredPhrase(MEANINGS.get(measure)!, language)}` : limit;
   parts.push(label(left, bottom + 18, legend, muted));
-  const width = Math.max(left + columnLabels.length * cellWidth, left + ems(legend) * SIZE, ems(measure) * SIZE);
+  const width = Math.max(left + columnLabels.length * cellWidth, left + ems(legend) * SIZE, ems(heading) * SIZE * 1.1);
   return { width, height: bottom + 26, body: parts.join('') };
 }
 
-const SIGNED_EFFECTS = new Set(['normalised', 'difference', 'effect', 'contribution']);
+/** What colours say, where a sign has a meaning. */
+const MEANINGS: ReadonlyMap<string, 'raises' | 'restores'> = new Map([
+  ['normalised', 'restores'],
+  ['difference', 'raises'],
+  ['effect', 'raises'],
+  ['contribution', 'raises'],
+]);
 
-function cellText(value: number, text: string | undefined, kind: ScaleKind): string {
-  const number = kind === 'diverging' ? formatSigned(value, 2) : formatNumber(value, 2);
-  return text === undefined ? number : `${truncate(text, 6, columnsOf)} ${number}`;
+function cellText(value: number, text: string | undefined, kind: ScaleKind, limit: number): string {
+  const number = alike(value, kind, limit);
+  return text === undefined ? number : `${truncate(text, 8, columnsOf)} ${number}`;
+}
+
+/** Numbers of one table with as many decimals each: three digits of the largest. */
+function alike(value: number, kind: ScaleKind, limit: number): string {
+  if (limit >= 1e6 || limit < 1e-4) return kind === 'diverging' ? formatSigned(value) : formatNumber(value);
+  const text = Math.abs(value).toFixed(Math.max(0, 2 - Math.floor(Math.log10(limit))));
+  if (Number(text) === 0) return '0';
+  return value < 0 ? `\u2212${text}` : kind === 'diverging' ? `+${text}` : text;
 }
 
 /** What was asked, and single numbers. */
@@ -185,13 +200,7 @@ function tableAnsi(shown: Shown, language: Language, width: number, color: Termi
   const word = (name: string) => truncate(terminalSafe(measuredWord(name, language)), 18, columnsOf);
   const scale = makeScale(data, kind);
   const cell = (at: number) =>
-    Number.isNaN(data[at]!)
-      ? ''
-      : texts === undefined
-        ? kind === 'diverging'
-          ? formatSigned(data[at]!)
-          : formatNumber(data[at]!)
-        : `${truncate(terminalSafe(texts[at]!), 8, columnsOf)} ${formatNumber(data[at]!, 2)}`;
+    Number.isNaN(data[at]!) ? '' : cellText(data[at]!, texts && terminalSafe(texts[at]!), kind, scale.limit);
   const heading = `${word(rows.name)} × ${word(columns.name)}: ${terminalSafe(measuredWord(measure, language))}`;
   const first = Math.max(...rows.labels.map((name) => columnsOf(word(name))));
   const widths = columns.labels.map((name, column) =>

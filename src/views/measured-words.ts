@@ -36,7 +36,7 @@ const WORDS: Readonly<Record<string, Words>> = {
   ranking: say('ranking', '排序'),
   normalised: say('restored: 0 = corrupted, 1 = clean', '恢复程度：0 = 受损，1 = 干净'),
   difference: say('change of the target', '目标值的变化'),
-  effect: say('change of the target', '目标值的变化'),
+  effect: say('effect', '影响'),
   uniform: say('change of the target, and of the distribution', '目标值与分布的变化'),
   value: say('target value', '目标值'),
   importance: say('importance |context × gradient|', '重要性 |上下文 × 梯度|'),
@@ -83,7 +83,10 @@ const PHRASES = {
   strongest: say('strongest', '最强的位置'),
   fullColour: say('full colour at', '满色对应'),
   raises: say('orange raises the target, blue lowers it', '橙色使目标升高，蓝色使目标降低'),
-  stronger: say('darker is more', '颜色越深数值越大'),
+  restores: say(
+    'orange brings the clean answer back, blue takes it further away',
+    '橙色恢复干净输入的回答，蓝色使其更远',
+  ),
   passes: say('passes through the model', '次模型运行'),
 } as const;
 
