@@ -81,10 +81,8 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   const scene = new Scene(host, request, method);
   const attribution = await method.attribute(scene, options);
   checkFinite(attribution);
-  return {
-    explanation: describe(scene, options, attribution, performance.now() - started),
-    answer: await scene.answer(),
-  };
+  const answer = await scene.answer();
+  return { explanation: describe(scene, options, attribution, answer, performance.now() - started), answer };
 }
 
 /** What one call of `attribute` works on: the model's side of an AttributionContext. */
@@ -275,12 +273,13 @@ function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
 }
 
 function describe(
-  { host, request, method, output, targetRef, passes, answer }: Scene,
+  { host, request, method, output, targetRef, passes }: Scene,
   options: Readonly<Record<string, OptionValue>>,
   { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
+  answer: DenseTensor,
   ms: number,
 ): Explanation {
-  const scores = answer?.type === 'float64' ? exact : inFloat32(exact);
+  const scores = answer.type === 'float64' ? exact : inFloat32(exact);
   const baseline =
     request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given');
   const total = sumsTo === null ? undefined : value - (sumsTo === 'value' ? 0 : (baselineValue ?? 0));

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { UserError, fileProblem } from '../onnx/index.ts';
+import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
 
 /** Writes a whole file or nothing: beside its place first, then moved there. */
 export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
@@ -13,6 +13,17 @@ export async function writeWhole(file: string, content: string | Uint8Array): Pr
     await rm(partial, { force: true }).catch(() => undefined);
     throw unwritable(file, error);
   }
+}
+
+/** The format a file's name asks for. Throws a UsageError that lists those there are. */
+export function fileFormat<const T extends string>(file: string, formats: readonly T[]): T {
+  const extension = path.extname(file).slice(1).toLowerCase();
+  const format = formats.find((each) => each === extension);
+  if (format !== undefined) return format;
+  const names = formats.map((each) => `.${each}`);
+  throw new UsageError(
+    `cannot tell the format of "${file}": name it ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
+  );
 }
 
 /** Refuses a place that a file cannot be written to, before there is anything to write. */

@@ -5,6 +5,7 @@ import { addDemo } from './commands/demo.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGradient } from './commands/gradient.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addAblate, addPatch } from './commands/intervene.ts';
 
 /** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
 export function buildProgram(): Command {
@@ -23,7 +24,7 @@ Examples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --out why.html`,
     );
-  for (const add of [addInspect, addExplain, addAttention, addGradient, addDemo]) add(program);
+  for (const add of [addInspect, addExplain, addAttention, addPatch, addAblate, addGradient, addDemo]) add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;

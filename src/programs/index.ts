@@ -21,6 +21,7 @@ export { QUADRATURES, quadrature } from './quadrature.ts';
 export type { Quadrature, QuadratureName } from './quadrature.ts';
 export { PROGRAM } from './request.ts';
 export type { BackwardRequest, ProgramRequest, Reduction } from './request.ts';
-export { copyNodes, hasNoRows, repeatRows } from './rows.ts';
+export { copyNodes } from './copies.ts';
+export { hasNoRows, repeatRows } from './rows.ts';
 export { ProgramRunner, numbers, sameNumbers, zeros } from './runner.ts';
 export type { Numbers, Rows, RunContext, RunResult } from './runner.ts';

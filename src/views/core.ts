@@ -31,3 +31,5 @@ export { MESSAGES } from './messages.ts';
 export type { Language, Messages } from './messages.ts';
 export { attentionAnsi, attentionRenderer } from './attention/index.ts';
 export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from './attention/index.ts';
+export { interventionAnsi, interventionHtml, interventionSvg } from './heatmap.ts';
+export type { InterventionRenderOptions } from './heatmap.ts';

@@ -24,5 +24,7 @@ export { directAttribution } from './direct.ts';
 export { pruningCurve } from './prune.ts';
 export { correlateAttention } from './correlate.ts';
 export { eraseTopAttended } from './erasure.ts';
+export { ABLATIONS, checkAblation, findAblation } from './analyses.ts';
+export type { Ablation, AblationRequest, Place } from './analyses.ts';
 export { adversarialAttention } from './adversarial.ts';
 export { jensenShannon, kendallTau, totalVariation } from './divergence.ts';

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ExplainableModel, METHODS, findMethod } from '../../attribution/index.ts';
@@ -6,7 +5,6 @@ import type { Explained } from '../../attribution/index.ts';
 import type { OptionValue } from '../../programs/index.ts';
 import { SURROGATES } from '../../surrogates/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
-import { UsageError } from '../../onnx/index.ts';
 import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
 import type { Language } from '../../views/index.ts';
 import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
@@ -20,7 +18,7 @@ import {
   readSubject,
   wholeNumber,
 } from '../flags.ts';
-import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
 interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly method: string;
@@ -84,7 +82,7 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
   const method = findMethod(flags.method, ALL_METHODS);
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
   if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
@@ -111,14 +109,6 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
     progress.clear();
     await model.release();
   }
-}
-
-function fileFormat(file: string): FileFormat {
-  const extension = path.extname(file).slice(1).toLowerCase();
-  const format = FORMATS.find((each) => each === extension);
-  if (format === undefined)
-    throw new UsageError(`cannot tell the format of "${file}": name it .html, .svg, .png or .json`);
-  return format;
 }
 
 function renderFile(
