@@ -1,6 +1,6 @@
-"""Writes test/attribution/cam: small vision models as ONNX, and the class activation maps other libraries draw on them.
+"""Writes test/vision/fixtures: small vision models as ONNX, and the class activation maps other libraries draw on them.
 
-    python reference/vision/make_cam_fixtures.py test/attribution/cam
+    python reference/vision/make_cam_fixtures.py test/vision/fixtures
 
 Maps are those before resizing and before min-max scaling. Computed in float64, stored with 9 digits.
 """

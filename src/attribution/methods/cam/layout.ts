@@ -5,11 +5,13 @@ import type { Picture } from './picture.ts';
 export type Layout = 'first' | 'last' | undefined;
 
 /** Operators over [N, C, H, W], by their definition. */
-const SPATIAL = new Set([
-  ...['Conv', 'ConvInteger', 'ConvTranspose', 'QLinearConv', 'DeformConv', 'MaxPool', 'AveragePool', 'LpPool'],
-  ...['GlobalAveragePool', 'GlobalMaxPool', 'BatchNormalization', 'InstanceNormalization', 'GroupNormalization'],
-  ...['LRN', 'DepthToSpace', 'SpaceToDepth', 'GridSample', 'RoiAlign', 'MaxUnpool'],
-]);
+const SPATIAL = new Set(
+  (
+    'Conv ConvInteger ConvTranspose QLinearConv DeformConv MaxPool AveragePool LpPool GlobalAveragePool ' +
+    'GlobalMaxPool BatchNormalization InstanceNormalization GroupNormalization LRN DepthToSpace ' +
+    'SpaceToDepth GridSample RoiAlign MaxUnpool'
+  ).split(' '),
+);
 /** Operators that may change the lengths of axes, but not their order. */
 const KEEP_AXES = new Set(['Concat', 'Slice', 'Pad', 'Resize', 'Upsample', 'Split', 'Tile', 'Expand']);
 

@@ -4,10 +4,12 @@ import type { Facts, Model, Node, ValueName } from '../../../onnx/index.ts';
 export type Needed = 'all' | 'one';
 
 /** Operators that reduce over positions, so that all of them matter. */
-const POOLS = new Set([
-  ...['ReduceMean', 'ReduceSum', 'ReduceMax', 'ReduceMin', 'ReduceL2', 'GlobalAveragePool', 'GlobalMaxPool'],
-  ...['AveragePool', 'MaxPool', 'Flatten', 'Einsum'],
-]);
+const POOLS = new Set(
+  (
+    'ReduceMean ReduceSum ReduceMax ReduceMin ReduceL2 GlobalAveragePool GlobalMaxPool AveragePool ' +
+    'MaxPool Flatten Einsum'
+  ).split(' '),
+);
 
 /**
  * Walks back from the output. Picking one token (CLS) needs one position of what it is picked from, and so does all

@@ -6,7 +6,7 @@ import type { Explanation } from '../../src/explanation/index.ts';
 import { numbersToData } from '../../src/onnx/index.ts';
 import { ModelHost } from '../../src/runtime/index.ts';
 
-const FOLDER = path.join(import.meta.dirname, 'cam');
+const FOLDER = path.join(import.meta.dirname, 'fixtures');
 
 interface Case {
   readonly method: string;
