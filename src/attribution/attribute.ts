@@ -1,5 +1,5 @@
-import { UsageError, UserError, listLayers, weightTensor } from '../onnx/index.ts';
-import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
+import { UsageError, UserError, foldPadding, listLayers, normalizeModel, weightTensor } from '../onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
@@ -105,6 +105,7 @@ class Scene implements AttributionContext {
   /** How to get the answer, and the answer where a run was made for it. */
   #ask: (() => Promise<DenseTensor>) | undefined;
   #answer: Promise<DenseTensor> | undefined;
+  #model: Model | undefined;
   targetRef: TargetRef | undefined;
   #weights: Promise<DenseTensor> | undefined;
 
@@ -136,6 +137,7 @@ class Scene implements AttributionContext {
     groups,
     onInputs = false,
     inputPoint,
+    features = onInputs ? this.own : this.features,
     ...plan
   }: ProgramPlan): Promise<ProgramRunner> {
     const { host, request, output, own, inputs, baseline } = this;
@@ -143,7 +145,7 @@ class Scene implements AttributionContext {
       ...plan,
       output,
       inputs: own,
-      features: onInputs ? own : this.features,
+      features,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: host.provider === 'cpu' ? 'blocked' : 'plain',
@@ -179,6 +181,11 @@ class Scene implements AttributionContext {
     const node = graph.nodes.find(({ outputs }) => outputs.includes(value));
     const weight = node?.operator === 'Gather' ? graph.initializers.get(node.inputs[0]!) : undefined;
     return weight?.type === 'float32' && weight.dims.length === 2 ? weightTensor(weight) : undefined;
+  }
+
+  model(): Model {
+    const dims = fixedDims(this.own, this.inputs, this.host.model.graph.inputs);
+    return (this.#model ??= foldPadding(normalizeModel(this.host.model, { dims })));
   }
 
   target(runner: ProgramRunner): Promise<DenseTensor> {
@@ -221,7 +228,7 @@ function checkPlace(method: Method, { layer, neuron }: AttributeRequest): void {
     throw new UsageError(`${method.name} needs a layer: --layer PATH`);
   if (neuron === undefined && method.layers === 'needs-neuron')
     throw new UsageError(`${method.name} needs a place in the layer: --neuron INDICES`);
-  if (neuron !== undefined && method.layers === 'needs-layer')
+  if (neuron !== undefined && (method.layers === 'needs-layer' || method.layers === 'own-layer'))
     throw new UsageError(`${method.name} scores a whole layer: leave --neuron out`);
 }
 

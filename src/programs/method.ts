@@ -1,4 +1,4 @@
-import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import type { Scores, TextContext } from '../explanation/index.ts';
 import type { Feature } from './features.ts';
 import type { OptionSpecs, OptionsOf } from './options.ts';
@@ -13,7 +13,11 @@ export type Modality =
 
 /** The parts of a program's request that a method decides; the rest is what is explained. */
 export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
-  Partial<Pick<ProgramRequest, 'backward' | 'noise' | 'binary'>> & {
+  Partial<
+    Pick<ProgramRequest, 'backward' | 'noise' | 'binary' | 'map' | 'fullGradient' | 'capture' | 'planes' | 'channels'>
+  > & {
+    /** Where rows vary, where that is not what is scored. */
+    readonly features?: readonly Feature[];
     /** Several baselines, one for each row. */
     readonly manyBaselines?: boolean;
     /** Group of each element by input, for rows that are masks. */
@@ -32,6 +36,12 @@ export interface AttributionContext {
   target(runner: ProgramRunner): Promise<DenseTensor>;
   /** The table [words, hidden] that token ids pick rows from, where it stands in the file as float32. */
   embeddingTable(feature: Feature): DenseTensor | undefined;
+  /** The model, in the form passes work on, with its inputs in the dims they have here. */
+  model(): Model;
+  /** The output that is explained. */
+  readonly output: string;
+  /** The explained output's answer for the input, [1, ...], once a program was opened. */
+  answer(): Promise<DenseTensor>;
   /** What is scored: the model's inputs, or a layer. */
   readonly features: readonly Feature[];
   /** The model's inputs, with a batch of 1. */
@@ -74,8 +84,8 @@ export interface Method<S extends OptionSpecs = OptionSpecs> {
   readonly options: S;
   /** Whether the method compares the input with a baseline: one, or as many as there are. */
   readonly usesBaseline: boolean | 'many';
-  /** Whether it can score a layer: as its inputs, by itself, or not. */
-  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'none';
+  /** Whether it can score a layer: as its inputs, by itself (`own-layer`: one it finds where none is named), or not. */
+  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'own-layer' | 'none';
   /** For methods of one backward pass. */
   readonly singlePass?: SinglePass<S>;
   attribute(context: AttributionContext, options: OptionsOf<S>): Promise<Attribution>;

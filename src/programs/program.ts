@@ -14,6 +14,8 @@ import {
 } from '../onnx/index.ts';
 import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
+import { appendFullGradient } from './full-gradient.ts';
+import { appendMap } from './maps.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
@@ -36,7 +38,8 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
   const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
   const layer = request.backward?.at?.layer.value;
   const own = [...request.features, ...request.inputs].map(({ value }) => value);
-  const kept = [...own, request.output, ...(layer === undefined ? [] : [layer])];
+  const kept = [...own, request.output, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
+  if (request.map !== undefined) kept.push(request.map.layer.value);
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
   const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
   const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
@@ -81,6 +84,8 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
   const weighted = b.mul(result, target);
   b.addOutput(result, PROGRAM.output);
   b.addOutput(targetValues(b, result), PROGRAM.values);
+  for (const value of request.capture ?? []) b.addOutput(renamed.get(value) ?? value, PROGRAM.captured(value));
+  appendMaps(b, request, { result, target, rules, renamed });
   if (request.backward !== undefined) {
     // Relevance starts as the answer itself, gradients as the target's weights.
     const seed = carriesRelevance(rules)
@@ -101,6 +106,29 @@ function precision(model: Model, { features }: ProgramRequest): DataType {
 function targetValues(b: GraphBuilder, output: ValueName): ValueName {
   const axes = Array.from({ length: b.rank(output) - 1 }, (_, index) => index + 1);
   return b.sum(b.mul(output, PROGRAM.target), axes, false);
+}
+
+/** The map a request asks for, of every row. */
+function appendMaps(
+  b: GraphBuilder,
+  { map, fullGradient }: ProgramRequest,
+  scene: {
+    readonly result: ValueName;
+    readonly target: ValueName;
+    readonly rules: RuleSetSpec;
+    readonly renamed: ReadonlyMap<ValueName, ValueName>;
+  },
+): void {
+  const at = map?.layer.value ?? fullGradient?.picture.value;
+  if (at === undefined) return;
+  const { result, target, renamed } = scene;
+  const point = renamed.get(at) ?? at;
+  const seed = b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
+  // Rules that suit the provider have no second derivatives that do.
+  const rules = map?.form === 'shapley-cam' ? GRADIENT : scene.rules;
+  const table = ruleTable(rules, { b, of: result, wrt: [point], reference: (name) => name });
+  if (map !== undefined) appendMap(b, map, { point, result, seed, rules: table });
+  if (fullGradient !== undefined) appendFullGradient(b, fullGradient, { point, result, seed, rules: table });
 }
 
 /** Dims of an input as the model sees it: its batch is the rows. Shape arithmetic must not be folded for one of them. */

@@ -1,6 +1,8 @@
 import type { RuleSetSpec } from '../autodiff/index.ts';
 import type { ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
+import type { FullGradientRequest } from './full-gradient.ts';
+import type { MapRequest } from './maps.ts';
 
 /** Names of what a compiled program takes and gives, beside the model's own inputs. */
 export const PROGRAM = {
@@ -12,6 +14,8 @@ export const PROGRAM = {
   weights: 'onnxray/weights',
   /** What of each group each row keeps (1) or replaces by the baseline (0): float32 [rows, groups]. */
   masks: 'onnxray/masks',
+  /** Soft masks over a picture, on a grid of their own that is enlarged to the picture's: float32 [rows, height, width]. */
+  planes: 'onnxray/planes',
   /** Size of the noise: float32, one number. */
   deviation: 'onnxray/deviation',
   /** Weight of each element of the explained output, [1, ...] as the output without its batch: the target. */
@@ -38,6 +42,10 @@ export const PROGRAM = {
   direction: (input: string) => `onnxray/direction/${input}`,
   /** Weighted sum over rows of the scores, and of their squares. */
   scores: (input: string) => `onnxray/scores/${input}`,
+  /** A layer's map of each row: [rows, height, width]. */
+  map: (layer: string) => `onnxray/map/${layer}`,
+  /** A value of the model as it is in each row. */
+  captured: (value: string) => `onnxray/captured/${value}`,
   squares: (input: string) => `onnxray/squares/${input}`,
 } as const;
 
@@ -73,6 +81,17 @@ export interface BackwardRequest {
   readonly at?: { readonly layer: Feature; readonly form: 'influence' | 'conductance' | 'neuron' };
 }
 
+/** Soft masks of a picture's size or smaller; smaller ones are enlarged bilinearly. */
+export interface PlanesRequest {
+  readonly height: number;
+  readonly width: number;
+  readonly layout: 'NCHW' | 'NHWC';
+  /** Each enlarged mask that is not constant is stretched to run from 0 to 1. */
+  readonly stretch: boolean;
+  /** Corners of the two grids lie on each other; else their edges do. */
+  readonly alignCorners: boolean;
+}
+
 /** Everything a program depends on beside the model; plain data, since programs are cached by it. */
 export interface ProgramRequest {
   /** The output to explain, or the value of a layer. */
@@ -81,8 +100,15 @@ export interface ProgramRequest {
   readonly inputs: readonly Feature[];
   /** Where rows vary: those inputs, or a layer. */
   readonly features: readonly Feature[];
-  /** What makes the rows: positions between baseline and input, masks, or the points themselves. */
-  readonly rows: 'alphas' | 'masks' | 'points';
+  /**
+   * What makes the rows: positions between baseline and input; masks of groups; the points themselves; soft masks over a
+   * picture (`planes`); or one point of a layer with channels of it kept (1) or made zero (`channels`).
+   */
+  readonly rows: 'alphas' | 'masks' | 'points' | 'planes' | 'channels';
+  /** Of rows that are soft masks. */
+  readonly planes?: PlanesRequest | undefined;
+  /** Of rows that keep channels of a layer: their axis and number. */
+  readonly channels?: { readonly axis: number; readonly count: number } | undefined;
   /** Masks are of 0 and 1 only, and no gradient is taken in them. */
   readonly binary?: boolean;
   /**
@@ -94,6 +120,12 @@ export interface ProgramRequest {
   readonly noise?: 'absolute' | 'relative' | undefined;
   /** The reverse pass; without it a program only answers. */
   readonly backward?: BackwardRequest | undefined;
+  /** The map of each row at the one layer that rows vary in. */
+  readonly map?: MapRequest | undefined;
+  /** FullGrad's map of each row. */
+  readonly fullGradient?: FullGradientRequest | undefined;
+  /** Values of the model that are given too, for each row. */
+  readonly capture?: readonly ValueName[] | undefined;
   /** Of the gradient's nodes: `blocked` suits onnxruntime's CPU provider; `plain` (the default) any. */
   readonly layout?: 'plain' | 'blocked';
   /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */

@@ -1,8 +1,8 @@
 /** How the rows of a program come about: the model's inputs repeated, its features moved between baseline and input. */
-import { int } from '../onnx/index.ts';
+import { int, ints, string } from '../onnx/index.ts';
 import type { DataType, GraphBuilder, Model, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
-import type { ProgramRequest } from './request.ts';
+import type { PlanesRequest, ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
 import type { TwoCases } from './binary-masks.ts';
 import { pickRows, twoCases } from './binary-masks.ts';
@@ -36,7 +36,12 @@ export function addRowInputs(b: GraphBuilder, request: ProgramRequest, type: Dat
     const positions = b.addInput({ name: PROGRAM.alphas, type, dims: ['rows'] });
     return { type, count: b.dimension(positions, 0), positions, masks: undefined };
   }
-  if (request.rows === 'masks') {
+  if (request.rows === 'planes') {
+    const { height, width } = request.planes!;
+    const planes = b.addInput({ name: PROGRAM.planes, type: 'float32', dims: ['rows', height, width] });
+    return { type, count: b.dimension(planes, 0), positions: undefined, masks: undefined };
+  }
+  if (request.rows === 'masks' || request.rows === 'channels') {
     const masks = b.addInput({ name: PROGRAM.masks, type: 'float32', dims: ['rows', 'groups'] });
     return { type, count: b.dimension(masks, 0), positions: undefined, masks };
   }
@@ -63,9 +68,12 @@ function layFeature(
   starts: ReadonlyMap<ValueName, ValueName>,
 ): Laid {
   const clean = feature.kind === 'elements' ? feature.input : copyUpstream(b, model, feature.value, new Map());
+  if (request.rows === 'channels') return layChannels(b, request, feature, clean, rows.masks!);
   if (request.rows === 'points') {
     const dims = ['rows', ...(b.dims(clean)?.slice(1) ?? [])];
     const point = b.addInput({ name: PROGRAM.points(feature.input), type: b.type(clean), dims });
+    // A map has no use for differences.
+    if (request.map !== undefined) return { feature, point, start: undefined, difference: point };
     const difference = b.addInput({ name: PROGRAM.differences(feature.input), type: b.type(clean), dims });
     return { feature, point, start: undefined, difference };
   }
@@ -75,6 +83,12 @@ function layFeature(
       : starts.get(feature.value);
   const end = request.noise === undefined ? clean : addNoise(b, feature, clean, request.noise);
   const difference = start === undefined ? end : b.sub(end, start);
+  if (request.rows === 'planes') {
+    const mask = b.cast(enlargePlanes(b, clean, request.planes!), b.type(clean));
+    const kept = b.mul(mask, end);
+    const point = start === undefined ? kept : b.add(kept, b.mul(b.sub(b.scalar(1, mask), mask), start));
+    return { feature, point, start, difference };
+  }
   const along = (axes: number) => Array.from({ length: axes }, (_, index) => index + 1);
   if (rows.masks !== undefined) {
     const mask = expandMask(b, feature, clean, rows.masks);
@@ -157,6 +171,61 @@ function expandMask(b: GraphBuilder, feature: Feature, clean: ValueName, masks: 
   ]);
   const mask = b.cast(spread, b.type(clean));
   return hidden === 1 ? b.unsqueeze(mask, [b.rank(clean) - 1]) : mask;
+}
+
+/** One point of a layer, [1, ...], with each row's channels kept. */
+function layChannels(
+  b: GraphBuilder,
+  request: ProgramRequest,
+  feature: Feature,
+  clean: ValueName,
+  masks: ValueName,
+): Laid {
+  const base = b.addInput({ name: PROGRAM.points(feature.input), type: b.type(clean), dims: b.dims(clean) });
+  const rank = b.rank(clean);
+  const others = Array.from({ length: rank }, (_, axis) => axis).filter(
+    (axis) => axis > 0 && axis !== request.channels!.axis,
+  );
+  const point = b.mul(b.unsqueeze(b.cast(masks, b.type(clean)), others), base);
+  return { feature, point, start: undefined, difference: base };
+}
+
+/** Each row's soft mask as large as the picture: [rows, 1, H, W], or [rows, H, W, 1]. */
+function enlargePlanes(
+  b: GraphBuilder,
+  picture: ValueName,
+  { height, width, layout, stretch, alignCorners }: PlanesRequest,
+): ValueName {
+  const dims = b.dims(picture)!;
+  const [tall, wide] = (layout === 'NCHW' ? [dims[2], dims[3]] : [dims[1], dims[2]]) as [number, number];
+  const planes = b.unsqueeze(PROGRAM.planes, [1]);
+  const large =
+    tall === height && wide === width
+      ? planes
+      : b.op(
+          'Resize',
+          [planes, '', '', b.int64s([tall, wide])],
+          {
+            axes: ints([2, 3]),
+            mode: string('linear'),
+            coordinate_transformation_mode: string(alignCorners ? 'align_corners' : 'half_pixel'),
+          },
+          { dims: ['rows', 1, tall, wide] },
+        );
+  const mask = stretch ? stretched(b, large) : large;
+  return layout === 'NCHW'
+    ? mask
+    : b.op('Reshape', [mask, b.int64s([0, tall, wide, 1])], {}, { dims: ['rows', tall, wide, 1] });
+}
+
+/** Each mask moved and scaled to run from 0 to 1; a constant one stays as it is. */
+function stretched(b: GraphBuilder, mask: ValueName): ValueName {
+  const low = b.neg(b.max(b.neg(mask), [1, 2, 3]));
+  const range = b.sub(b.max(mask, [1, 2, 3]), low);
+  const scaled = b.div(b.sub(mask, low), b.add(range, b.scalar(1e-8, range)));
+  // Enlarging a constant leaves the last digits different.
+  const least = b.mul(b.max(b.abs(mask), [1, 2, 3]), b.scalar(1e-5, range));
+  return b.where(b.greater(range, least), scaled, mask);
 }
 
 /** A flag, such as a merged decoder's use_cache_branch, has no batch. */

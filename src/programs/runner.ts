@@ -56,6 +56,10 @@ export interface RunResult {
   readonly baselineValues: readonly number[];
   /** Gradient of each row's value in its mask, where the program gives it. */
   readonly maskGradients: readonly Numbers[];
+  /** The layer's map of each row, where the program gives it. */
+  readonly maps: readonly Numbers[];
+  /** What the program captures: the value in each row, by its name. */
+  readonly captured: ReadonlyMap<string, readonly Numbers[]>;
   /** The model's output for the last row, [1, ...]. */
   readonly output: DenseTensor;
 }
@@ -76,6 +80,8 @@ export class ProgramRunner {
   passes = 0;
   /** The model's output for the input itself, [1, ...], once it was among the rows of a run. */
   answered: DenseTensor | undefined;
+  /** What the last run captured: a run for the answer alone may have all that is wanted. */
+  captured: RunResult['captured'] = new Map();
 
   private constructor(context: RunContext, request: ProgramRequest, session: Session, program: Model) {
     this.#context = context;
@@ -99,7 +105,8 @@ export class ProgramRunner {
     const [sums, squares]: [Sums, Sums] = [new Map(), new Map()];
     const values: number[] = [];
     const baselineValues: number[] = [];
-    const maskGradients: Numbers[] = [];
+    const [maskGradients, maps]: [Numbers[], Numbers[]] = [[], []];
+    const captured = new Map<string, Numbers[]>(this.#request.capture?.map((value) => [value, []]));
     const total = rows.weights.length;
     let output: DenseTensor | undefined;
     for (let start = 0; start < total; start += this.rowsPerRun) {
@@ -114,15 +121,22 @@ export class ProgramRunner {
       addSums(squares, results, 'onnxray/squares/');
       const gradients = results[PROGRAM.maskGradients];
       if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
+      const drawnAt = this.#request.map?.layer ?? this.#request.fullGradient?.picture;
+      const drawn = drawnAt && results[PROGRAM.map(drawnAt.input)];
+      if (drawn !== undefined) maps.push(...splitRows(drawn, end - start));
+      for (const [value, seen] of captured) seen.push(...splitRows(results[PROGRAM.captured(value)]!, end - start));
       this.passes += end - start;
       if (!quietly) this.#context.onProgress?.(end, total);
     }
+    this.captured = captured;
     return {
       scores: toScores(sums),
       squares: toScores(squares),
       values,
       baselineValues,
       maskGradients,
+      maps,
+      captured,
       output: output!,
     };
   }
@@ -223,6 +237,11 @@ export class ProgramRunner {
       const masks = Array.from({ length: count }, (_, at) => rows.masks?.(start + at) ?? whole);
       return stackRows(masks, [masks[0]!.length], 'float32');
     }
+    if (name === PROGRAM.planes) {
+      const { height, width } = this.#request.planes!;
+      const whole = new Float32Array(height * width).fill(1);
+      return stack((row) => rows.masks?.(row) ?? whole, [height, width], 'float32');
+    }
     if (name === PROGRAM.neuron) {
       return (
         rows.neuron ??
@@ -251,6 +270,11 @@ export class ProgramRunner {
           dims,
           info.type,
         );
+      if (name === PROGRAM.points(input) && this.#request.rows === 'channels') {
+        const base = zeros(info.type, [1, ...dims.slice(1)]);
+        if (rows.points !== undefined) (base.data as Float32Array).set(rows.points(end - 1, input));
+        return base;
+      }
       const each = name === PROGRAM.points(input) ? rows.points : rows.differences;
       if (name === PROGRAM.points(input) || name === PROGRAM.differences(input))
         return stack(
@@ -264,6 +288,9 @@ export class ProgramRunner {
 
   /** Number of groups the masks have. */
   groupCount(): number {
+    const { rows, planes, channels } = this.#request;
+    if (rows === 'planes') return planes!.height * planes!.width;
+    if (rows === 'channels') return channels!.count;
     let most = 0;
     for (const { data } of Object.values(this.#context.groups ?? {}))
       for (const group of data as BigInt64Array) most = Math.max(most, Number(group) + 1);

@@ -7,7 +7,7 @@ import { columns } from './width.ts';
 
 /**
  * The heat map in a terminal: one coloured cell of two columns per score, at most 32 cells and `width` columns wide.
- * Without colours: sums of scores over a grid of 6 by 6 regions.
+ * Without colours: sums of scores over a grid of 6 by 6 regions; a map of at most 8 by 8 as it is.
  */
 export function imageAnsi(
   scores: ImageScores,
@@ -15,7 +15,8 @@ export function imageAnsi(
 ): string {
   const { map, scale } = scores;
   if (options.color === 'none') {
-    const grid = shrink(map, Math.min(6, map.width), Math.min(6, map.height), 'sum');
+    const whole = Math.max(map.width, map.height) <= 8;
+    const grid = whole ? map : shrink(map, Math.min(6, map.width), Math.min(6, map.height), 'sum');
     const numbers = Array.from(grid.data, (score) => formatSigned(score));
     const size = Math.max(...numbers.map(columns)) + 2;
     return rows(grid, (i) => padStart(numbers[i]!, size));

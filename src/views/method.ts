@@ -59,7 +59,22 @@ export type KnownMethod =
   | 'integrated-hessians'
   | 'rise'
   | 'meaningful-perturbation'
-  | 'discretized-ig';
+  | 'discretized-ig'
+  | 'cam'
+  | 'grad-cam'
+  | 'grad-cam-plus-plus'
+  | 'xgrad-cam'
+  | 'layer-cam'
+  | 'hires-cam'
+  | 'score-cam'
+  | 'ablation-cam'
+  | 'eigen-cam'
+  | 'eigen-grad-cam'
+  | 'kpca-cam'
+  | 'full-grad'
+  | 'guided-grad-cam'
+  | 'finer-cam'
+  | 'shapley-cam';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -110,6 +125,21 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   rise: { kind: 'diverging', unit: 'score' },
   'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
   'discretized-ig': { kind: 'diverging', unit: 'contribution' },
+  cam: { kind: 'diverging', unit: 'score' },
+  'grad-cam': { kind: 'sequential', unit: 'score' },
+  'grad-cam-plus-plus': { kind: 'sequential', unit: 'score' },
+  'xgrad-cam': { kind: 'sequential', unit: 'score' },
+  'layer-cam': { kind: 'sequential', unit: 'score' },
+  'hires-cam': { kind: 'sequential', unit: 'score' },
+  'score-cam': { kind: 'sequential', unit: 'score' },
+  'ablation-cam': { kind: 'sequential', unit: 'score' },
+  'eigen-cam': { kind: 'sequential', unit: 'score' },
+  'eigen-grad-cam': { kind: 'sequential', unit: 'score' },
+  'kpca-cam': { kind: 'sequential', unit: 'score' },
+  'full-grad': { kind: 'sequential', unit: 'score' },
+  'guided-grad-cam': { kind: 'diverging', unit: 'score' },
+  'finer-cam': { kind: 'sequential', unit: 'score' },
+  'shapley-cam': { kind: 'sequential', unit: 'score' },
 };
 
 /**

@@ -5,6 +5,7 @@ import type { Method } from '../../programs/index.ts';
 import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
 import { attnLrp, cpLrp } from './attn-lrp.ts';
+import { CAM_METHODS } from './cam/index.ts';
 import { deconvnet } from './deconvnet.ts';
 import { deepLift, deepLiftRevealCancel, deepLiftShap } from './deep-lift.ts';
 import { discretizedIg } from './discretized-ig.ts';
@@ -53,6 +54,7 @@ export const METHODS: readonly Method[] = [
   exactShapley,
   rise,
   meaningfulPerturbation,
+  ...CAM_METHODS,
 ];
 
 /** Other names for methods. */

@@ -36,6 +36,9 @@ export function positionsOnly(context: AttributionContext, positions: Int32Array
   const groups = { type: 'int64', dims: inputs[input]!.dims, data: BigInt64Array.from(positions, BigInt) } as const;
   return {
     open: (plan) => context.open(plan),
+    model: () => context.model(),
+    output: context.output,
+    answer: () => context.answer(),
     embeddingTable: (feature) => context.embeddingTable(feature),
     target: (runner) => context.target(runner),
     features,

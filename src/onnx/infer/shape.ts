@@ -1,5 +1,5 @@
 /** Operators that move, cut and join elements, and those that compute shapes. */
-import { addDims, broadcastDims, divideProducts, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
+import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
 import { intAttribute, intsAttribute } from '../model.ts';
 import type { Dim } from '../tensor.ts';
@@ -61,8 +61,24 @@ const flatten: InferenceRule = (input) => {
 const transpose: InferenceRule = (input) => {
   const dims = input.dims(0);
   const perm = intsAttribute(input.node, 'perm') ?? dims?.map((_, axis) => dims.length - 1 - axis);
-  return [{ type: input.type(0), dims: perm?.map((axis) => dims?.[axis]) }];
+  const values = input.values(0);
+  // Paddings come as a matrix that is turned round.
+  const turned = values && isStatic(dims) && perm ? transposeValues(values, dims, perm) : undefined;
+  return [{ type: input.type(0), dims: perm?.map((axis) => dims?.[axis]), values: turned }];
 };
+
+/** Elements of a small tensor, row by row, with its axes in another order. */
+function transposeValues(values: readonly Dim[], dims: readonly number[], perm: readonly number[]): Dim[] {
+  const steps = dims.map((_, axis) => dims.slice(axis + 1).reduce((left, right) => left * right, 1));
+  return values.map((_, index) => {
+    let [rest, from] = [index, 0];
+    for (const axis of perm.toReversed()) {
+      from += (rest % dims[axis]!) * steps[axis]!;
+      rest = Math.floor(rest / dims[axis]!);
+    }
+    return values[from];
+  });
+}
 
 const expand: InferenceRule = (input) => {
   const [dims, target] = [input.dims(0), shapeFrom(input, 1)];
@@ -122,20 +138,28 @@ const slice: InferenceRule = (input) => {
   const steps = input.node.inputs[4] ? input.numbers(4) : starts?.map(() => 1);
   if (!axes || !steps) return [{ type: input.type(0), dims: dims.map(() => undefined) }];
   const result = [...dims];
-  let values = dims.length === 1 ? input.values(0) : undefined;
+  let values = isStatic(dims) ? input.values(0) : undefined;
   axes.forEach((negative, index) => {
     const axis = positiveAxis(negative, dims.length);
     const step = steps[index] ?? 1;
     const [start, end] = [starts?.[index], ends?.[index]];
-    result[axis] = sliceLength(dims[axis], start, end, step);
-    if (values && typeof start === 'number' && typeof end === 'number') {
-      const length = values.length;
-      if (step === 1) values = values.slice(start, end);
-      else values = sliceIndices(length, start, end, step).map((at) => values![at]);
-    } else values = undefined;
+    const length = sliceLength(dims[axis], start, end, step);
+    if (values && typeof start === 'number' && typeof end === 'number')
+      values = sliceValues(values, result, axis, sliceIndices(dims[axis] as number, start, end, step));
+    else values = undefined;
+    result[axis] = length;
   });
   return [{ type: input.type(0), dims: result, values }];
 };
+
+/** The elements at some positions of an axis; `dims` as they are before. */
+function sliceValues(values: readonly Dim[], dims: readonly Dim[], axis: number, kept: readonly number[]): Dim[] {
+  const size = (list: readonly Dim[]) => list.reduce<number>((left, right) => left * Number(right), 1);
+  const [inner, length] = [size(dims.slice(axis + 1)), Number(dims[axis])];
+  return Array.from({ length: size(dims.slice(0, axis)) }, (_, outer) =>
+    kept.flatMap((at) => values.slice((outer * length + at) * inner, (outer * length + at + 1) * inner)),
+  ).flat();
+}
 
 function clampRange(length: number, start: number, end: number, step: number): [number, number] {
   const from = start < 0 ? start + length : start;
