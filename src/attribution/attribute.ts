@@ -1,6 +1,6 @@
 import { UsageError, UserError, isFloat, listLayers, sizeOf, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
-import type { ModelHost } from '../runtime/core.ts';
+import type { ModelHost, Provider } from '../runtime/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions, sameNumbers } from '../programs/index.ts';
@@ -79,6 +79,14 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   };
 }
 
+/** The rules a program is compiled by, for what it runs on; WASM's kernels have no blocked layout. */
+const LAYOUTS: Readonly<Record<Provider, NonNullable<ProgramRequest['layout']>>> = {
+  cpu: 'blocked',
+  cuda: 'plain',
+  wasm: 'plain',
+  webgpu: 'webgpu',
+};
+
 /** What one call of `attribute` works on: the model's side of an AttributionContext. */
 class Scene implements AttributionContext {
   readonly host: ModelHost;
@@ -138,7 +146,7 @@ class Scene implements AttributionContext {
       features: onInputs ? own : this.features,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
-      layout: host.provider === 'cpu' ? 'blocked' : 'plain',
+      layout: LAYOUTS[host.provider],
       dims: fixedDims(own, inputs, host.model.graph.inputs),
     };
     const runner = await ProgramRunner.open(

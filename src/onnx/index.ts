@@ -29,6 +29,7 @@ export { inlineFunctions } from './inline.ts';
 export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
 export { foldPadding } from './padding.ts';
+export { lowerForWebGpu } from './webgpu.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {
   byteLength,

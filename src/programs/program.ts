@@ -1,7 +1,7 @@
 import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
 import { widenPorts } from './half.ts';
 import type { RuleSetSpec } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, foldPadding, isFloat, normalizeModel, pruneModel } from '../onnx/index.ts';
+import { GraphBuilder, UserError, foldPadding, isFloat, lowerForWebGpu, normalizeModel, pruneModel } from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';
@@ -72,7 +72,8 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
       : b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
-  return widenPorts(pruneModel(b.build()));
+  const program = widenPorts(pruneModel(b.build()));
+  return request.layout === 'webgpu' ? lowerForWebGpu(program) : program;
 }
 
 /** Dims of an input as the model sees it: its batch is the rows. Shape arithmetic must not be folded for one of them. */

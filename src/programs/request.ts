@@ -90,8 +90,11 @@ export interface ProgramRequest {
   readonly noise?: 'absolute' | 'relative' | undefined;
   /** The reverse pass; without it a program only answers. */
   readonly backward?: BackwardRequest | undefined;
-  /** Of the gradient's nodes: `blocked` suits onnxruntime's CPU provider; `plain` (the default) any. */
-  readonly layout?: 'plain' | 'blocked';
+  /**
+   * Which operators the program is made of: `blocked` suits onnxruntime's CPU provider, `webgpu` that one, which has not
+   * all of them; `plain` (the default) any other.
+   */
+  readonly layout?: 'plain' | 'blocked' | 'webgpu';
   /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */
   readonly dims?: Readonly<Record<ValueName, readonly (number | string)[]>>;
 }
