@@ -1,6 +1,6 @@
 import { UsageError, UserError, foldPadding, listLayers, normalizeModel, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
-import type { ModelHost } from '../runtime/core.ts';
+import type { ModelHost, Provider } from '../runtime/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import {
@@ -85,6 +85,14 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   return { explanation: describe(scene, options, attribution, answer, performance.now() - started), answer };
 }
 
+/** The rules a program is compiled by, for what it runs on; WASM's kernels have no blocked layout. */
+const LAYOUTS: Readonly<Record<Provider, NonNullable<ProgramRequest['layout']>>> = {
+  cpu: 'blocked',
+  cuda: 'plain',
+  wasm: 'plain',
+  webgpu: 'webgpu',
+};
+
 /** What one call of `attribute` works on: the model's side of an AttributionContext. */
 class Scene implements AttributionContext {
   readonly host: ModelHost;
@@ -148,7 +156,7 @@ class Scene implements AttributionContext {
       features,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
-      layout: host.provider === 'cpu' ? 'blocked' : 'plain',
+      layout: LAYOUTS[host.provider],
       dims: fixedDims(own, inputs, host.model.graph.inputs),
     };
     const runner = await ProgramRunner.open(

@@ -30,6 +30,7 @@ export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
 export { narrowToRead } from './narrow.ts';
 export { foldPadding } from './padding.ts';
+export { lowerForWebGpu } from './webgpu.ts';
 export type { NormalizeOptions } from './normalize.ts';
 export {
   byteLength,

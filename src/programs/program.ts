@@ -7,6 +7,7 @@ import {
   foldPadding,
   inferGraph,
   isFloat,
+  lowerForWebGpu,
   narrowToRead,
   normalizeModel,
   opsetOf,
@@ -93,7 +94,8 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
       : b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
     appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
   }
-  return widenPorts(pruneModel(b.build()));
+  const program = widenPorts(pruneModel(b.build()));
+  return request.layout === 'webgpu' ? lowerForWebGpu(program) : program;
 }
 
 /** The type of positions on a path and of weights: that of the model where it is float64. */

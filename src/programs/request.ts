@@ -126,8 +126,11 @@ export interface ProgramRequest {
   readonly fullGradient?: FullGradientRequest | undefined;
   /** Values of the model that are given too, for each row. */
   readonly capture?: readonly ValueName[] | undefined;
-  /** Of the gradient's nodes: `blocked` suits onnxruntime's CPU provider; `plain` (the default) any. */
-  readonly layout?: 'plain' | 'blocked';
+  /**
+   * Which operators the program is made of: `blocked` suits onnxruntime's CPU provider, `webgpu` that one, which has not
+   * all of them; `plain` (the default) any other.
+   */
+  readonly layout?: 'plain' | 'blocked' | 'webgpu';
   /** Dims of inputs known to stay as they are, with their batch of 1; the program is then compiled for them. */
   readonly dims?: Readonly<Record<ValueName, readonly (number | string)[]>>;
 }

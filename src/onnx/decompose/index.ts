@@ -49,27 +49,31 @@ export const COMPOSITE_OPERATORS: readonly string[] = [...DECOMPOSITIONS.keys()]
 
 const keyOf = ({ domain, operator }: Node) => (domain === '' ? operator : `${domain}::${operator}`);
 
-/** The model with every composite operator that is known here in primitives, in subgraphs too. */
-export function decomposeModel(model: Model): Model {
-  if (!containsComposite(model.graph)) return model;
+/** Decompositions by operator; those of other domains by `domain::operator`. */
+type Table = ReadonlyMap<string, Decomposition>;
+
+/** The model with every composite operator that is known here in primitives, in subgraphs too; or others, by a table. */
+export function decomposeModel(model: Model, table: Table = DECOMPOSITIONS): Model {
+  if (!containsComposite(model.graph, table)) return model;
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
-  for (const node of model.graph.nodes) decomposeNode(b, node);
+  b.reserve(model.graph.nodes);
+  for (const node of model.graph.nodes) decomposeNode(b, node, table);
   return b.build();
 }
 
-function containsComposite(graph: Graph): boolean {
+function containsComposite(graph: Graph, table: Table): boolean {
   return graph.nodes.some(
     (node) =>
-      DECOMPOSITIONS.has(keyOf(node)) ||
+      table.has(keyOf(node)) ||
       Object.values(node.attributes).some(
-        (attribute) => attribute.kind === 'graph' && containsComposite(attribute.value),
+        (attribute) => attribute.kind === 'graph' && containsComposite(attribute.value, table),
       ),
   );
 }
 
-function decomposeNode(b: GraphBuilder, original: Node): void {
-  const node = decomposeSubgraphs(b, original);
-  const decomposition = DECOMPOSITIONS.get(keyOf(node));
+function decomposeNode(b: GraphBuilder, original: Node, table: Table): void {
+  const node = decomposeSubgraphs(b, original, table);
+  const decomposition = table.get(keyOf(node));
   const values = decomposition && b.within(node.name || node.outputs[0]!, () => tryDecompose(decomposition, b, node));
   if (values === undefined) {
     b.push(node);
@@ -91,16 +95,16 @@ function tryDecompose(decomposition: Decomposition, b: GraphBuilder, node: Node)
   }
 }
 
-function decomposeSubgraphs(b: GraphBuilder, node: Node): Node {
+function decomposeSubgraphs(b: GraphBuilder, node: Node, table: Table): Node {
   const entries = Object.entries(node.attributes);
   if (!entries.some(([, { kind }]) => kind === 'graph')) return node;
   const attributes = entries.map(([name, attribute]): [string, Attribute] => {
-    if (attribute.kind !== 'graph' || !containsComposite(attribute.value)) return [name, attribute];
+    if (attribute.kind !== 'graph' || !containsComposite(attribute.value, table)) return [name, attribute];
     const graph = attribute.value;
     const value = b.subgraph(
       graph.inputs,
       (inner) => {
-        for (const each of graph.nodes) decomposeNode(inner, each);
+        for (const each of graph.nodes) decomposeNode(inner, each, table);
         return graph.outputs.map((output) => output.name);
       },
       graph,

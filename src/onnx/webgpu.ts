@@ -1,0 +1,173 @@
+/**
+ * What onnxruntime's WebGPU provider takes and then cannot do, or does wrongly, in operators that it can. Operators it
+ * does not take at all it leaves to the CPU, in the same session. Found with onnxruntime 1.30 by test/backends, which
+ * also finds when one of these is not needed any more.
+ */
+import type { GraphBuilder } from './builder.ts';
+import { isStatic, positiveAxis } from './dims.ts';
+import { decomposeModel } from './decompose/index.ts';
+import { asked, given } from './decompose/decomposition.ts';
+import type { Decomposition } from './decompose/decomposition.ts';
+import type { Model, ValueName } from './model.ts';
+import { intAttribute, intsAttribute, string } from './model.ts';
+import { pruneModel } from './prune.ts';
+
+/** The same program for the WebGPU provider; the model's own operators and those of the reverse pass alike. */
+export function lowerForWebGpu(model: Model): Model {
+  return pruneModel(decomposeModel(model, LOWERINGS));
+}
+
+const product = (values: readonly number[]): number => values.reduce((left, right) => left * right, 1);
+const fill = (value: number, length: number): number[] => Array<number>(length).fill(value);
+
+/** Its MaxPool has no Indices: the first place in each window that holds the maximum, by one comparison per place. */
+const maxPool: Decomposition = (b, node) => {
+  if (!asked(node, 1)) return undefined;
+  const x = node.inputs[0]!;
+  const { storage_order: order, ...attributes } = node.attributes;
+  const y = b.op('MaxPool', [x], attributes);
+  const [sizes, outs] = [b.dims(x)?.slice(2), b.dims(y)?.slice(2)];
+  if (!isStatic(sizes) || !isStatic(outs)) return undefined;
+  const rank = sizes.length;
+  const kernel = intsAttribute(node, 'kernel_shape')!;
+  const strides = intsAttribute(node, 'strides') ?? fill(1, rank);
+  const dilations = intsAttribute(node, 'dilations') ?? fill(1, rank);
+  const begins = (intsAttribute(node, 'pads') ?? fill(0, 2 * rank)).slice(0, rank);
+  const byColumns = order?.kind === 'int' && order.value === 1;
+  /** What one step along each axis adds to the flat index. */
+  const steps = sizes.map((_, axis) => product(byColumns ? sizes.slice(0, axis) : sizes.slice(axis + 1)));
+  const reach = outs.map((out, axis) => (out - 1) * strides[axis]! + (kernel[axis]! - 1) * dilations[axis]! + 1);
+  const ends = reach.map((length, axis) => Math.max(0, length - begins[axis]! - sizes[axis]!));
+  const spatial = sizes.map((_, axis) => axis + 2);
+  const padded = b.op('Pad', [x, b.int64s([...begins, ...ends]), b.scalar(-3e38, x), b.int64s(spatial)], {
+    mode: string('constant'),
+  });
+  const whole = (value: number) => b.constant('int32', [], [value]);
+  let offset = whole(0);
+  // From the last place to the first, so that of equal ones the first stays.
+  for (const place of places(kernel).reverse()) {
+    const starts = place.map((at, axis) => at * dilations[axis]!);
+    const stops = starts.map((start, axis) => start + (outs[axis]! - 1) * strides[axis]! + 1);
+    const values = b.slice(padded, b.int64s(starts), b.int64s(stops), spatial, strides, b.dims(y));
+    const distance = starts.reduce((sum, start, axis) => sum + start * steps[axis]!, 0);
+    offset = b.where(b.equal(values, y), whole(distance), offset);
+  }
+  const corners = outs.map((out, axis) => {
+    const at = Array.from({ length: out }, (_, index) => (index * strides[axis]! - begins[axis]!) * steps[axis]!);
+    return b.constant('int32', [out, ...fill(1, rank - 1 - axis)], at);
+  });
+  const images = b.mul(b.dimension(x, 0), b.dimension(x, 1));
+  const image = b.op('Range', [b.squeeze(b.int64s([0]), [0]), b.squeeze(images, [0]), b.squeeze(b.int64s([1]), [0])]);
+  const first = b.mul(b.cast(image, 'int32'), whole(product(sizes)));
+  const base = b.reshape(first, b.concat([b.dimension(x, 0), b.dimension(x, 1), b.int64s(fill(1, rank))], 0), [
+    ...b.dims(x)!.slice(0, 2),
+    ...fill(1, rank),
+  ]);
+  const indices = [...corners, base].reduce((sum, part) => b.add(sum, part), offset);
+  return [y, b.cast(indices, 'int64')];
+};
+
+/** All places of a window, rows before columns. */
+function places(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>(
+    (all, size) => all.flatMap((place) => Array.from({ length: size }, (_, at) => [...place, at])),
+    [[]],
+  );
+}
+
+/**
+ * Its ConvTranspose has at most two spatial axes: with three it is a convolution of the input, strides - 1 zeros behind
+ * each element, with the flipped kernel.
+ */
+const convTranspose: Decomposition = (b, node) => {
+  const [x, w] = [node.inputs[0]!, node.inputs[1]!];
+  const [sizes, dims] = [b.dims(x)?.slice(2), b.dims(w)];
+  if (!isStatic(sizes) || !isStatic(dims) || sizes.length < 3 || node.attributes['output_shape']) return undefined;
+  const rank = sizes.length;
+  const kernel = dims.slice(2);
+  const strides = intsAttribute(node, 'strides') ?? fill(1, rank);
+  const dilations = intsAttribute(node, 'dilations') ?? fill(1, rank);
+  const pads = intsAttribute(node, 'pads') ?? fill(0, 2 * rank);
+  const extra = intsAttribute(node, 'output_padding') ?? fill(0, rank);
+  const group = intAttribute(node, 'group', 1);
+  const around = kernel.map((size, axis) => dilations[axis]! * (size - 1));
+  const begins = around.map((width, axis) => width - pads[axis]!);
+  const ends = around.map((width, axis) => width - pads[axis + rank]! + extra[axis]! - (strides[axis]! - 1));
+  const stuffed = strides.reduce((value, stride, axis) => stuff(b, value, axis + 2, stride), x);
+  const padded = b.pad(stuffed, b.int64s([0, 0, ...begins, 0, 0, ...ends]));
+  const [channels, each] = [dims[0]! / group, dims[1]!];
+  const grouped = b.reshapeTo(w, [group, channels, each, ...kernel]);
+  const turned = b.transpose(grouped, [0, 2, 1, ...kernel.map((_, axis) => axis + 3)]);
+  const flipped = kernel.reduce(
+    (value, size, axis) => b.gather(value, b.int64s(Array.from({ length: size }, (_, at) => size - 1 - at)), axis + 2),
+    b.reshapeTo(turned, [group * each, channels, ...kernel]),
+  );
+  const y = b.conv(padded, flipped, { strides: fill(1, rank), dilations, pads: fill(0, 2 * rank), group });
+  const bias = given(node, 2);
+  return [bias === undefined ? y : b.add(y, b.reshapeTo(bias, [1, -1, ...fill(1, rank)]))];
+};
+
+/** Puts stride - 1 zeros behind each element along an axis. */
+function stuff(b: GraphBuilder, x: ValueName, axis: number, stride: number): ValueName {
+  if (stride === 1) return x;
+  const dims = b.dims(x)!;
+  const inner = product(dims.slice(axis + 1) as number[]);
+  const size = dims[axis] as number;
+  const rows = b.reshapeTo(x, [-1, 1, inner]);
+  const wide = b.pad(rows, b.int64s([0, 0, 0, 0, stride - 1, 0]));
+  const lengths = dims.map((_, each) => (each === axis ? b.int64s([size * stride]) : b.dimension(x, each)));
+  return b.reshape(wide, b.concat(lengths, 0), [...dims.slice(0, axis), size * stride, ...dims.slice(axis + 1)]);
+}
+
+/** Its LayerNormalization wants scale and bias in full. */
+const layerNormalization: Decomposition = (b, node) => {
+  const [x, scale] = [node.inputs[0]!, node.inputs[1]!];
+  const bias = given(node, 2);
+  const dims = b.dims(x);
+  if (dims === undefined) return undefined;
+  const normalized = dims.slice(positiveAxis(intAttribute(node, 'axis', -1), dims.length));
+  const short = [scale, bias].some((value) => value !== undefined && b.dims(value)?.join() !== normalized.join());
+  if (!isStatic(normalized) || !short) return undefined;
+  const full = (value: ValueName) => b.op('Expand', [value, b.int64s(normalized)], {}, { dims: normalized });
+  return b.emit('LayerNormalization', [x, full(scale), ...(bias === undefined ? [] : [full(bias)])], node.attributes, {
+    outputs: node.outputs.length,
+  });
+};
+
+/** Its Slice goes backwards from the end, whatever the start: what is wanted is cut out first, then turned round. */
+const slice: Decomposition = (b, node) => {
+  const [x, ...bounds] = node.inputs as [ValueName, ...ValueName[]];
+  const [starts, ends, given, steps] = bounds.map((name) => (name === '' ? undefined : b.numbers(name)));
+  if (starts === undefined || ends === undefined || steps === undefined) return undefined;
+  const axes = bounds[2] ? given : steps.map((_, axis) => axis);
+  if (axes === undefined || !steps.some((step, at) => step < 0 && starts[at] !== -1)) return undefined;
+  // An end of -1 is the last element, before which nothing lies in this direction.
+  if (steps.some((step, at) => step < 0 && ends[at] === -1)) return undefined;
+  const cut = steps.map((step, at): [number, number, number] => {
+    const [start, end] = [starts[at]!, ends[at]!];
+    if (step > 0) return [start, end, step];
+    return [end < -(2 ** 31) ? 0 : end + 1, start === -1 ? FAR : Math.min(start + 1, FAR), 1];
+  });
+  const column = (at: 0 | 1 | 2) => cut.map((each) => each[at]);
+  const part = b.slice(x, b.int64s(column(0)), b.int64s(column(1)), axes, column(2));
+  const turned = axes.filter((_, at) => steps[at]! < 0);
+  return [
+    b.slice(
+      part,
+      b.int64s(fill(-1, turned.length)),
+      b.int64s(fill(-FAR, turned.length)),
+      turned,
+      steps.filter((step) => step < 0),
+    ),
+  ];
+};
+
+/** Further than any tensor reaches. */
+const FAR = 2 ** 31 - 1;
+
+const LOWERINGS: ReadonlyMap<string, Decomposition> = new Map<string, Decomposition>([
+  ['MaxPool', maxPool],
+  ['ConvTranspose', convTranspose],
+  ['LayerNormalization', layerNormalization],
+  ['Slice', slice],
+]);
