@@ -12,9 +12,10 @@ const ROWS = [
   ['explanation'],
   ['programs'],
   ['attribution', 'attention', 'surrogates', 'glassbox', 'training'],
-  ['evaluation'],
+  ['evaluation', 'inspection'],
   ['views'],
-  ['batch', 'atlas', 'server', 'cli'],
+  ['batch', 'atlas', 'server'],
+  ['cli'],
 ];
 const rank = new Map(ROWS.flatMap((rooms, row) => rooms.map((room) => [room, row] as const)));
 const root = path.resolve(import.meta.dirname, '../src');

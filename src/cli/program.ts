@@ -4,6 +4,7 @@ import { addDemo } from './commands/demo.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGradient } from './commands/gradient.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addStudio } from './commands/studio.ts';
 
 /** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
 export function buildProgram(): Command {
@@ -20,9 +21,10 @@ Examples:
   onnxray demo
   onnxray inspect model.onnx
   onnxray explain zoo/text-spam --text "Claim your free prize now"
-  onnxray explain zoo/image-imagenet --image cat.jpg --out why.html`,
+  onnxray explain zoo/image-imagenet --image cat.jpg --out why.html
+  onnxray studio`,
     );
-  for (const add of [addInspect, addExplain, addGradient, addDemo]) add(program);
+  for (const add of [addInspect, addExplain, addGradient, addDemo, addStudio]) add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;

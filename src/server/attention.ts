@@ -1,0 +1,170 @@
+/** Attention of one input, kept as 16-bit numbers and handed out block by block. */
+import { captureAttention, rollout } from '../attention/index.ts';
+import type { AttentionBlock, CapturedBlock } from '../attention/index.ts';
+import { locateAttention } from '../attention/index.ts';
+import type { Encoded, ExplainableModel } from '../attribution/index.ts';
+import type { Scores } from '../explanation/index.ts';
+import { UserError } from '../onnx/index.ts';
+
+/** Probabilities of a block as sixteen-bit numbers: 65535 is 1. Dims [heads, queries, keys]. */
+export interface PackedBlock {
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly data: Uint16Array;
+}
+
+/** A block as the page lists it. */
+export type ListedBlock = Pick<AttentionBlock, 'index' | 'layer' | 'kind' | 'path'> &
+  Pick<PackedBlock, 'heads' | 'queries' | 'keys'> & {
+    /** Per head: mean entropy of its rows in nats, mean greatest probability, mean distance in tokens. */
+    readonly measures: Readonly<Record<string, readonly number[]>>;
+    /** Rows and columns of a head in the overview. */
+    readonly small: readonly [number, number];
+  };
+
+export interface AttentionOverview {
+  /** Tokens, or the numbers of places where there are none. */
+  readonly tokens: readonly string[];
+  readonly blocks: readonly ListedBlock[];
+}
+
+/** Rows and columns a head has at most in the overview. */
+const SMALL = 64;
+/** Bytes of probabilities one run may give, and of packed blocks that are kept. */
+const RUN_BYTES = 64 * 2 ** 20;
+const KEPT_BYTES = 256 * 2 ** 20;
+
+/** The attention of a model for one input. Blocks that do not fit in memory are computed again when asked for. */
+export class CapturedAttention {
+  readonly #model: ExplainableModel;
+  readonly #encoded: Encoded;
+  readonly #packed = new Map<number, PackedBlock>();
+  #bytes = 0;
+
+  constructor(model: ExplainableModel, encoded: Encoded) {
+    this.#model = model;
+    this.#encoded = encoded;
+  }
+
+  /**
+   * Runs the model and returns what the page shows first: the blocks with their measures, and each head at most 64 x 64
+   * large, the greatest of the probabilities a cell stands for, one byte each.
+   */
+  async overview(
+    signal: AbortSignal,
+    onProgress: (done: number, total: number) => void,
+  ): Promise<AttentionOverview & { readonly pixels: Uint8Array }> {
+    const located = locateAttention(this.#model.host.model);
+    if (located.length === 0) throw new UserError('no attention was found in this model');
+    const blocks: ListedBlock[] = [];
+    const pixels: Uint8Array[] = [];
+    let places = 0;
+    const step = this.#blocksPerRun(located);
+    for (let at = 0; at < located.length; at += step) {
+      onProgress(at, located.length);
+      const captured = await this.#capture(
+        located.slice(at, at + step).map(({ index }) => index),
+        signal,
+      );
+      for (const { block, values } of captured) {
+        const packed = this.#keep(block.index, pack(values['probabilities']!));
+        const { heads, queries, keys } = packed;
+        places = Math.max(places, queries, keys);
+        const measures = Object.fromEntries(
+          MEASURES.flatMap((name) => (values[name] === undefined ? [] : [[name, Array.from(values[name].data)]])),
+        );
+        const small = [Math.min(SMALL, queries), Math.min(SMALL, keys)] as const;
+        const { index, layer, kind, path } = block;
+        blocks.push({ index, layer, kind, path, heads, queries, keys, measures, small });
+        pixels.push(shrink(packed, small));
+      }
+    }
+    onProgress(located.length, located.length);
+    return { tokens: tokensOf(this.#encoded, places), blocks, pixels: joined(pixels) };
+  }
+
+  /** One block whole. */
+  async block(index: number, signal: AbortSignal): Promise<PackedBlock> {
+    const kept = this.#packed.get(index);
+    if (kept !== undefined) return kept;
+    const [captured] = await this.#capture([index], signal);
+    return this.#keep(index, pack(captured!.values['probabilities']!));
+  }
+
+  /** Attention rollout through the layers: [1, queries, keys]. */
+  async rollout(signal: AbortSignal): Promise<PackedBlock> {
+    const scores = await rollout(this.#model.host, this.#encoded.tensors, { signal });
+    return pack(scores);
+  }
+
+  #capture(blocks: readonly number[], signal: AbortSignal): Promise<readonly CapturedBlock[]> {
+    return captureAttention(this.#model.host, this.#encoded.tensors, {
+      blocks,
+      values: ['probabilities', ...MEASURES],
+      signal,
+    });
+  }
+
+  #blocksPerRun(located: readonly AttentionBlock[]): number {
+    const heads = Math.max(...located.map((block) => block.heads ?? 16));
+    const places =
+      this.#encoded.kind === 'text'
+        ? this.#encoded.encoding.tokens.length
+        : Math.max(256, ...Object.values(this.#encoded.tensors).map(({ dims }) => dims[1] ?? 1));
+    return Math.max(1, Math.floor(RUN_BYTES / (heads * places * places * 4)));
+  }
+
+  #keep(index: number, packed: PackedBlock): PackedBlock {
+    if (this.#bytes + packed.data.byteLength <= KEPT_BYTES && !this.#packed.has(index)) {
+      this.#packed.set(index, packed);
+      this.#bytes += packed.data.byteLength;
+    }
+    return packed;
+  }
+}
+
+const MEASURES = ['entropy', 'confidence', 'distance'] as const;
+
+/** Takes [batch, heads, queries, keys], of which the first, or [.., queries, keys] as one or several heads. */
+export function pack({ dims, data }: Scores): PackedBlock {
+  const [queries, keys] = [dims.at(-2)!, dims.at(-1)!];
+  const heads = dims.length >= 3 ? dims.at(-3)! : 1;
+  const packed = new Uint16Array(heads * queries * keys);
+  for (let i = 0; i < packed.length; i++) packed[i] = Math.round(Math.min(1, Math.max(0, data[i]!)) * 65535);
+  return { heads, queries, keys, data: packed };
+}
+
+/** Each head shrunk to `rows` x `columns`: the greatest of the probabilities a cell stands for, 255 for 1. */
+export function shrink(
+  { heads, queries, keys, data }: PackedBlock,
+  [rows, columns]: readonly [number, number],
+): Uint8Array {
+  const small = new Uint16Array(heads * rows * columns);
+  const column = Int32Array.from({ length: keys }, (_, key) => Math.floor((key * columns) / keys));
+  for (let head = 0; head < heads; head++)
+    for (let query = 0; query < queries; query++) {
+      const from = (head * queries + query) * keys;
+      const to = (head * rows + Math.floor((query * rows) / queries)) * columns;
+      for (let key = 0; key < keys; key++) {
+        const cell = to + column[key]!;
+        if (data[from + key]! > small[cell]!) small[cell] = data[from + key]!;
+      }
+    }
+  return Uint8Array.from(small, (value) => Math.round(value / 257));
+}
+
+function tokensOf(encoded: Encoded, places: number): readonly string[] {
+  if (encoded.kind === 'text') return encoded.encoding.tokens;
+  return Array.from({ length: places }, (_, index) => String(index));
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
