@@ -33,3 +33,5 @@ export { readTreebank } from './treebank.ts';
 export type { TreeSentence, TreeWord } from './treebank.ts';
 export { dependencyHeads } from './dependencies.ts';
 export type { DependencyOptions, EncodedSentence, RelationScore } from './dependencies.ts';
+export { CapturedAttention } from './packed.ts';
+export type { AttentionOverview, ListedBlock, PackedBlock } from './packed.ts';

@@ -1,5 +1,5 @@
 import type { Scores } from '../explanation/index.ts';
-import { seededRandom } from '../inputs/index.ts';
+import { seededRandom } from '../inputs/core.ts';
 import { UserError, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';

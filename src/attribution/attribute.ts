@@ -1,7 +1,6 @@
 import { UsageError, UserError, isFloat, listLayers, sizeOf, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
-import type { ModelHost } from '../runtime/index.ts';
-import { VERSIONS, defaultThreads } from '../runtime/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions, sameNumbers } from '../programs/index.ts';
@@ -139,7 +138,7 @@ class Scene implements AttributionContext {
       features: onInputs ? own : this.features,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
-      layout: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
+      layout: host.provider === 'cpu' ? 'blocked' : 'plain',
       dims: fixedDims(own, inputs, host.model.graph.inputs),
     };
     const runner = await ProgramRunner.open(
@@ -333,13 +332,13 @@ function describe(
     baselineValue,
     convergenceDelta: total === undefined ? null : sumOfScores(scores) - total,
     attributions: scores,
-    warnings,
+    warnings: [...host.notes, ...warnings],
     runtime: {
-      provider: host.options.provider ?? 'cpu',
-      threads: host.options.threads ?? defaultThreads(),
+      provider: host.provider,
+      threads: host.threads,
       ms,
       passes,
-      versions: VERSIONS,
+      versions: host.versions,
     },
   };
 }

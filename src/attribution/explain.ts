@@ -1,12 +1,18 @@
-/** From what a person has (a folder and a sentence, a picture, tensors) to an explanation. Node only: it opens files. */
-import { baselineIds, checkTensors, encodeImage, encodeText, imageBaseline, loadTokenizer } from '../inputs/index.ts';
-import type { ImageFileEncoding, Pixels, TextEncoding, TextTokenizer } from '../inputs/index.ts';
+/** From what a person has (a model with its files and a sentence, a picture, tensors) to an explanation. */
+import { baselineIds, checkTensors, encodeText, imageBaseline, loadTokenizer } from '../inputs/core.ts';
+import type {
+  ImageEncoder,
+  ImageFileEncoding,
+  ImageSource,
+  Pixels,
+  TextEncoding,
+  TextTokenizer,
+} from '../inputs/core.ts';
 import { UserError, isFloat, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
-import { ModelHost } from '../runtime/index.ts';
-import type { HostOptions } from '../runtime/index.ts';
-import { openModel, parseTarget, requireTokenizer, topPredictions } from '../tasks/index.ts';
-import type { ModelFolder } from '../tasks/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
+import { parseTarget, requireTokenizer, topPredictions } from '../tasks/core.ts';
+import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation } from '../explanation/index.ts';
 import type { AttributeRequest } from './attribute.ts';
 import type { Modality } from '../programs/index.ts';
@@ -15,8 +21,7 @@ import { attribute } from './attribute.ts';
 /** What is to be explained. */
 export type Subject =
   | { readonly text: string; readonly pair?: string }
-  /** A picture file's path, or its bytes. */
-  | { readonly image: string | Uint8Array }
+  | { readonly image: ImageSource }
   | { readonly tensors: NamedTensors };
 
 /**
@@ -60,24 +65,18 @@ export type Encoded =
   | { readonly kind: 'image'; readonly encoding: ImageFileEncoding; readonly tensors: NamedTensors }
   | { readonly kind: 'tensors'; readonly tensors: NamedTensors };
 
-/** A model with the files beside it, open for explanations. Release it when done. */
+/** A model with the files beside it, open for explanations; the room's doors have its `open`. Release it when done. */
 export class ExplainableModel {
   readonly folder: ModelFolder;
   readonly host: ModelHost;
+  readonly #encodeImage: ImageEncoder;
   #tokenizer: TextTokenizer | undefined;
 
-  private constructor(folder: ModelFolder, host: ModelHost) {
+  /** `encodeImage` reads pictures as the place this runs in can: the one of inputs/ in Node or in a browser. */
+  constructor(folder: ModelFolder, host: ModelHost, encodeImage: ImageEncoder) {
     this.folder = folder;
     this.host = host;
-  }
-
-  /**
-   * Opens an .onnx file, or a folder laid out as on the Hugging Face hub.
-   * Throws a UserError when there is no model, or it cannot be read.
-   */
-  static async open(location: string, options: HostOptions = {}): Promise<ExplainableModel> {
-    const folder = openModel(location);
-    return new ExplainableModel(folder, await ModelHost.open(folder.modelPath, options));
+    this.#encodeImage = encodeImage;
   }
 
   get inputs(): readonly ValueInfo[] {
@@ -128,7 +127,7 @@ export class ExplainableModel {
       return { kind: 'text', encoding, tensors: encoding.tensors };
     }
     if ('image' in subject) {
-      const encoding = await encodeImage(subject.image, this.inputs, this.folder.preprocessor);
+      const encoding = await this.#encodeImage(subject.image, this.inputs, this.folder.preprocessor);
       return { kind: 'image', encoding, tensors: encoding.tensors };
     }
     checkTensors(subject.tensors, this.inputs);

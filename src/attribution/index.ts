@@ -3,10 +3,7 @@
  *
  * `attribute` runs one method (methods/, one small module each) on one input. Methods are built on the compiled programs
  * of programs/: rows, batching, the backward pass and the reduction to scores shaped like the input all happen inside
- * one graph.
+ * one graph. `core.ts` runs anywhere; this door opens models from files, in Node, and `browser.ts` from bytes.
  */
-export { attribute } from './attribute.ts';
-export type { AttributeRequest, Attributed } from './attribute.ts';
-export { ExplainableModel } from './explain.ts';
-export type { Baseline, Encoded, ExplainOptions, Explained, Subject } from './explain.ts';
-export { METHODS, findMethod } from './methods/index.ts';
+export * from './core.ts';
+export { ExplainableFile as ExplainableModel } from './explain-files.ts';

@@ -1,8 +1,8 @@
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
-import type { Session } from '../runtime/index.ts';
+import type { Session } from '../runtime/core.ts';
 import type { Explanation } from '../explanation/index.ts';
-import { seededRandom } from '../inputs/index.ts';
-import { targetValue } from '../tasks/index.ts';
+import { seededRandom } from '../inputs/core.ts';
+import { targetValue } from '../tasks/core.ts';
 
 /** How far the explained value moves when some tokens are deleted. */
 export interface DeletionResult {

@@ -2,55 +2,34 @@
 import path from 'node:path';
 import type { Metadata, Sharp } from 'sharp';
 import { UserError } from '../onnx/index.ts';
-import type { ValueInfo } from '../onnx/index.ts';
 import { planImage } from './image-plan.ts';
-import { preprocess } from './preprocess.ts';
-import type { ImageEncoding } from './preprocess.ts';
+import { PIXEL_LIMIT, checkSize, encodePixels, pixelsOfRgba } from './picture.ts';
+import type { ImageEncoder, ImageSource } from './picture.ts';
 import type { Pixels } from './resample.ts';
 
-/** The most pixels a picture may have. */
-export const PIXEL_LIMIT = 40_000_000;
 const FORMATS: ReadonlySet<string> = new Set(['png', 'jpeg', 'webp']);
-const PREVIEW_SIDE = 1024;
-
-/** An encoded picture with what is needed to draw on it. */
-export interface ImageFileEncoding extends ImageEncoding {
-  /** The file; absent when bytes were given. */
-  readonly path?: string;
-  /** The picture in RGB, at most 1024 pixels on its longer side. */
-  readonly preview: Pixels;
-}
 
 /**
  * Reads a picture and makes the model's input of it; see `planImage` for how preprocessor_config.json is understood.
  *
  * EXIF rotation is applied, transparency laid on white, grey and 16 bits made 8-bit RGB, colour profiles left aside (as
  * Pillow does). Resizing equals Pillow's in every byte; only JPEG decoding may differ from Pillow's by a level or two.
- * @param source a file's path, or its bytes.
- * @param inputs what the model declares.
- * @param config parsed preprocessor_config.json.
+ * Pixels may be given instead of a file.
  * @throws UserError when there is no such file, it is broken, not PNG, JPEG or WebP, or has over 40 megapixels.
  */
-export async function encodeImage(
-  source: string | Uint8Array,
-  inputs: readonly ValueInfo[],
-  config?: unknown,
-): Promise<ImageFileEncoding> {
-  const plan = planImage(inputs, config);
-  const image = await readImage(source);
-  const { default: sharp } = await import('sharp');
-  const { width, height, channels, data } = image;
-  const small = await sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: PIXEL_LIMIT })
-    .resize({ width: PREVIEW_SIDE, height: PREVIEW_SIDE, fit: 'inside', withoutEnlargement: true })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  const preview = { width: small.info.width, height: small.info.height, channels, data: new Uint8Array(small.data) };
-  const encoding = preprocess(image, plan);
-  return { ...encoding, preview, ...(typeof source === 'string' && { path: source }) };
-}
+export const encodeImage: ImageEncoder = async (source, inputs, config) => {
+  planImage(inputs, config);
+  const encoding = encodePixels(await readImage(source), inputs, config);
+  return typeof source === 'string' ? { ...encoding, path: source } : encoding;
+};
 
 /** The picture as 8-bit RGB, upright; see `encodeImage` for what is refused. */
-export async function readImage(source: string | Uint8Array): Promise<Pixels> {
+export async function readImage(source: ImageSource): Promise<Pixels> {
+  if (typeof source !== 'string' && 'width' in source) return 'channels' in source ? source : pixelsOfRgba(source);
+  return readFile(source instanceof Blob ? new Uint8Array(await source.arrayBuffer()) : source);
+}
+
+async function readFile(source: string | Uint8Array): Promise<Pixels> {
   const name = typeof source === 'string' ? path.basename(source) : 'the picture';
   const { default: sharp } = await import('sharp');
   const open = (limitInputPixels: number | false): Sharp =>
@@ -64,10 +43,7 @@ export async function readImage(source: string | Uint8Array): Promise<Pixels> {
   const { format, width, height } = metadata;
   if (!FORMATS.has(format))
     throw new UserError(`${name} is ${format.toUpperCase()}; PNG, JPEG and WebP pictures are supported`);
-  if (width * height > PIXEL_LIMIT)
-    throw new UserError(
-      `${name} is ${width}x${height}, ${(width * height * 1e-6).toFixed(1)} megapixels; the limit is ${PIXEL_LIMIT / 1e6} megapixels: scale it down`,
-    );
+  checkSize(name, width, height);
   try {
     const { data, info } = await open(PIXEL_LIMIT)
       .autoOrient()

@@ -1,21 +1,8 @@
 /**
  * inputs/: from what people have (a sentence, a picture, a JSON file) to tensors, and back to characters and pixels.
  *
- * Everything here is plain data and pure functions; only `image.ts` touches files, through sharp, in Node.
+ * `core.ts` is plain data and pure functions; this door adds picture files through sharp, in Node, and `browser.ts`
+ * pictures through the browser's own decoders.
  */
-export { checkTensors, readTensors } from './tensors.ts';
-export { normalRandom, seededRandom } from './random.ts';
-export type { Random } from './random.ts';
-export { loadTokenizer } from './text-tokenizer.ts';
-export type { SpecialToken, TextTokenizer, TokenizerFiles } from './text-tokenizer.ts';
-export { baselineIds, encodeText, takesText } from './text.ts';
-export type { EncodeTextOptions, TextBaseline, TextEncoding } from './text.ts';
-export { wordIndices, wordsOf } from './words.ts';
-export { planImage, takesImage } from './image-plan.ts';
-export type { ImagePlan } from './image-plan.ts';
-export { imageBaseline, preprocess } from './preprocess.ts';
-export type { ImageBaseline, ImageBaselineOptions, ImageEncoding, Rectangle } from './preprocess.ts';
-export { FILTERS, resample } from './resample.ts';
-export type { Filter, Pixels } from './resample.ts';
-export { encodeImage, PIXEL_LIMIT, readImage } from './image.ts';
-export type { ImageFileEncoding } from './image.ts';
+export * from './core.ts';
+export { encodeImage, readImage } from './image.ts';

@@ -1,7 +1,7 @@
 import { UserError, fromBfloat16, fromFloat16, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/index.ts';
-import type { ModelHost, Session } from '../runtime/index.ts';
+import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
+import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
 import { compileProgram } from './program.ts';
 import type { ProgramRequest } from './request.ts';

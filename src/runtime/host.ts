@@ -1,40 +1,51 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import { nameUnknownOperators } from '../autodiff/index.ts';
-import {
-  UnknownRankError,
-  UserError,
-  fileProblem,
-  normalizeModel,
-  opsetOf,
-  readModel,
-  writeModel,
-} from '../onnx/index.ts';
+import { UnknownRankError, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
-import { checkExternalFiles, externalState, readSmallWeights } from './external.ts';
-import { openIsolatedSession } from './isolated.ts';
-import { openSession } from './native.ts';
-import type { Session, SessionOptions } from './session.ts';
-import { VERSIONS } from './versions.ts';
-
-export interface HostOptions extends SessionOptions {
-  /** Run models in a child process, so that the event loop of this one stays free and a run can be aborted. Default false. */
-  readonly isolated?: boolean;
-  /** Folder for compiled programs; `false` keeps them in memory only. Default: the user's cache folder. */
-  readonly cache?: string | false;
-}
+import type { Provider, Session, SessionOptions } from './session.ts';
 
 /** Bump when a compiled program of an older version must not be used any more. */
 const PROGRAM_FORMAT = 5;
 
 const ROWS_APART = 'rows-apart';
 
+/** What a host needs of the place it runs in: Node (file-host.ts), a browser (web-host.ts), or yours. */
+export interface Platform {
+  /** Loads an .onnx file whose external weights are in the model's own file, `weightsIn`, and those it refers to itself. */
+  openSession(bytes: Uint8Array, options: SessionOptions): Promise<Session>;
+  /** SHA-256, hexadecimal. */
+  sha256(content: Uint8Array | string): string | Promise<string>;
+  /** Where compiled programs outlast the process; undefined: nowhere. */
+  readonly store: ProgramStore | undefined;
+  readonly defaultProvider: Provider;
+  readonly defaultThreads: number;
+  /** Versions of what computes the numbers. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Small files by name. A store that fails to keep one is no error: it is made again. */
+export interface ProgramStore {
+  read(name: string): Promise<Uint8Array | undefined>;
+  write(name: string, content: Uint8Array | string): Promise<void>;
+}
+
+/** A model that was read, and where it is from. */
+export interface ModelSource {
+  /** What people know it by: its path, or the name of a file that was dropped on a page. */
+  readonly path: string;
+  /** SHA-256 of the .onnx file, hexadecimal; weights in other files are not part of it. */
+  readonly sha256: string;
+  /** The model as the file has it. */
+  readonly model: Model;
+  /** Name under which programs refer to the model's own file for their weights. */
+  readonly weightsIn: string;
+  /** The state of other files it needs: when that changes, what was compiled is out of date. */
+  readonly external: readonly string[];
+}
+
 /**
- * A model file and the programs compiled from it.
- * Programs are cached by the model's hash and the request they were compiled for, in memory as loaded sessions and on
- * disk as .onnx files of a few kB that refer to the model's file for their weights.
+ * A model and the programs compiled from it, wherever it runs; `ModelHost.open` of the room's two doors makes one.
+ * Programs are cached by the model's hash and the request they were compiled for, in memory as loaded sessions and, where
+ * the platform has a store, as .onnx files of a few kB that refer to the model's file for their weights.
  */
 export class ModelHost {
   readonly path: string;
@@ -44,55 +55,56 @@ export class ModelHost {
   readonly original: Model;
   /** The model in the form passes work on. */
   readonly model: Model;
-  readonly options: HostOptions;
+  readonly options: SessionOptions;
+  readonly #platform: Platform;
+  readonly #source: ModelSource;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #models = new Map<string, Model>();
   /** SHA-256 of each program's bytes. */
   readonly #digests = new Map<string, string>();
   readonly #checked = new Set<string>();
   readonly #apart = new Set<string>();
-  readonly #external: readonly string[];
+  readonly #notes = new Set<string>();
+  #provider: Provider;
 
-  private constructor(
-    file: string,
-    sha256: string,
-    external: readonly string[],
-    original: Model,
-    options: HostOptions,
-  ) {
-    this.#external = external;
-    this.path = file;
-    this.sha256 = sha256;
-    this.original = original;
-    this.model = normalizeModel(original);
+  constructor(source: ModelSource, platform: Platform, options: SessionOptions = {}) {
+    this.#source = source;
+    this.#platform = platform;
+    this.#provider = options.provider ?? platform.defaultProvider;
+    this.path = source.path;
+    this.sha256 = source.sha256;
+    this.original = source.model;
+    this.model = normalizeModel(source.model);
     this.options = options;
   }
 
-  /** Opens a model file. Throws a UserError when it cannot be read or is no ONNX model. */
-  static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const bytes = await readFile(file).catch((error: unknown) => {
-      throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
-    });
-    try {
-      const folder = path.dirname(path.resolve(file));
-      const model = readModel(bytes);
-      checkExternalFiles(model, folder);
-      const known = readSmallWeights(model, folder);
-      return new ModelHost(file, sha256(bytes), externalState(model, folder), known, options);
-    } catch (error) {
-      if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
-      throw error;
-    }
+  /** What programs are compiled for and run on; changes to what stands in when a provider turns out not to work. */
+  get provider(): Provider {
+    return this.#provider;
+  }
+
+  get threads(): number {
+    return this.options.threads ?? this.#platform.defaultThreads;
+  }
+
+  /** Versions of what computes the numbers. */
+  get versions(): Readonly<Record<string, string>> {
+    return this.#platform.versions;
+  }
+
+  /** What a person must know about how models are run here, such as a provider that is not there: one sentence each. */
+  get notes(): readonly string[] {
+    return [...this.#notes];
   }
 
   /** A session over the unmodified file, for comparing with. The caller releases it. */
   openOriginal(): Promise<Session> {
-    return this.#open(writeModel(this.original, { weightsIn: path.basename(this.path) }));
+    return this.#open(writeModel(this.original, { weightsIn: this.#source.weightsIn }));
   }
 
   /**
    * The session of a compiled program. `request` says everything the program depends on beside the model;
-   * `compile` is called only when neither memory nor disk has it.
+   * `compile` is called only when neither memory nor store has it.
    */
   async program(request: object, compile: (model: Model) => Model): Promise<Session> {
     const key = this.#key(request);
@@ -120,19 +132,19 @@ export class ModelHost {
   async #load(key: string, compile: (model: Model) => Model): Promise<Session> {
     const stored = await this.#readProgram(key);
     if (stored !== undefined) {
-      this.#models.set(key, readModel(stored));
-      this.#digests.set(key, sha256(stored));
-      return this.#open(stored);
+      this.#models.set(key, readModel(stored.bytes));
+      this.#digests.set(key, stored.digest);
+      return this.#open(stored.bytes);
     }
     const program = this.#compile(compile);
     this.#models.set(key, program);
-    const bytes = writeModel(program, { weightsIn: path.basename(this.path) });
+    const bytes = writeModel(program, { weightsIn: this.#source.weightsIn });
     const session = await this.#open(bytes);
-    const digest = sha256(bytes);
+    const digest = await this.#platform.sha256(bytes);
     this.#digests.set(key, digest);
     // A program is only used with the checksum of its bytes beside it: the checksum goes first.
-    await this.#writeCache(`${key}.sha256`, digest);
-    await this.#writeCache(`${key}.onnx`, bytes);
+    await this.#write(key, 'sha256', digest);
+    await this.#write(key, 'onnx', bytes);
     return session;
   }
 
@@ -150,7 +162,7 @@ export class ModelHost {
     if (this.#checked.has(key)) return true;
     // It was these bytes that were found equal, not others that once were compiled for the same request.
     const digest = this.#digests.get(key);
-    const [checked, rows] = String(await this.#readCache(`${key}.checked`)).split(' ');
+    const [checked, rows] = textOf(await this.#read(key, 'checked')).split(' ');
     if (digest === undefined || checked !== digest) return false;
     this.#checked.add(key);
     if (rows === ROWS_APART) this.#apart.add(key);
@@ -163,7 +175,7 @@ export class ModelHost {
     this.#checked.add(key);
     if (rowsApart) this.#apart.add(key);
     const digest = this.#digests.get(key);
-    if (digest !== undefined) await this.#writeCache(`${key}.checked`, rowsApart ? `${digest} ${ROWS_APART}` : digest);
+    if (digest !== undefined) await this.#write(key, 'checked', rowsApart ? `${digest} ${ROWS_APART}` : digest);
   }
 
   /** What `rememberChecked` was told about rows, here or in an earlier process; ask `isChecked` first. */
@@ -181,56 +193,51 @@ export class ModelHost {
       );
   }
 
+  /** Everything a program depends on, as text. */
   #key(request: object): string {
-    const text = JSON.stringify([
+    const { external, weightsIn, sha256 } = this.#source;
+    return JSON.stringify([
       PROGRAM_FORMAT,
-      VERSIONS,
-      this.sha256,
-      this.#external,
-      path.basename(this.path),
+      this.#platform.versions,
+      sha256,
+      external,
+      weightsIn,
       opsetOf(this.model),
+      // Checked on one provider is not checked on another.
+      this.options.provider ?? this.#platform.defaultProvider,
       this.options.optimization ?? 'all',
       request,
     ]);
-    return sha256(text).slice(0, 40);
   }
 
-  #open(bytes: Uint8Array): Promise<Session> {
-    const weightsFolder = path.dirname(path.resolve(this.path));
-    const options = { ...this.options, weightsFolder };
-    return this.options.isolated ? openIsolatedSession(bytes, options) : openSession(bytes, options);
-  }
-
-  get #cacheFolder(): string | undefined {
-    const { cache } = this.options;
-    if (cache === false) return undefined;
-    return cache ?? path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'onnxray');
+  async #open(bytes: Uint8Array): Promise<Session> {
+    const session = await this.#platform.openSession(bytes, { ...this.options, provider: this.#provider });
+    if (session.fallback !== undefined) {
+      this.#notes.add(session.fallback);
+      this.#provider = session.provider;
+    }
+    return session;
   }
 
   /** A stored program whose bytes are those that were stored. */
-  async #readProgram(key: string): Promise<Uint8Array | undefined> {
-    const [bytes, digest] = await Promise.all([this.#readCache(`${key}.onnx`), this.#readCache(`${key}.sha256`)]);
-    return bytes !== undefined && sha256(bytes) === String(digest) ? bytes : undefined;
+  async #readProgram(key: string): Promise<{ readonly bytes: Uint8Array; readonly digest: string } | undefined> {
+    const [bytes, stored] = await Promise.all([this.#read(key, 'onnx'), this.#read(key, 'sha256')]);
+    if (bytes === undefined) return undefined;
+    const digest = await this.#platform.sha256(bytes);
+    return digest === textOf(stored) ? { bytes, digest } : undefined;
   }
 
-  async #readCache(name: string): Promise<Uint8Array | undefined> {
-    if (this.#cacheFolder === undefined) return undefined;
-    return readFile(path.join(this.#cacheFolder, name)).catch(() => undefined);
+  async #read(key: string, kind: string): Promise<Uint8Array | undefined> {
+    const { store, sha256 } = this.#platform;
+    return store?.read(`${(await sha256(key)).slice(0, 40)}.${kind}`);
   }
 
-  /** Written beside and moved into place, so that another process never reads half a file; a full or read-only disk is no error. */
-  async #writeCache(name: string, content: Uint8Array | string): Promise<void> {
-    const folder = this.#cacheFolder;
-    if (folder === undefined) return;
-    const partial = path.join(folder, `${name}.${process.pid}.partial`);
-    await mkdir(folder, { recursive: true })
-      .then(() => writeFile(partial, content))
-      .then(() => rename(partial, path.join(folder, name)))
-      .catch(() => rm(partial, { force: true }))
-      .catch(() => undefined);
+  async #write(key: string, kind: string, content: Uint8Array | string): Promise<void> {
+    const { store, sha256 } = this.#platform;
+    await store?.write(`${(await sha256(key)).slice(0, 40)}.${kind}`, content);
   }
 }
 
-function sha256(content: Uint8Array | string): string {
-  return createHash('sha256').update(content).digest('hex');
+function textOf(bytes: Uint8Array | undefined): string {
+  return bytes === undefined ? '' : new TextDecoder().decode(bytes);
 }

@@ -3,16 +3,47 @@ import { availableParallelism } from 'node:os';
 import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
 import { UserError } from '../onnx/index.ts';
-import type { DataType, DenseTensor, NamedTensors, TensorData } from '../onnx/index.ts';
-import type { Session, SessionOptions } from './session.ts';
+import { ortSession } from './ort-session.ts';
+import { firstLine } from './ort-tensor.ts';
+import { PROVIDER_NAMES, whyNot } from './probe.ts';
+import type { Provider, Session, SessionOptions } from './session.ts';
 
 export function defaultThreads(): number {
   return availableParallelism();
 }
 
-/** Loads a model into this process. Its `run` blocks the event loop while it computes. */
+/** What `whyNot` found, asked once in a process: drivers do not come and go. */
+const probed = new Map<Provider, Promise<string | undefined>>();
+
+/**
+ * Loads a model into this process. Its `run` blocks the event loop while it computes.
+ * A provider that does not work here, or not for this model, is replaced by the CPU, and the session's `fallback` says so:
+ * onnxruntime itself refuses the model, whatever else is in its list of providers.
+ */
 export async function openSession(bytes: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { threads = defaultThreads(), provider = 'cpu', optimization = 'all', weightsFolder } = options;
+  const { provider = 'cpu' } = options;
+  if (provider === 'cpu') return open(bytes, options, provider);
+  const found = probed.get(provider) ?? whyNot(provider);
+  probed.set(provider, found);
+  const reason = await found;
+  if (reason !== undefined) return open(bytes, options, 'cpu', `${reason}: the model runs on the CPU instead`);
+  return open(bytes, options, provider).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    return open(
+      bytes,
+      options,
+      'cpu',
+      `${PROVIDER_NAMES[provider]} does not take this model, which runs on the CPU instead: ${why}`,
+    );
+  });
+}
+
+async function open(
+  bytes: Uint8Array,
+  { threads = defaultThreads(), optimization = 'all', weightsFolder }: SessionOptions,
+  provider: Provider,
+  fallback?: string,
+): Promise<Session> {
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: [provider],
     intraOpNumThreads: threads,
@@ -28,60 +59,5 @@ export async function openSession(bytes: Uint8Array, options: SessionOptions = {
   }).catch((error: unknown) => {
     throw new UserError(`onnxruntime cannot load the model: ${firstLine(error)}`);
   });
-  return new NativeSession(session);
-}
-
-class NativeSession implements Session {
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
-  #session: ort.InferenceSession | undefined;
-
-  constructor(session: ort.InferenceSession) {
-    this.#session = session;
-    this.inputNames = session.inputNames;
-    this.outputNames = session.outputNames;
-  }
-
-  get closed(): boolean {
-    return this.#session === undefined;
-  }
-
-  async run(
-    feeds: NamedTensors,
-    { outputs, signal }: { outputs?: readonly string[]; signal?: AbortSignal } = {},
-  ): Promise<NamedTensors> {
-    signal?.throwIfAborted();
-    if (this.#session === undefined) throw new Error('the session was released');
-    const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]));
-    const results = await this.#session.run(given, outputs ?? this.outputNames).catch((error: unknown) => {
-      throw new UserError(`onnxruntime: ${firstLine(error)}`);
-    });
-    return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, fromOrt(value as ort.Tensor)]));
-  }
-
-  async release(): Promise<void> {
-    const session = this.#session;
-    this.#session = undefined;
-    await session?.release();
-  }
-}
-
-function toOrt({ type, dims, data }: DenseTensor): ort.Tensor {
-  if (type === 'bool') return new ort.Tensor('bool', data as Uint8Array, dims);
-  return new ort.Tensor(type as ort.Tensor.Type, data as ort.Tensor.DataType, dims);
-}
-
-function fromOrt(tensor: ort.Tensor): DenseTensor {
-  if (!('type' in tensor) || !('dims' in tensor)) throw new UserError('the model has an output that is not a tensor');
-  return { type: tensor.type as DataType, dims: tensor.dims, data: tensor.data as TensorData };
-}
-
-/** onnxruntime's messages run over several lines and name places in its own sources; the first sentence is the useful one. */
-function firstLine(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message
-    .split('\n')[0]!
-    .replace(/^\s*Error:\s*/, '')
-    .replaceAll(/\S+\.(?:cc|h|cpp|cu):\d+ (?:[\w:~<>&*]+ )*(?:\[[^\]]*\] )?/g, '')
-    .trim();
+  return ortSession(session, ort.Tensor, provider, fallback);
 }

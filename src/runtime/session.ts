@@ -3,7 +3,7 @@ import type { NamedTensors } from '../onnx/index.ts';
 export interface SessionOptions {
   /** Threads onnxruntime uses within an operator. Default: as many as there are cores. */
   readonly threads?: number;
-  /** Execution provider; `cpu` unless said. */
+  /** Execution provider; `cpu` unless said, in a browser `wasm`. */
   readonly provider?: Provider;
   /** Folder of the files that external weights refer to. */
   readonly weightsFolder?: string;
@@ -11,13 +11,20 @@ export interface SessionOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
+/** What runs models in Node. */
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
-export type Provider = (typeof PROVIDERS)[number];
+/** What runs models in a browser. */
+export const WEB_PROVIDERS = ['wasm', 'webgpu'] as const;
+export type Provider = (typeof PROVIDERS)[number] | (typeof WEB_PROVIDERS)[number];
 
 /** A model loaded and ready to run. Release it when done: its memory is outside JavaScript's reach. */
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** What it runs on: the provider that was asked for, or what stands in for one that is not there. */
+  readonly provider: Provider;
+  /** Why it does not run on the provider that was asked for: one sentence. */
+  readonly fallback?: string;
   /** Whether it can run no more: it was released, or its process ended, as by an aborted run. */
   readonly closed: boolean;
   /**

@@ -4,13 +4,13 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
+import { CapturedAttention } from '../attention/index.ts';
+import type { PackedBlock } from '../attention/index.ts';
 import { METHODS, findMethod } from '../attribution/index.ts';
 import { serializeExplanation } from '../explanation/index.ts';
 import { UsageError, UserError } from '../onnx/index.ts';
 import { SURROGATES } from '../surrogates/index.ts';
 import { VERSIONS } from '../runtime/index.ts';
-import { CapturedAttention } from './attention.ts';
-import type { PackedBlock } from './attention.ts';
 import type { ServedFiles } from './files.ts';
 import { serveFile, servePage } from './files.ts';
 import { requireToken, sameOrigin, securityHeaders } from './guard.ts';
@@ -116,7 +116,9 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
     const subject = readSubjectBody(fields['subject'], picture);
     const model = await library.open(c.req.param('id'));
     return job(c, async (signal, onProgress) => {
-      const capture = new CapturedAttention(model, await model.encode(subject));
+      const encoded = await model.encode(subject);
+      const tokens = encoded.kind === 'text' ? encoded.encoding.tokens : undefined;
+      const capture = new CapturedAttention(model.host, encoded.tensors, tokens);
       const { pixels, ...overview } = await capture.overview(signal, onProgress);
       const id = randomUUID();
       remember(captures, id, capture, CAPTURES);

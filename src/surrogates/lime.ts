@@ -1,5 +1,5 @@
-import type { Random } from '../inputs/index.ts';
-import { seededRandom } from '../inputs/index.ts';
+import type { Random } from '../inputs/core.ts';
+import { seededRandom } from '../inputs/core.ts';
 import type { Coalition } from '../programs/index.ts';
 import { Game, PLAYER_OPTIONS, allCoalitions, defineMethod, findPlayers, spreadOver } from '../programs/index.ts';
 import type { Regression } from './linear.ts';

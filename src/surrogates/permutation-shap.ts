@@ -1,4 +1,4 @@
-import { seededRandom } from '../inputs/index.ts';
+import { seededRandom } from '../inputs/core.ts';
 import type { Attribution, Coalition } from '../programs/index.ts';
 import {
   Game,

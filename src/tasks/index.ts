@@ -1,10 +1,7 @@
 /**
  * tasks/: what a model answers: which task it is for, what its classes are called, and what about its output is asked.
  *
- * `target.ts` is pure; `folder.ts` reads the files of a model and works in Node only.
+ * `core.ts` is pure; this door adds `openModel`, which finds a model and its files on the disk, in Node.
  */
-export { guessTask, labelsOf, openModel, requireTokenizer } from './folder.ts';
-export type { Json, ModelFolder, Task } from './folder.ts';
-export { parseTarget, targetSeed, targetValue, topPredictions } from './target.ts';
-export type { Prediction, Target } from './target.ts';
-export { nearestNames } from './nearest.ts';
+export * from './core.ts';
+export { openModel } from './open-folder.ts';

@@ -11,8 +11,8 @@ import { legendAnsi, wrapText } from './legend.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
 import { methodFacts } from './method.ts';
-import { encodePng, svgToPng } from './png.ts';
-import type { PngEncoder } from './png.ts';
+import { encodePng } from './png.ts';
+import type { PngEncoder, Rasterizer } from './png.ts';
 import { renderReport } from './report.ts';
 import { makeScale } from './scale.ts';
 import type { Theme } from './scale.ts';
@@ -35,27 +35,34 @@ export interface RenderOptions extends ImageScoreOptions {
   readonly color?: TerminalColor;
   /** For `png`: pixels per user unit. Default 2. */
   readonly density?: number;
-  /** How pixel buffers become PNG bytes. Default: sharp, which needs Node. */
+  /** How pixel buffers become PNG bytes. Default: `encodePng`. */
   readonly encodePng?: PngEncoder;
 }
 
 /** Draws one explanation: text for `ansi`, one complete document for `svg` and `html`, bytes for `png`. */
-export async function renderExplanation(
-  explanation: Explanation,
-  options: RenderOptions & { readonly format: 'png' },
-): Promise<Uint8Array>;
-export async function renderExplanation(
+export interface RenderExplanation {
+  (explanation: Explanation, options: RenderOptions & { readonly format: 'png' }): Promise<Uint8Array>;
+  (explanation: Explanation, options: RenderOptions & { readonly format: Exclude<Format, 'png'> }): Promise<string>;
+  (explanation: Explanation, options: RenderOptions & { readonly format: Format }): Promise<string | Uint8Array>;
+}
+
+/** The renderer for a place that makes pixels of an SVG document in its own way. */
+export function explanationRenderer(rasterize: Rasterizer): RenderExplanation {
+  const render = async (
+    explanation: Explanation,
+    options: RenderOptions & { readonly format: Format },
+  ): Promise<string | Uint8Array> =>
+    options.format === 'png'
+      ? rasterize(await drawExplanation(explanation, { ...options, format: 'svg' }), options.density)
+      : drawExplanation(explanation, { ...options, format: options.format });
+  return render as RenderExplanation;
+}
+
+/** As `renderExplanation`, for what needs no rasterizer. */
+export async function drawExplanation(
   explanation: Explanation,
   options: RenderOptions & { readonly format: Exclude<Format, 'png'> },
-): Promise<string>;
-export async function renderExplanation(
-  explanation: Explanation,
-  options: RenderOptions & { readonly format: Format },
-): Promise<string | Uint8Array>;
-export async function renderExplanation(
-  explanation: Explanation,
-  options: RenderOptions & { readonly format: Format },
-): Promise<string | Uint8Array> {
+): Promise<string> {
   const language = options.language ?? 'en';
   switch (options.format) {
     case 'ansi':
@@ -73,15 +80,13 @@ export async function renderExplanation(
         ],
         ...(options.encodePng && { encodePng: options.encodePng }),
       });
-    default: {
-      const svg = await figureSvg(explanation, {
+    case 'svg':
+      return figureSvg(explanation, {
         ...options,
         language,
         theme: options.theme ?? 'light',
         encodePng: options.encodePng ?? encodePng,
       });
-      return options.format === 'svg' ? svg : svgToPng(svg, options.density);
-    }
   }
 }
 

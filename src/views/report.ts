@@ -30,7 +30,7 @@ export interface Report {
   readonly date?: string;
   /** The command that made the report, to repeat it. */
   readonly command?: string;
-  /** Default: sharp, which needs Node. */
+  /** Default: `encodePng`. */
   readonly encodePng?: PngEncoder;
 }
 

@@ -1,4 +1,4 @@
-import { normalRandom, seededRandom } from '../../inputs/index.ts';
+import { normalRandom, seededRandom } from '../../inputs/core.ts';
 import { defineMethod } from '../../programs/index.ts';
 import { baselineCount } from './deep-lift.ts';
 

@@ -1,6 +1,6 @@
 /** All attribution methods by their names on the command line. */
 import { UsageError } from '../../onnx/index.ts';
-import { nearestNames } from '../../tasks/index.ts';
+import { nearestNames } from '../../tasks/core.ts';
 import type { Method } from '../../programs/index.ts';
 import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';

@@ -1,5 +1,5 @@
-import { seededRandom } from '../../inputs/index.ts';
-import type { Random } from '../../inputs/index.ts';
+import { seededRandom } from '../../inputs/core.ts';
+import type { Random } from '../../inputs/core.ts';
 import { defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
 import type { Plane } from './plane.ts';
 import { planeOf, positionsOnly } from './plane.ts';

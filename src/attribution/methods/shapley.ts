@@ -1,4 +1,4 @@
-import { seededRandom } from '../../inputs/index.ts';
+import { seededRandom } from '../../inputs/core.ts';
 import { UserError } from '../../onnx/index.ts';
 import type { Attribution } from '../../programs/index.ts';
 import {

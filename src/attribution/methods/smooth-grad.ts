@@ -1,4 +1,4 @@
-import { normalRandom, seededRandom } from '../../inputs/index.ts';
+import { normalRandom, seededRandom } from '../../inputs/core.ts';
 import { UsageError } from '../../onnx/index.ts';
 import type { Scores } from '../../explanation/index.ts';
 import type { Attribution, AttributionContext, Method, OptionsOf } from '../../programs/index.ts';

@@ -1,10 +1,13 @@
 /** Attention of one input, kept as 16-bit numbers and handed out block by block. */
-import { captureAttention, rollout } from '../attention/index.ts';
-import type { AttentionBlock, CapturedBlock } from '../attention/index.ts';
-import { locateAttention } from '../attention/index.ts';
-import type { Encoded, ExplainableModel } from '../attribution/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import { UserError } from '../onnx/index.ts';
+import type { NamedTensors } from '../onnx/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
+import { captureAttention } from './capture.ts';
+import type { CapturedBlock } from './capture.ts';
+import { locateAttention } from './locate.ts';
+import type { AttentionBlock } from './locate.ts';
+import { rollout } from './rollout.ts';
 
 /** Probabilities of a block as sixteen-bit numbers: 65535 is 1. Dims [heads, queries, keys]. */
 export interface PackedBlock {
@@ -37,14 +40,17 @@ const KEPT_BYTES = 256 * 2 ** 20;
 
 /** The attention of a model for one input. Blocks that do not fit in memory are computed again when asked for. */
 export class CapturedAttention {
-  readonly #model: ExplainableModel;
-  readonly #encoded: Encoded;
+  readonly #host: ModelHost;
+  readonly #tensors: NamedTensors;
+  readonly #tokens: readonly string[] | undefined;
   readonly #packed = new Map<number, PackedBlock>();
   #bytes = 0;
 
-  constructor(model: ExplainableModel, encoded: Encoded) {
-    this.#model = model;
-    this.#encoded = encoded;
+  /** `tensors`: the model's inputs with a batch of 1; `tokens`: what to call the places, where they have names. */
+  constructor(host: ModelHost, tensors: NamedTensors, tokens?: readonly string[]) {
+    this.#host = host;
+    this.#tensors = tensors;
+    this.#tokens = tokens;
   }
 
   /**
@@ -55,7 +61,7 @@ export class CapturedAttention {
     signal: AbortSignal,
     onProgress: (done: number, total: number) => void,
   ): Promise<AttentionOverview & { readonly pixels: Uint8Array }> {
-    const located = locateAttention(this.#model.host.model);
+    const located = locateAttention(this.#host.model);
     if (located.length === 0) throw new UserError('no attention was found in this model');
     const blocks: ListedBlock[] = [];
     const pixels: Uint8Array[] = [];
@@ -81,7 +87,11 @@ export class CapturedAttention {
       }
     }
     onProgress(located.length, located.length);
-    return { tokens: tokensOf(this.#encoded, places), blocks, pixels: joined(pixels) };
+    return {
+      tokens: this.#tokens ?? Array.from({ length: places }, (_, index) => String(index)),
+      blocks,
+      pixels: joined(pixels),
+    };
   }
 
   /** One block whole. */
@@ -94,12 +104,12 @@ export class CapturedAttention {
 
   /** Attention rollout through the layers: [1, queries, keys]. */
   async rollout(signal: AbortSignal): Promise<PackedBlock> {
-    const scores = await rollout(this.#model.host, this.#encoded.tensors, { signal });
+    const scores = await rollout(this.#host, this.#tensors, { signal });
     return pack(scores);
   }
 
   #capture(blocks: readonly number[], signal: AbortSignal): Promise<readonly CapturedBlock[]> {
-    return captureAttention(this.#model.host, this.#encoded.tensors, {
+    return captureAttention(this.#host, this.#tensors, {
       blocks,
       values: ['probabilities', ...MEASURES],
       signal,
@@ -109,9 +119,7 @@ export class CapturedAttention {
   #blocksPerRun(located: readonly AttentionBlock[]): number {
     const heads = Math.max(...located.map((block) => block.heads ?? 16));
     const places =
-      this.#encoded.kind === 'text'
-        ? this.#encoded.encoding.tokens.length
-        : Math.max(256, ...Object.values(this.#encoded.tensors).map(({ dims }) => dims[1] ?? 1));
+      this.#tokens?.length ?? Math.max(256, ...Object.values(this.#tensors).map(({ dims }) => dims[1] ?? 1));
     return Math.max(1, Math.floor(RUN_BYTES / (heads * places * places * 4)));
   }
 
@@ -152,11 +160,6 @@ export function shrink(
       }
     }
   return Uint8Array.from(small, (value) => Math.round(value / 257));
-}
-
-function tokensOf(encoded: Encoded, places: number): readonly string[] {
-  if (encoded.kind === 'text') return encoded.encoding.tokens;
-  return Array.from({ length: places }, (_, index) => String(index));
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,0 +1,3 @@
+/** attribution/ in a browser. */
+export * from './core.ts';
+export { ExplainableWebModel as ExplainableModel } from './explain-web.ts';
