@@ -1,5 +1,5 @@
 /** Attention as pixels: a colour table, then one image per drawing; never one element per cell. */
-import { cellColors, makeScale } from 'onnxray/views';
+import { cellColors, makeScale, rampColor } from 'onnxray/views';
 import type { Theme } from 'onnxray/views';
 import type { ListedBlock, PackedBlock } from '../engine/engine.ts';
 
@@ -8,11 +8,20 @@ import type { ListedBlock, PackedBlock } from '../engine/engine.ts';
  * a twentieth is still seen; the legend is drawn with the same table.
  */
 export function probabilityTable(theme: Theme): Uint32Array {
-  const scale = makeScale([1], 'sequential');
   return Uint32Array.from({ length: 256 }, (_, i) => {
-    const [red, green, blue] = cellColors(scale, Math.sqrt(i / 255), theme).background;
+    const [red, green, blue] = strengthColor(Math.sqrt(i / 255), theme);
     return (0xff << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red);
   });
+}
+
+/** From the page's colour to the strongest: darker on a light page, lighter on a dark one. */
+function strengthColor(strength: number, theme: Theme): readonly [number, number, number] {
+  if (theme === 'light') return rampColor('heat', 'sequential', strength, theme);
+  const middle = cellColors(makeScale([1], 'sequential'), Math.min(1, strength / 0.6), theme).background;
+  const beyond = Math.max(0, (strength - 0.6) / 0.4);
+  const bright = [222, 200, 250] as const;
+  const mixed = (channel: 0 | 1 | 2): number => middle[channel] + (bright[channel] - middle[channel]) * beyond;
+  return [mixed(0), mixed(1), mixed(2)];
 }
 
 /** Hues that stay apart for colour-blind eyes (Okabe and Ito), for several heads at once; dark and light enough for both pages. */

@@ -22,7 +22,7 @@ export interface ModelViewProps {
 const GAP = 3;
 const LABEL = 34;
 const HEADER = 18;
-const LARGEST = 76;
+const LARGEST = 104;
 const SMALLEST = 14;
 
 /** All layers x heads at a glance. One image for all heads; the hovered token's row is marked in every one of them. */
