@@ -4,6 +4,7 @@ import path from 'node:path';
 const built = (file: string): string => path.resolve(import.meta.dirname, '../dist', file);
 export const doors = {
   'onnxray/browser': built('browser.js'),
+  'onnxray/pack': built('attention/pack.js'),
   'onnxray/views': built('views/browser.js'),
   'onnxray/explanation': built('explanation/index.js'),
 };

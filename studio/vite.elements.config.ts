@@ -2,20 +2,23 @@ import path from 'node:path';
 import { defineConfig } from 'vite';
 import { doors } from './doors.config.ts';
 
-/** The web components, one file for a page and one for notebooks. */
-export default defineConfig({
+/** The web components, each form one file: `--mode elements` for a page, `--mode widget` for notebooks. */
+export default defineConfig(({ mode }) => ({
   root: import.meta.dirname,
   publicDir: false,
   resolve: { alias: doors },
+  define: { 'process.env.NODE_ENV': '"production"' },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2022',
     outDir: path.resolve(import.meta.dirname, '../dist/elements'),
-    emptyOutDir: true,
+    emptyOutDir: mode === 'elements',
     reportCompressedSize: false,
     lib: {
-      entry: { elements: 'src/elements/elements.ts', widget: 'src/elements/widget.ts' },
+      entry: mode === 'widget' ? 'src/elements/widget.ts' : 'src/elements/elements.tsx',
+      fileName: mode,
       formats: ['es'],
     },
+    rolldownOptions: { output: { minify: true } },
   },
-});
+}));

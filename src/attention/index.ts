@@ -34,4 +34,6 @@ export type { TreeSentence, TreeWord } from './treebank.ts';
 export { dependencyHeads } from './dependencies.ts';
 export type { DependencyOptions, EncodedSentence, RelationScore } from './dependencies.ts';
 export { CapturedAttention } from './packed.ts';
-export type { AttentionOverview, ListedBlock, PackedBlock } from './packed.ts';
+export type { AttentionOverview, ListedBlock } from './packed.ts';
+export { pack, shrink } from './pack.ts';
+export type { PackedBlock } from './pack.ts';

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { levelStyles } from 'onnxray/views';
 import type { Language, Theme } from 'onnxray/views';
 import type { Engine, ModelSummary, Studio } from '../engine/engine.ts';
-import { FrameContext, messageOf, useStore } from './context.ts';
+import { FrameContext, LookContext, messageOf, useStore } from './context.ts';
 import type { Frame } from './context.ts';
 import { JobStore } from './jobs.ts';
 import { ROOMS } from './rooms.ts';
@@ -82,39 +82,42 @@ export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
     [started, models, language, theme, pictures, drop],
   );
 
+  const look = useMemo(() => ({ language, theme }), [language, theme]);
   return (
     <FrameContext.Provider value={frame}>
-      <a class="skip" href="#main">
-        {words.skip}
-      </a>
-      <TopBar
-        {...{ language, setLanguage, theme, setTheme, state, words }}
-        room={room.id}
-        engine={started?.engine.kind}
-      />
-      <main id="main" tabIndex={-1}>
-        {notice !== undefined && (
-          <p class="notice" role="alert">
-            <span>{notice}</span>
-            <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.cancel}>
-              ×
-            </button>
-          </p>
-        )}
-        {failure !== undefined ? (
-          <p class="notice" role="alert">
-            {words.failed}: {failure}
-          </p>
-        ) : frame === undefined ? (
-          <p class="empty" role="status">
-            {words.loading}…
-          </p>
-        ) : (
-          <Room key={room.id} load={room.load} title={room.title[language]} />
-        )}
-      </main>
-      <JobBar jobs={jobs} words={words} />
-      <DropVeil words={words} onDrop={async (transfer) => drop(await filesOf(transfer))} />
+      <LookContext.Provider value={look}>
+        <a class="skip" href="#main">
+          {words.skip}
+        </a>
+        <TopBar
+          {...{ language, setLanguage, theme, setTheme, state, words }}
+          room={room.id}
+          engine={started?.engine.kind}
+        />
+        <main id="main" tabIndex={-1}>
+          {notice !== undefined && (
+            <p class="notice" role="alert">
+              <span>{notice}</span>
+              <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.cancel}>
+                ×
+              </button>
+            </p>
+          )}
+          {failure !== undefined ? (
+            <p class="notice" role="alert">
+              {words.failed}: {failure}
+            </p>
+          ) : frame === undefined ? (
+            <p class="empty" role="status">
+              {words.loading}…
+            </p>
+          ) : (
+            <Room key={room.id} load={room.load} title={room.title[language]} />
+          )}
+        </main>
+        <JobBar jobs={jobs} words={words} />
+        <DropVeil words={words} onDrop={async (transfer) => drop(await filesOf(transfer))} />
+      </LookContext.Provider>
     </FrameContext.Provider>
   );
 }

@@ -19,6 +19,18 @@ export interface Frame {
   readonly drop: (files: readonly File[]) => void;
 }
 
+/** How things look, for parts that are shown outside of the studio too. */
+export interface Look {
+  readonly language: Language;
+  readonly theme: Theme;
+}
+
+export const LookContext = createContext<Look>({ language: 'en', theme: 'light' });
+
+export function useLook(): Look {
+  return useContext(LookContext);
+}
+
 export const FrameContext = createContext<Frame | undefined>(undefined);
 
 export function useFrame(): Frame {

@@ -18,11 +18,11 @@ interface TopBarProps {
 }
 
 /** Parameters that mean the same in every room and are taken along. */
-const SHARED = ['model', 'text', 'picture'];
+const SHARED: ReadonlySet<string> = new Set(['model', 'text', 'picture']);
 
 export function TopBar({ room, language, setLanguage, theme, setTheme, state, engine, words }: TopBarProps) {
   const { canUndo, canRedo, state: view } = useStore(state);
-  const shared = Object.fromEntries(Object.entries(view.params).filter(([name]) => SHARED.includes(name)));
+  const shared = Object.fromEntries(Object.entries(view.params).filter(([name]) => SHARED.has(name)));
   return (
     <header class="top">
       <p class="wordmark" title={engine && (engine === 'server' ? words.engineServer : words.engineBrowser)}>

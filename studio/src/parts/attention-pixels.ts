@@ -1,5 +1,5 @@
 /** Attention as pixels: a colour table, then one image per drawing; never one element per cell. */
-import { cellColors, makeScale, rampColor } from 'onnxray/views';
+import { cellColors, makeScale, rampColor, showControls } from 'onnxray/views';
 import type { Theme } from 'onnxray/views';
 import type { ListedBlock, PackedBlock } from '../engine/engine.ts';
 
@@ -116,8 +116,5 @@ export function pageColor(element: Element, name: string, fallback: string): str
 
 /** A token as a label: leading-space marks of tokenizers become a space, controls are shown. */
 export function tokenLabel(token: string): string {
-  // eslint-disable-next-line no-control-regex
-  return token
-    .replace(/^[Ġ▁]/u, ' ')
-    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+  return showControls(token.replace(/^[Ġ▁]/u, ' '));
 }

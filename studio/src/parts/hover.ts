@@ -10,7 +10,7 @@ export const NOTHING: Hovered = { query: -1, key: -1 };
 
 export class Hover {
   #now: Hovered = NOTHING;
-  #frame = 0;
+  #waiting = false;
   readonly #listeners = new Set<(hovered: Hovered) => void>();
 
   get now(): Hovered {
@@ -21,8 +21,10 @@ export class Hover {
     if (query === this.#now.query && key === this.#now.key) return;
     this.#now = { query, key };
     // Several moves within a frame are one drawing.
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#waiting) return;
+    this.#waiting = true;
+    requestAnimationFrame(() => {
+      this.#waiting = false;
       for (const listener of this.#listeners) listener(this.#now);
     });
   }

@@ -1,11 +1,11 @@
 import { cautions, completenessSentence, factsOf } from 'onnxray/views';
 import type { Explanation } from '../engine/engine.ts';
-import { useFrame } from '../frame/context.ts';
+import { useLook } from '../frame/context.ts';
 import { WORDS } from '../frame/words.ts';
 
 /** How far an explanation can be trusted: whether it adds up, what to know, what it cost. */
 export function Judgement({ explanation }: { readonly explanation: Explanation }) {
-  const { language } = useFrame();
+  const { language } = useLook();
   const words = WORDS[language];
   const warnings = [...explanation.warnings, ...cautions(explanation, language)];
   return (

@@ -1,7 +1,7 @@
 import { legendText, levelClass } from 'onnxray/views';
 import type { Scale } from 'onnxray/views';
 import type { Explanation } from '../engine/engine.ts';
-import { useFrame } from '../frame/context.ts';
+import { useLook } from '../frame/context.ts';
 
 const LEVELS = 24;
 
@@ -15,7 +15,7 @@ export function ScaleLegend({
   readonly scale: Scale;
   readonly notes?: readonly string[];
 }) {
-  const { language } = useFrame();
+  const { language } = useLook();
   const text = legendText(explanation, scale, language);
   const signed = scale.kind === 'diverging';
   const levels = Array.from({ length: signed ? 2 * LEVELS + 1 : LEVELS + 1 }, (_, i) => (signed ? i - LEVELS : i));

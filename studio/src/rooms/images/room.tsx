@@ -11,9 +11,9 @@ import { PictureCard } from './picture-card.tsx';
 import { IMAGE_WORDS } from './words.ts';
 
 const suits = ({ task }: ModelSummary): boolean => task === 'image-classification';
-const DEFAULT_METHODS = 'saliency,integrated-gradients,input-x-gradient,lrp-epsilon-plus';
+const DEFAULT_METHODS = 'grad-cam,saliency,input-x-gradient,lrp-epsilon-plus';
 /** Cheapest first. */
-const ORDER = ['saliency', 'input-x-gradient', 'guided-backprop', 'deconvnet', 'lrp-epsilon-plus'];
+const ORDER = ['grad-cam', 'saliency', 'input-x-gradient', 'guided-backprop', 'deconvnet', 'lrp-epsilon-plus'];
 
 /** What in a picture made the answer, by several methods in a grid. */
 export default function ImageRoom() {
@@ -28,7 +28,9 @@ export default function ImageRoom() {
   const [show, setShow] = useParam('show', 'overlay');
   const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
   if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
-  const methods = chosen.split(',').filter((name) => studio.methods.some((method) => method.name === name));
+  const methods = chosen
+    .split(',')
+    .filter((name) => studio.methods.some((method) => method.name === name && method.layers !== 'needs-layer'));
   const available = studio.methods.filter(
     ({ name, layers }) => !methods.includes(name) && (layers === 'as-inputs' || layers === 'none'),
   );

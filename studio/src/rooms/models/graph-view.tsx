@@ -10,6 +10,8 @@ const HEIGHT = 42;
 const GAP_X = 22;
 const GAP_Y = 26;
 const MOST_BOXES = 500;
+/** Open modules are named one by one as long as they are few. */
+const MOST_CHIPS = 8;
 
 /** The graph as modules that open at a click. */
 export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
@@ -41,7 +43,7 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
             {words.close}
           </button>
         )}
-        {[...open].map((path) => (
+        {[...open].slice(open.size > MOST_CHIPS ? open.size : 0).map((path) => (
           <button
             key={path}
             type="button"

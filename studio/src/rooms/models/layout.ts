@@ -4,7 +4,7 @@ import type { DrawableGraph } from '../../engine/engine.ts';
 export interface Box {
   readonly id: string;
   readonly kind: 'module' | 'node' | 'input' | 'output';
-  /** Last part of its path. */
+  /** The last parts of its path, as many as tell. */
   readonly name: string;
   /** Path of the open module it lies in. */
   readonly inside: string;
@@ -33,7 +33,7 @@ export function boxOf(path: string, open: ReadonlySet<string>): { readonly id: s
 }
 
 /** Modules opened at first: as deep as at most `most` boxes allow, the largest first. */
-export function initiallyOpen(graph: DrawableGraph, most = 26): ReadonlySet<string> {
+export function initiallyOpen(graph: DrawableGraph, most = 16): ReadonlySet<string> {
   const open = new Set<string>();
   for (;;) {
     const sizes = new Map<string, number>();
