@@ -8,7 +8,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { inspectModel } from '../src/cli/inspect.ts';
+import { inspectModel } from '../src/inspection/index.ts';
 import type { Attended, Compared } from '../test/models/exports.ts';
 import {
   answersFor,

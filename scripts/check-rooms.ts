@@ -15,9 +15,10 @@ const ROWS = [
   ['explanation'],
   ['programs'],
   ['attribution', 'attention', 'surrogates', 'glassbox', 'training'],
-  ['evaluation'],
+  ['evaluation', 'inspection'],
   ['views'],
-  ['batch', 'atlas', 'server', 'cli'],
+  ['batch', 'atlas', 'server'],
+  ['cli'],
 ];
 /** `index.ts` is a room's door in Node, `browser.ts` the one in a browser, `core.ts` what both have. */
 const DOORS = new Set(['index.ts', 'core.ts', 'browser.ts']);

@@ -16,4 +16,5 @@ export * from './attribution/browser.ts';
 export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';
+export * from './inspection/index.ts';
 export * from './views/browser.ts';

@@ -15,3 +15,4 @@ export * from './attribution/index.ts';
 export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';
+export * from './inspection/index.ts';

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ModelHost, VERSIONS, differentiate, openSession, writeModel } from 'onnxray';
 import type { DenseTensor } from 'onnxray';
-import { inspectModel } from '../../src/cli/inspect.ts';
+import { inspectModel } from '../../src/inspection/index.ts';
 import { table, writeBlock } from '../../scripts/blocks.ts';
 import { BYTES_OF, LARGE, writeEncoder } from './model.ts';
 

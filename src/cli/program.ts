@@ -6,6 +6,7 @@ import { addExplain } from './commands/explain.ts';
 import { addGradient } from './commands/gradient.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addAblate, addPatch } from './commands/intervene.ts';
+import { addStudio } from './commands/studio.ts';
 
 /** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
 export function buildProgram(): Command {
@@ -22,9 +23,11 @@ Examples:
   onnxray demo
   onnxray inspect model.onnx
   onnxray explain zoo/text-spam --text "Claim your free prize now"
-  onnxray explain zoo/image-imagenet --image cat.jpg --out why.html`,
+  onnxray explain zoo/image-imagenet --image cat.jpg --out why.html
+  onnxray studio`,
     );
-  for (const add of [addInspect, addExplain, addAttention, addPatch, addAblate, addGradient, addDemo]) add(program);
+  for (const add of [addInspect, addExplain, addAttention, addPatch, addAblate, addGradient, addDemo, addStudio])
+    add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { ModelHost } from '../../runtime/index.ts';
 import { openModel } from '../../tasks/index.ts';
-import { inspectModel } from '../inspect.ts';
-import type { Inspection, ValueReport } from '../inspect.ts';
+import { inspectModel } from '../../inspection/index.ts';
+import type { Inspection, ValueReport } from '../../inspection/index.ts';
 
 export function addInspect(program: Command): void {
   program

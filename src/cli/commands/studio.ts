@@ -1,0 +1,63 @@
+import { InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { exportSite, startStudio } from '../../server/index.ts';
+import type { RuntimeFlags } from '../flags.ts';
+import { addRuntimeFlags, hostOptions } from '../flags.ts';
+
+interface StudioFlags extends RuntimeFlags {
+  readonly port?: number;
+  readonly host: string;
+  readonly export?: string;
+  readonly json?: boolean;
+}
+
+export function addStudio(program: Command): void {
+  const command = program
+    .command('studio')
+    .description('look inside models in a browser; nothing leaves this machine')
+    .argument('[models...]', 'models to offer: .onnx files, or folders laid out as on the Hugging Face hub')
+    .option('--port <n>', 'port to listen on (default: 4747, or a free one)', portNumber)
+    .option(
+      '--host <address>',
+      'address to listen on; other than this machine’s own, a token is asked for',
+      '127.0.0.1',
+    )
+    .option('--export <folder>', 'write the studio as static files, in which models run in the browser, and end')
+    .option('--json', 'print one JSON document with the address');
+  addRuntimeFlags(command)
+    .addHelpText(
+      'after',
+      `\nExamples:
+  onnxray studio
+  onnxray studio model.onnx zoo/text-spam --port 8000
+  onnxray studio --export site`,
+    )
+    .action(run);
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new InvalidArgumentError('it must be 0 to 65535.');
+  return port;
+}
+
+async function run(models: readonly string[], flags: StudioFlags): Promise<void> {
+  if (flags.export !== undefined) {
+    await exportSite(flags.export);
+    process.stdout.write(flags.json ? `${JSON.stringify({ folder: flags.export })}\n` : `wrote ${flags.export}\n`);
+    return;
+  }
+  const studio = await startStudio({
+    models,
+    host: flags.host,
+    runtime: hostOptions(flags),
+    ...(flags.port === undefined ? {} : { port: flags.port }),
+  });
+  process.stdout.write(
+    flags.json ? `${JSON.stringify({ url: studio.url })}\n` : `onnxray studio: ${studio.url}\nCtrl-C ends it.\n`,
+  );
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  await studio.close();
+}

@@ -1,0 +1,120 @@
+/** The local server's engine: HTTP, server-sent events for progress, hanging up to cancel. */
+import { parseExplanation } from 'onnxray/explanation';
+import type {
+  AttentionView,
+  Control,
+  Engine,
+  Inspected,
+  ModelSummary,
+  PackedBlock,
+  Studio,
+  Subject,
+} from './engine.ts';
+
+export function serverEngine(base = './api/'): Engine {
+  const pictures = new WeakMap<Blob, Promise<string>>();
+
+  async function json<T>(path: string, init?: RequestInit): Promise<T> {
+    const response = await fetch(base + path, init);
+    if (!response.ok) throw new Error(await failureOf(response));
+    return (await response.json()) as T;
+  }
+
+  /** Posts, and reads the events of the answer until its result. */
+  async function job(path: string, body: unknown, { signal, onProgress }: Control): Promise<string> {
+    const response = await fetch(base + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal,
+    });
+    if (!response.ok || response.body === null) throw new Error(await failureOf(response));
+    for await (const { event, data } of eventsOf(response.body)) {
+      if (event === 'result') return data;
+      const message = JSON.parse(data) as { done: number; total: number; error: string };
+      if (event === 'failure') throw new Error(message.error);
+      onProgress(message.done, message.total);
+    }
+    throw new Error('the server ended before it answered');
+  }
+
+  async function wire(subject: Subject): Promise<object> {
+    if (subject.kind === 'text')
+      return { text: subject.text, ...(subject.pair === undefined ? {} : { pair: subject.pair }) };
+    let id = pictures.get(subject.data);
+    if (id === undefined) {
+      id = json<{ id: string }>('pictures', { method: 'PUT', body: subject.data }).then((answer) => answer.id);
+      pictures.set(subject.data, id);
+      id.catch(() => pictures.delete(subject.data));
+    }
+    return { picture: await id };
+  }
+
+  async function packed(path: string, signal: AbortSignal): Promise<PackedBlock> {
+    const response = await fetch(base + path, { signal });
+    if (!response.ok) throw new Error(await failureOf(response));
+    const [heads, queries, keys] = response.headers.get('x-dims')!.split(',').map(Number) as [number, number, number];
+    return { heads, queries, keys, data: new Uint16Array(await response.arrayBuffer()) };
+  }
+
+  return {
+    kind: 'server',
+    start: () => json<Studio>('studio'),
+    async drop(files, { signal, onProgress }) {
+      const { id } = await json<{ id: string }>('uploads', { method: 'POST', signal });
+      for (const [index, file] of files.entries()) {
+        onProgress(index, files.length);
+        await json(`uploads/${id}/${encodeURIComponent(file.name)}`, { method: 'PUT', body: file, signal });
+      }
+      onProgress(files.length, files.length);
+      return json<ModelSummary>(`uploads/${id}/open`, { method: 'POST', signal });
+    },
+    inspect: (model, { signal }) => json<Inspected>(`models/${encodeURIComponent(model)}/inspection`, { signal }),
+    async explain({ model, subject, ...request }, control) {
+      const body = { ...request, subject: await wire(subject) };
+      return parseExplanation(await job(`models/${encodeURIComponent(model)}/explain`, body, control));
+    },
+    async attention({ model, subject }, control): Promise<AttentionView> {
+      const data = await job(
+        `models/${encodeURIComponent(model)}/attention`,
+        { subject: await wire(subject) },
+        control,
+      );
+      const { id, pixels, ...overview } = JSON.parse(data) as Omit<AttentionView, 'pixels'> & {
+        id: string;
+        pixels: string;
+      };
+      return {
+        ...overview,
+        pixels: Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0)),
+        block: (index, signal) => packed(`attention/${id}/blocks/${index}`, signal),
+        rollout: (signal) => packed(`attention/${id}/rollout`, signal),
+      };
+    },
+  };
+}
+
+async function failureOf(response: Response): Promise<string> {
+  const body = (await response.json().catch(() => ({}))) as { error?: unknown };
+  return typeof body.error === 'string' ? body.error : `the server answered ${response.status}`;
+}
+
+/** The events of a text/event-stream. */
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<{ event: string; data: string }> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).split('\n\n');
+    rest = blocks.pop()!;
+    for (const block of blocks) {
+      const lines = block.split('\n');
+      const field = (name: string): string[] =>
+        lines
+          .filter((line) => line.startsWith(`${name}:`))
+          .map((line) => line.slice(name.length + 1).replace(/^ /, ''));
+      yield { event: field('event')[0] ?? 'message', data: field('data').join('\n') };
+    }
+  }
+}

@@ -1,0 +1,178 @@
+import type { ComponentType } from 'preact';
+import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { levelStyles } from 'onnxray/views';
+import type { Language, Theme } from 'onnxray/views';
+import type { Engine, ModelSummary, Studio } from '../engine/engine.ts';
+import { FrameContext, LookContext, messageOf, useStore } from './context.ts';
+import type { Frame } from './context.ts';
+import { JobStore } from './jobs.ts';
+import { ROOMS } from './rooms.ts';
+import { StateStore } from './state.ts';
+import { JobBar } from './job-bar.tsx';
+import { DropVeil, filesOf, kindOfDrop } from './drop.tsx';
+import { TopBar } from './top-bar.tsx';
+import { WORDS } from './words.ts';
+
+const state = new StateStore();
+const jobs = new JobStore();
+
+export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
+  const [started, setStarted] = useState<{ engine: Engine; studio: Studio } | undefined>();
+  const [failure, setFailure] = useState<string | undefined>();
+  const [dropped, setDropped] = useState<readonly ModelSummary[]>([]);
+  const [pictures, setPictures] = useState<ReadonlyMap<string, Blob>>(new Map());
+  const [notice, setNotice] = useState<string | undefined>();
+  const [language, setLanguage] = useSetting<Language>('language', () =>
+    navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en',
+  );
+  const [theme, setTheme] = useSetting<Theme>('theme', () =>
+    matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light',
+  );
+  const { state: view } = useStore(state);
+  const words = WORDS[language];
+
+  useEffect(() => {
+    opening
+      .then(async (engine) => setStarted({ engine, studio: await engine.start() }))
+      .catch((error: unknown) => setFailure(messageOf(error)));
+  }, [opening]);
+  useEffect(() => applyTheme(theme), [theme]);
+  useEffect(() => {
+    document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  }, [language]);
+  useEffect(() => {
+    const keys = (event: KeyboardEvent): void => {
+      const field = event.target instanceof HTMLElement && event.target.matches('input,textarea,select');
+      if (field || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== 'z') return;
+      event.preventDefault();
+      if (event.shiftKey) state.redo();
+      else state.undo();
+    };
+    addEventListener('keydown', keys);
+    return () => removeEventListener('keydown', keys);
+  }, []);
+
+  const room = ROOMS.find(({ id }) => id === view.room) ?? ROOMS[0]!;
+  const models = useMemo(() => [...(started?.studio.models ?? []), ...dropped], [started, dropped]);
+  const drop = useCallback(
+    (files: readonly File[]) => {
+      if (started === undefined || files.length === 0) return;
+      setNotice(undefined);
+      if (kindOfDrop(files) === 'picture') {
+        const id = `dropped:${pictures.size + 1}`;
+        setPictures(new Map([...pictures, [id, files[0]!]]));
+        state.change({ picture: id, box: undefined }, { room: room.id === 'compare' ? 'compare' : 'images' });
+        return;
+      }
+      const name = files.find((file) => file.name.endsWith('.onnx'))?.name ?? files[0]!.name;
+      jobs
+        .run(WORDS[language].opening(name), (control) => started.engine.drop(files, control))
+        .then(
+          (model) => {
+            setDropped((all) => [...all, model]);
+            state.change({ model: model.id }, { room: 'models' });
+          },
+          (error: unknown) => setNotice(messageOf(error)),
+        );
+    },
+    [started, pictures, language, room.id],
+  );
+  const frame = useMemo<Frame | undefined>(
+    () => started && { ...started, models, language, theme, state, jobs, pictures, drop },
+    [started, models, language, theme, pictures, drop],
+  );
+
+  const look = useMemo(() => ({ language, theme }), [language, theme]);
+  return (
+    <FrameContext.Provider value={frame}>
+      <LookContext.Provider value={look}>
+        <a class="skip" href="#main">
+          {words.skip}
+        </a>
+        <TopBar
+          {...{ language, setLanguage, theme, setTheme, state, words }}
+          room={room.id}
+          engine={started?.engine.kind}
+        />
+        <main id="main" tabIndex={-1}>
+          {notice !== undefined && (
+            <p class="notice" role="alert">
+              <span>{notice}</span>
+              <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.cancel}>
+                ×
+              </button>
+            </p>
+          )}
+          {failure !== undefined ? (
+            <p class="notice" role="alert">
+              {words.failed}: {failure}
+            </p>
+          ) : frame === undefined ? (
+            <p class="empty" role="status">
+              {words.loading}…
+            </p>
+          ) : (
+            <Room key={room.id} load={room.load} title={room.title[language]} />
+          )}
+        </main>
+        <JobBar jobs={jobs} words={words} />
+        <DropVeil words={words} onDrop={async (transfer) => drop(await filesOf(transfer))} />
+      </LookContext.Provider>
+    </FrameContext.Provider>
+  );
+}
+
+function Room({ load, title }: { readonly load: () => Promise<{ default: ComponentType }>; readonly title: string }) {
+  const [Loaded, setLoaded] = useState<{ component: ComponentType } | undefined>();
+  useEffect(() => {
+    let gone = false;
+    void load().then((module) => {
+      if (!gone) setLoaded({ component: module.default });
+    });
+    return () => {
+      gone = true;
+    };
+  }, [load]);
+  useEffect(() => {
+    document.title = `${title} · onnxray`;
+  }, [title]);
+  return (
+    <>
+      <h1 class="hidden">{title}</h1>
+      {Loaded !== undefined && <Loaded.component />}
+    </>
+  );
+}
+
+/** A choice that outlives the page; the browser's own preference until one is made. */
+function useSetting<T extends string>(name: string, initial: () => T): [T, (value: T) => void] {
+  const key = `onnxray.${name}`;
+  const [value, setValue] = useState<T>(() => (stored(key) as T | undefined) ?? initial());
+  return [
+    value,
+    (next) => {
+      setValue(next);
+      try {
+        localStorage.setItem(key, next);
+      } catch {
+        // A browser that keeps nothing still shows what was chosen.
+      }
+    },
+  ];
+}
+
+function stored(key: string): string | undefined {
+  try {
+    return localStorage.getItem(key) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const levels = new CSSStyleSheet();
+
+function applyTheme(theme: Theme): void {
+  document.documentElement.dataset['theme'] = theme;
+  levels.replaceSync(levelStyles(theme));
+  if (!document.adoptedStyleSheets.includes(levels)) document.adoptedStyleSheets.push(levels);
+}

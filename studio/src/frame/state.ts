@@ -1,0 +1,99 @@
+/**
+ * What is shown, as plain data in the address: the room, the model, and the room's own parameters. It lives behind the `#`,
+ * so that no server ever sees a text. Every change can be undone.
+ */
+export interface ViewState {
+  readonly room: string;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+export function readAddress(hash: string): ViewState {
+  const [room = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
+  return { room, params: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+export function writeAddress({ room, params }: ViewState): string {
+  const query = new URLSearchParams(params).toString();
+  return `#/${room}${query === '' ? '' : `?${query}`}`;
+}
+
+/** Changes of the same key that follow each other this fast are one step to undo, such as the letters of a word. */
+const STEP_MS = 1200;
+
+export interface History {
+  readonly state: ViewState;
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+}
+
+/** The state with its past and future, in step with the address. */
+export class StateStore {
+  #past: ViewState[] = [];
+  #future: ViewState[] = [];
+  #now: ViewState;
+  #shown: History;
+  #lastKey = '';
+  #lastTime = 0;
+  readonly #listeners = new Set<() => void>();
+
+  constructor() {
+    this.#now = readAddress(location.hash);
+    this.#shown = this.#snapshot();
+    addEventListener('hashchange', () => {
+      const next = readAddress(location.hash);
+      if (writeAddress(next) === writeAddress(this.#now)) return;
+      this.#past.push(this.#now);
+      this.#future = [];
+      this.#set(next);
+    });
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly get = (): History => this.#shown;
+
+  /** Changes parameters; undefined removes one. With `quiet` the change is no step of its own, as for defaults. */
+  readonly change = (
+    changes: Readonly<Record<string, string | undefined>>,
+    { room, quiet = false }: { readonly room?: string; readonly quiet?: boolean } = {},
+  ): void => {
+    const params = Object.fromEntries(
+      Object.entries({ ...this.#now.params, ...changes }).filter(
+        (entry): entry is [string, string] => entry[1] !== undefined,
+      ),
+    );
+    const next = { room: room ?? this.#now.room, params };
+    if (writeAddress(next) === writeAddress(this.#now)) return;
+    const key = `${next.room} ${Object.keys(changes).join()}`;
+    const joins = key === this.#lastKey && performance.now() - this.#lastTime < STEP_MS;
+    if (!quiet && !joins) this.#past.push(this.#now);
+    if (!quiet) this.#future = [];
+    this.#lastKey = key;
+    this.#lastTime = performance.now();
+    this.#set(next);
+  };
+
+  readonly undo = (): void => this.#travel(this.#past, this.#future);
+  readonly redo = (): void => this.#travel(this.#future, this.#past);
+
+  #travel(from: ViewState[], to: ViewState[]): void {
+    const next = from.pop();
+    if (next === undefined) return;
+    to.push(this.#now);
+    this.#lastKey = '';
+    this.#set(next);
+  }
+
+  #set(next: ViewState): void {
+    this.#now = next;
+    this.#shown = this.#snapshot();
+    history.replaceState(null, '', writeAddress(next));
+    for (const listener of this.#listeners) listener();
+  }
+
+  #snapshot(): History {
+    return { state: this.#now, canUndo: this.#past.length > 0, canRedo: this.#future.length > 0 };
+  }
+}

@@ -1,0 +1,136 @@
+import { useState } from 'preact/hooks';
+import type { Language, Theme } from 'onnxray/views';
+import { useStore } from './context.ts';
+import { ROOMS } from './rooms.ts';
+import type { StateStore } from './state.ts';
+import { writeAddress } from './state.ts';
+import type { Words } from './words.ts';
+
+interface TopBarProps {
+  readonly room: string;
+  readonly language: Language;
+  readonly setLanguage: (language: Language) => void;
+  readonly theme: Theme;
+  readonly setTheme: (theme: Theme) => void;
+  readonly state: StateStore;
+  readonly engine: 'server' | 'browser' | undefined;
+  readonly words: Words;
+}
+
+/** Parameters that mean the same in every room and are taken along. */
+const SHARED: ReadonlySet<string> = new Set(['model', 'text', 'picture']);
+
+export function TopBar({ room, language, setLanguage, theme, setTheme, state, engine, words }: TopBarProps) {
+  const { canUndo, canRedo, state: view } = useStore(state);
+  const shared = Object.fromEntries(Object.entries(view.params).filter(([name]) => SHARED.has(name)));
+  return (
+    <header class="top">
+      <p class="wordmark" title={engine && (engine === 'server' ? words.engineServer : words.engineBrowser)}>
+        onnxray <span>studio</span>
+      </p>
+      <nav aria-label={words.rooms}>
+        {ROOMS.map(({ id, title }) => (
+          <a key={id} href={writeAddress({ room: id, params: shared })} aria-current={id === room ? 'page' : undefined}>
+            {title[language]}
+          </a>
+        ))}
+      </nav>
+      <div class="tools">
+        <ShareButton words={words} />
+        <button
+          type="button"
+          class="icon"
+          onClick={state.undo}
+          disabled={!canUndo}
+          aria-label={words.undo}
+          title={words.undo}
+        >
+          <Icon path="M9 7H15a5 5 0 0 1 0 10H8M9 7l3-3M9 7l3 3" />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          onClick={state.redo}
+          disabled={!canRedo}
+          aria-label={words.redo}
+          title={words.redo}
+        >
+          <Icon path="M15 7H9a5 5 0 0 0 0 10h7M15 7l-3-3M15 7l-3 3" />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          onClick={() => setTheme(theme === 'light' ? 'dark' : 'light')}
+          aria-label={theme === 'light' ? words.toDark : words.toLight}
+          title={theme === 'light' ? words.toDark : words.toLight}
+        >
+          <Icon
+            path={
+              theme === 'light'
+                ? 'M19 14.5A7.5 7.5 0 0 1 9.5 5 7.5 7.5 0 1 0 19 14.5Z'
+                : 'M12 4v2M12 18v2M4 12h2M18 12h2M6.3 6.3l1.4 1.4M16.3 16.3l1.4 1.4M6.3 17.7l1.4-1.4M16.3 7.7l1.4-1.4M15.5 12a3.5 3.5 0 1 1-7 0 3.5 3.5 0 0 1 7 0Z'
+            }
+          />
+        </button>
+        <button
+          type="button"
+          class="quiet"
+          lang={language === 'en' ? 'zh-CN' : 'en'}
+          onClick={() => setLanguage(language === 'en' ? 'zh' : 'en')}
+          aria-label={words.languageLabel}
+        >
+          {words.language}
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function ShareButton({ words }: { readonly words: Words }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(location.href).catch(() => undefined);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1600);
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class="icon"
+        onClick={() => void copy()}
+        aria-label={words.share}
+        title={`${words.share}. ${words.shareHint}`}
+      >
+        <Icon
+          path={
+            copied
+              ? 'M5 12.5l4.5 4.5L19 7.5'
+              : 'M10 14a4 4 0 0 0 5.7 0l2.8-2.8a4 4 0 0 0-5.7-5.7L11.5 7M14 10a4 4 0 0 0-5.7 0l-2.8 2.8a4 4 0 0 0 5.7 5.7l1.3-1.5'
+          }
+        />
+      </button>
+      <span class="hidden" role="status">
+        {copied ? words.copied : ''}
+      </span>
+    </>
+  );
+}
+
+export function Icon({ path }: { readonly path: string }) {
+  return (
+    <svg
+      viewBox="0 0 24 24"
+      width="20"
+      height="20"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.6"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+    >
+      <path d={path} />
+    </svg>
+  );
+}

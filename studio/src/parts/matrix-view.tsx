@@ -1,0 +1,177 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { formatPercent } from 'onnxray/views';
+import type { Theme } from 'onnxray/views';
+import type { PackedBlock } from '../engine/engine.ts';
+import { fitCanvas, headImage, pageColor, probabilityTable, tokenLabel } from './attention-pixels.ts';
+import type { Hover } from './hover.ts';
+import { useWidth } from './use-size.ts';
+
+export interface MatrixViewProps {
+  readonly tokens: readonly string[];
+  readonly block: PackedBlock;
+  readonly head: number;
+  readonly hover: Hover;
+  readonly theme: Theme;
+  readonly label: string;
+  readonly zoomLabels: { readonly closer: string; readonly wider: string };
+}
+
+const MARGIN = 78;
+const LARGEST = 560;
+/** Tokens are named at the edges as long as there is room to read them. */
+const READABLE = 10;
+
+/** One head as a matrix: rows are queries. The wheel or the buttons bring it closer, dragging moves it. */
+export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabels }: MatrixViewProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const readout = useRef<HTMLParagraphElement>(null);
+  const width = Math.min(LARGEST + MARGIN, useWidth(box));
+  const side = Math.max(60, width - MARGIN);
+  const [zoom, setZoom] = useState(1);
+  const origin = useRef({ x: 0, y: 0 });
+  const drag = useRef<{ x: number; y: number } | undefined>(undefined);
+  const { queries, keys, data } = block;
+  const image = useMemo(() => headImage(block, head, probabilityTable(theme)), [block, head, theme]);
+  const redraw = useRef(() => {});
+
+  useEffect(() => {
+    const most = 1 - 1 / zoom;
+    origin.current = { x: Math.min(most, origin.current.x), y: Math.min(most, origin.current.y) };
+    const draw = (): void => {
+      if (canvas.current === null || width === 0) return;
+      const context = fitCanvas(canvas.current, width, side + MARGIN);
+      const { x, y } = origin.current;
+      const [cellX, cellY] = [(side * zoom) / keys, (side * zoom) / queries];
+      context.save();
+      context.beginPath();
+      context.rect(MARGIN, MARGIN, side, side);
+      context.clip();
+      context.imageSmoothingEnabled = cellX < 1;
+      context.drawImage(image, x * keys, y * queries, keys / zoom, queries / zoom, MARGIN, MARGIN, side, side);
+      const left = (key: number): number => MARGIN + key * cellX - x * side * zoom;
+      const top = (query: number): number => MARGIN + query * cellY - y * side * zoom;
+      const { query, key } = hover.now;
+      context.strokeStyle = pageColor(canvas.current, '--for', '#c70');
+      context.lineWidth = 1.5;
+      if (query >= 0) context.strokeRect(MARGIN, top(query) - 0.5, side, Math.max(2, cellY) + 1);
+      if (key >= 0) context.strokeRect(left(key) - 0.5, MARGIN, Math.max(2, cellX) + 1, side);
+      context.restore();
+      context.strokeStyle = pageColor(canvas.current, '--hairline', '#ccc');
+      context.lineWidth = 1;
+      context.strokeRect(MARGIN - 0.5, MARGIN - 0.5, side + 1, side + 1);
+      context.fillStyle = pageColor(canvas.current, '--muted', '#666');
+      context.font = '11px system-ui, sans-serif';
+      context.textBaseline = 'middle';
+      const ink = pageColor(canvas.current, '--ink', '#000');
+      const muted = pageColor(canvas.current, '--muted', '#666');
+      context.textAlign = 'right';
+      if (cellY >= READABLE)
+        for (let row = Math.floor(y * queries); row < queries; row++) {
+          const at = top(row) + cellY / 2;
+          if (at > MARGIN + side) break;
+          if (at < MARGIN) continue;
+          context.fillStyle = row === query ? ink : muted;
+          context.fillText(short(tokens[row] ?? ''), MARGIN - 6, at);
+        }
+      if (cellX >= READABLE)
+        for (let column = Math.floor(x * keys); column < keys; column++) {
+          const at = left(column) + cellX / 2;
+          if (at > MARGIN + side) break;
+          if (at < MARGIN) continue;
+          context.save();
+          context.translate(at, MARGIN - 6);
+          context.rotate(-Math.PI / 2);
+          context.textAlign = 'left';
+          context.fillStyle = column === key ? ink : muted;
+          context.fillText(short(tokens[column] ?? ''), 0, 0);
+          context.restore();
+        }
+      if (readout.current !== null)
+        readout.current.textContent =
+          query >= 0 && key >= 0
+            ? `${tokenLabel(tokens[query] ?? '')} → ${tokenLabel(tokens[key] ?? '')}  ${formatPercent(data[(head * queries + query) * keys + key]! / 65535)}`
+            : '\u00a0';
+    };
+    redraw.current = draw;
+    draw();
+    return hover.listen(draw);
+  }, [image, width, zoom, theme, hover, tokens]);
+
+  const at = (event: MouseEvent): { query: number; key: number } | undefined => {
+    const area = canvas.current!.getBoundingClientRect();
+    const [x, y] = [(event.clientX - area.left - MARGIN) / side, (event.clientY - area.top - MARGIN) / side];
+    if (x < 0 || y < 0 || x >= 1 || y >= 1) return undefined;
+    return {
+      query: Math.floor((origin.current.y + y / zoom) * queries),
+      key: Math.floor((origin.current.x + x / zoom) * keys),
+    };
+  };
+  const clamp = (value: number): number => Math.min(1 - 1 / zoom, Math.max(0, value));
+  const move = (event: PointerEvent): void => {
+    if (drag.current !== undefined && zoom > 1) {
+      origin.current = {
+        x: clamp(origin.current.x - (event.clientX - drag.current.x) / side / zoom),
+        y: clamp(origin.current.y - (event.clientY - drag.current.y) / side / zoom),
+      };
+      drag.current = { x: event.clientX, y: event.clientY };
+      redraw.current();
+      return;
+    }
+    const found = at(event);
+    if (found === undefined) hover.set(-1);
+    else hover.set(found.query, found.key);
+  };
+  const most = Math.max(1, Math.max(queries, keys) / 8);
+  const closer = (factor: number): void => setZoom((now) => Math.min(most, Math.max(1, now * factor)));
+  return (
+    <div class="matrix-view" ref={box}>
+      <canvas
+        ref={canvas}
+        role="img"
+        aria-label={label}
+        onPointerMove={move}
+        onPointerLeave={() => {
+          drag.current = undefined;
+          hover.set(-1);
+        }}
+        onPointerDown={(event) => {
+          drag.current = { x: event.clientX, y: event.clientY };
+        }}
+        onPointerUp={() => {
+          drag.current = undefined;
+        }}
+      />
+      <div class="matrix-foot">
+        <p class="readout" ref={readout}>
+          &nbsp;
+        </p>
+        <button
+          type="button"
+          class="icon"
+          aria-label={zoomLabels.wider}
+          title={zoomLabels.wider}
+          disabled={zoom <= 1}
+          onClick={() => closer(1 / 1.6)}
+        >
+          −
+        </button>
+        <button
+          type="button"
+          class="icon"
+          aria-label={zoomLabels.closer}
+          title={zoomLabels.closer}
+          disabled={zoom >= most}
+          onClick={() => closer(1.6)}
+        >
+          +
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function short(token: string): string {
+  const letters = [...tokenLabel(token)];
+  return letters.length > 11 ? `${letters.slice(0, 10).join('')}…` : letters.join('');
+}

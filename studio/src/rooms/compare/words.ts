@@ -1,0 +1,38 @@
+const en = {
+  what: 'Compare',
+  inputs: 'two texts',
+  models: 'two models',
+  first: 'First',
+  second: 'Second',
+  firstModel: 'First model',
+  secondModel: 'Second model',
+  method: 'Method',
+  shared: 'Both are drawn on the same scale.',
+  differences: 'Largest differences',
+  differencesHint:
+    'Score of each word in the second minus in the first; a word that only one has counts as zero in the other.',
+  onlyFirst: (word: string) => `${word} (only first)`,
+  onlySecond: (word: string) => `${word} (only second)`,
+  answers: 'Answers',
+  targetNote: 'Each is explained for the same target; without one chosen, for its own best answer.',
+  other: 'The answers explained differ: choose one to compare like with like.',
+};
+const zh: typeof en = {
+  what: '比较',
+  inputs: '两段文本',
+  models: '两个模型',
+  first: '第一个',
+  second: '第二个',
+  firstModel: '第一个模型',
+  secondModel: '第二个模型',
+  method: '方法',
+  shared: '二者使用同一色标。',
+  differences: '差异最大',
+  differencesHint: '每个词在第二个中的分数减去在第一个中的分数；只在一侧出现的词在另一侧按零计。',
+  onlyFirst: (word) => `${word}（仅第一个）`,
+  onlySecond: (word) => `${word}（仅第二个）`,
+  answers: '答案',
+  targetNote: '二者解释同一目标；未选择时各自解释其最佳答案。',
+  other: '所解释的答案不同：请选定一个再比较。',
+};
+export const COMPARE_WORDS = { en, zh };

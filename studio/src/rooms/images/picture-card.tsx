@@ -1,0 +1,192 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import {
+  MESSAGES,
+  captionOf,
+  fitPicture,
+  formatPercent,
+  formatSigned,
+  heatImage,
+  imageScores,
+  methodFacts,
+  overlayImage,
+  scaledCrop,
+  subjectOf,
+} from 'onnxray/views';
+import type { Explanation } from '../../engine/engine.ts';
+import { useFrame, useJob, useWords } from '../../frame/context.ts';
+import { explanationExporter } from '../../frame/export.ts';
+import { WORDS } from '../../frame/words.ts';
+import { ExportMenu } from '../../parts/export-menu.tsx';
+import { Judgement } from '../../parts/judgement.tsx';
+import { ScaleLegend } from '../../parts/scale-legend.tsx';
+import type { LoadedPicture } from '../../parts/use-picture.ts';
+import type { PictureBox } from './box.ts';
+import { boxScores, writeBox } from './box.ts';
+import { IMAGE_WORDS } from './words.ts';
+
+interface PictureCardProps {
+  readonly name: string;
+  readonly model: string;
+  readonly picture: LoadedPicture;
+  readonly target: string | undefined;
+  readonly box: PictureBox | undefined;
+  readonly opacity: number;
+  /** Scores alone, without the picture. */
+  readonly heat: boolean;
+  readonly turn: boolean;
+  readonly onResult: (explanation: Explanation) => void;
+}
+
+/** One method's map of the picture. */
+export function PictureCard({ name, model, picture, target, box, opacity, heat, turn, onResult }: PictureCardProps) {
+  const { engine, language, theme, state } = useFrame();
+  const words = useWords(IMAGE_WORDS);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { value, error, stale } = useJob(
+    turn ? JSON.stringify([model, picture.id, target, name]) : undefined,
+    name,
+    (control) =>
+      engine.explain({ model, subject: { kind: 'picture', data: picture.blob }, method: name, target }, control),
+  );
+  useEffect(() => {
+    if (value !== undefined) onResult(value);
+  }, [value]);
+  const scores = useMemo(() => (value === undefined ? undefined : imageScores(value)), [value]);
+  const notes = useMemo(
+    () => (value === undefined ? [] : captionOf(value, subjectOf(value), language)),
+    [value, language],
+  );
+  useEffect(() => {
+    if (canvas.current === null || value?.image === undefined || scores === undefined) return;
+    const fitted = fitPicture(picture.pixels, 448);
+    const image = heat
+      ? heatImage(scores.map, scores.scale, 224)
+      : overlayImage(fitted, scores, scaledCrop(value.image, fitted), opacity);
+    canvas.current.width = image.width;
+    canvas.current.height = image.height;
+    const pixels = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
+    canvas.current.getContext('2d')!.putImageData(pixels, 0, 0);
+  }, [value, scores, picture, opacity, heat]);
+  const facts = value && methodFacts(value);
+  const found = box && value?.image && scores ? boxScores(box, value.image, scores) : undefined;
+  return (
+    <article class={`card${stale ? ' stale' : ''}`} aria-busy={stale} data-method={name}>
+      <header>
+        <h3>{name}</h3>
+        {value !== undefined && (
+          <ExportMenu
+            name={`${name}-${value.target.label}`}
+            exporter={explanationExporter(value, { language, theme, picture: picture.pixels })}
+          />
+        )}
+      </header>
+      {facts?.name !== undefined && <p class="what">{MESSAGES[language].methods[facts.name]}</p>}
+      {error !== undefined && (
+        <p class="notice" role="alert">
+          {error === '' ? WORDS[language].cancelled : error}
+        </p>
+      )}
+      {value === undefined || scores === undefined ? (
+        error === undefined && (
+          <div class="skeleton tall" role="status" aria-label={`${name}: ${WORDS[language].waiting}`} />
+        )
+      ) : (
+        <>
+          <BoxArea
+            box={heat ? undefined : box}
+            enabled={!heat}
+            onBox={(next) => state.change({ box: next && writeBox(next) })}
+          >
+            <canvas ref={canvas} role="img" aria-label={words.explained(name, value.target.label)} />
+          </BoxArea>
+          <p class="readout" role="status">
+            {found === undefined ? '\u00a0' : words.inBox(formatSigned(found.sum), formatPercent(found.share))}
+          </p>
+          <ScaleLegend explanation={value} scale={scores.scale} notes={notes} />
+          <Judgement explanation={value} />
+        </>
+      )}
+    </article>
+  );
+}
+
+/** Lets a box be dragged, moved by arrow keys and removed by Escape. */
+function BoxArea({
+  box,
+  enabled,
+  onBox,
+  children,
+}: {
+  readonly box: PictureBox | undefined;
+  readonly enabled: boolean;
+  readonly onBox: (box: PictureBox | undefined) => void;
+  readonly children: preact.ComponentChildren;
+}) {
+  const words = useWords(IMAGE_WORDS);
+  const area = useRef<HTMLDivElement>(null);
+  const start = useRef<{ x: number; y: number } | undefined>(undefined);
+  const [dragged, setDragged] = useState<PictureBox | undefined>();
+  const at = (event: PointerEvent): { x: number; y: number } => {
+    const rect = area.current!.getBoundingClientRect();
+    const clamp = (value: number): number => Math.min(1, Math.max(0, value));
+    return { x: clamp((event.clientX - rect.left) / rect.width), y: clamp((event.clientY - rect.top) / rect.height) };
+  };
+  const between = (a: { x: number; y: number }, b: { x: number; y: number }): PictureBox => ({
+    left: Math.min(a.x, b.x),
+    top: Math.min(a.y, b.y),
+    right: Math.max(a.x, b.x),
+    bottom: Math.max(a.y, b.y),
+  });
+  const end = (): void => {
+    start.current = undefined;
+    if (dragged !== undefined && dragged.right - dragged.left > 0.01 && dragged.bottom - dragged.top > 0.01)
+      onBox(dragged);
+    setDragged(undefined);
+  };
+  const keys = (event: KeyboardEvent): void => {
+    const now = box ?? { left: 0.35, top: 0.35, right: 0.65, bottom: 0.65 };
+    if (event.key === 'Escape') onBox(undefined);
+    const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, -0.02], ArrowDown: [0, 0.02] }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const [x, y] = [
+      Math.min(1 - now.right, Math.max(-now.left, step[0]!)),
+      Math.min(1 - now.bottom, Math.max(-now.top, step[1]!)),
+    ];
+    onBox({ left: now.left + x, right: now.right + x, top: now.top + y, bottom: now.bottom + y });
+  };
+  const shown = dragged ?? box;
+  return (
+    <div
+      class={`box-area${enabled ? '' : ' fixed'}`}
+      ref={area}
+      tabIndex={enabled ? 0 : -1}
+      role="group"
+      aria-label={words.regionHint}
+      onKeyDown={enabled ? keys : undefined}
+      onPointerDown={(event) => {
+        if (!enabled || event.button !== 0) return;
+        start.current = at(event);
+        area.current!.setPointerCapture(event.pointerId);
+      }}
+      onPointerMove={(event) => {
+        if (start.current !== undefined) setDragged(between(start.current, at(event)));
+      }}
+      onPointerUp={end}
+      onPointerCancel={end}
+    >
+      {children}
+      {shown !== undefined && (
+        <i
+          class="box"
+          style={{
+            left: `${shown.left * 100}%`,
+            top: `${shown.top * 100}%`,
+            width: `${(shown.right - shown.left) * 100}%`,
+            height: `${(shown.bottom - shown.top) * 100}%`,
+          }}
+        />
+      )}
+    </div>
+  );
+}

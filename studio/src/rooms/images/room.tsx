@@ -1,0 +1,155 @@
+import { useState } from 'preact/hooks';
+import { formatPercent } from 'onnxray/views';
+import type { Explanation, ModelSummary } from '../../engine/engine.ts';
+import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
+import { WORDS } from '../../frame/words.ts';
+import { Answers } from '../../parts/answers.tsx';
+import { ModelPicker } from '../../parts/model-picker.tsx';
+import { usePicture } from '../../parts/use-picture.ts';
+import { boxArea, readBox } from './box.ts';
+import { PictureCard } from './picture-card.tsx';
+import { IMAGE_WORDS } from './words.ts';
+
+const suits = ({ task }: ModelSummary): boolean => task === 'image-classification';
+const DEFAULT_METHODS = 'grad-cam,saliency,input-x-gradient,lrp-epsilon-plus';
+/** Cheapest first. */
+const ORDER = ['grad-cam', 'saliency', 'input-x-gradient', 'guided-backprop', 'deconvnet', 'lrp-epsilon-plus'];
+
+/** What in a picture made the answer, by several methods in a grid. */
+export default function ImageRoom() {
+  const { studio, state, language, drop } = useFrame();
+  const words = useWords(IMAGE_WORDS);
+  const model = useModel(suits);
+  const { params } = useHistory().state;
+  const id = params['picture'] ?? model?.pictures[0];
+  const { picture, failed } = usePicture(id);
+  const [chosen, setChosen] = useParam('maps', DEFAULT_METHODS);
+  const [opacity, setOpacity] = useParam('opacity', '100');
+  const [show, setShow] = useParam('show', 'overlay');
+  const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
+  if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
+  const methods = chosen
+    .split(',')
+    .filter((name) => studio.methods.some((method) => method.name === name && method.layers !== 'needs-layer'));
+  const available = studio.methods.filter(
+    ({ name, layers }) => !methods.includes(name) && (layers === 'as-inputs' || layers === 'none'),
+  );
+  const order = [...methods].sort((a, b) => rank(a) - rank(b));
+  const newest = order.flatMap((name) => results.get(name) ?? [])[0];
+  const box = readBox(params['box']);
+  const area = box && newest?.image ? boxArea(box, newest.image) : undefined;
+  return (
+    <div class="split">
+      <section class="side" aria-label={words.picture}>
+        <ModelPicker suits={suits} model={model} />
+        <h2>{words.pictures}</h2>
+        <div class="thumbs" role="group" aria-label={words.pictures}>
+          {model.pictures.map((address) => (
+            <button
+              key={address}
+              type="button"
+              aria-pressed={address === id}
+              aria-label={address.replace(/^.*\/|\.\w+$/g, '')}
+              onClick={() => state.change({ picture: address, target: undefined, box: undefined })}
+            >
+              <img src={address} alt="" loading="lazy" />
+            </button>
+          ))}
+        </div>
+        <label class="file">
+          <span>{words.choose}</span>
+          <input
+            type="file"
+            accept="image/png,image/jpeg,image/webp"
+            capture="environment"
+            onChange={(event) => drop([...(event.currentTarget.files ?? [])])}
+          />
+        </label>
+        <p class="hint">{words.hint}</p>
+        <h2>{words.answers}</h2>
+        <Answers
+          explanation={newest}
+          label={words.answers}
+          hint={words.answersHint}
+          onChoose={(target) => state.change({ target })}
+        />
+        <h2>{words.region}</h2>
+        <p class="hint">{area === undefined ? words.regionHint : words.area(formatPercent(area))}</p>
+        {box !== undefined && (
+          <button type="button" class="chip" onClick={() => state.change({ box: undefined })}>
+            {words.clear}
+          </button>
+        )}
+        <h2>{words.show}</h2>
+        <div class="chips" role="group" aria-label={words.show}>
+          {(['overlay', 'heat'] as const).map((each) => (
+            <button key={each} type="button" class="chip" aria-pressed={show === each} onClick={() => setShow(each)}>
+              {words[each]}
+            </button>
+          ))}
+        </div>
+        <label class="field">
+          <span>{words.opacity}</span>
+          <input
+            type="range"
+            min="0"
+            max="100"
+            value={opacity}
+            onInput={(event) => setOpacity(event.currentTarget.value)}
+          />
+        </label>
+        <h2>{words.methods}</h2>
+        <div class="chips" role="group" aria-label={words.methods}>
+          {methods.map((name) => (
+            <button
+              key={name}
+              type="button"
+              class="chip removable"
+              aria-label={words.remove(name)}
+              disabled={methods.length === 1}
+              onClick={() => setChosen(methods.filter((each) => each !== name).join(','))}
+            >
+              {name} <span aria-hidden="true">×</span>
+            </button>
+          ))}
+        </div>
+        <label class="field">
+          <span>{words.addMethod}</span>
+          <select value="" onChange={(event) => setChosen([...methods, event.currentTarget.value].join(','))}>
+            <option value="" disabled>
+              …
+            </option>
+            {available.map(({ name }) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      </section>
+      <section class="cards pictures" aria-label={words.methods}>
+        {picture === undefined ? (
+          <p class="empty">{failed || id === undefined ? words.none : '…'}</p>
+        ) : (
+          methods.map((name) => (
+            <PictureCard
+              key={name}
+              {...{ name, picture, box }}
+              model={model.id}
+              target={params['target']}
+              opacity={Number(opacity) / 100}
+              heat={show === 'heat'}
+              turn={order.slice(0, order.indexOf(name)).every((before) => results.has(before))}
+              onResult={(explanation) => setResults((all) => new Map([...all, [name, explanation]]))}
+            />
+          ))
+        )}
+      </section>
+    </div>
+  );
+}
+
+function rank(name: string): number {
+  const at = ORDER.indexOf(name);
+  return at < 0 ? ORDER.length : at;
+}

@@ -1,0 +1,27 @@
+/** A real browser for the tests: Debian's chromium, installed when missing. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
+
+const PLACES = [
+  process.env['CHROMIUM'] ?? '',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+];
+
+export function chromiumPath(): string {
+  const find = (): string | undefined => PLACES.find((place) => place !== '' && existsSync(place));
+  const found = find();
+  if (found !== undefined) return found;
+  execFileSync('apt-get', ['update', '-qq'], { stdio: 'ignore' });
+  execFileSync('apt-get', ['install', '-y', '-qq', 'chromium'], { stdio: 'ignore' });
+  const installed = find();
+  if (installed === undefined) throw new Error('the tests of the studio need chromium: set CHROMIUM to its path');
+  return installed;
+}
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+}
