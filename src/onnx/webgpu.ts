@@ -45,7 +45,7 @@ const maxPool: Decomposition = (b, node) => {
   const whole = (value: number) => b.constant('int32', [], [value]);
   let offset = whole(0);
   // From the last place to the first, so that of equal ones the first stays.
-  for (const place of places(kernel).reverse()) {
+  for (const place of places(kernel).toReversed()) {
     const starts = place.map((at, axis) => at * dilations[axis]!);
     const stops = starts.map((start, axis) => start + (outs[axis]! - 1) * strides[axis]! + 1);
     const values = b.slice(padded, b.int64s(starts), b.int64s(stops), spatial, strides, b.dims(y));

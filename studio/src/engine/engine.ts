@@ -30,7 +30,7 @@ export interface ModelSummary {
 export interface MethodSummary {
   readonly name: string;
   readonly summary: string;
-  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'none';
+  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'none' | 'own-layer';
   readonly usesBaseline: boolean | 'many';
 }
 
