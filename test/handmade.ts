@@ -154,14 +154,14 @@ export function withoutRules(): Model {
     inputs: [{ name: 'x', type: 'float32', dims: ['batch', 2, 2] }],
     outputs: [{ name: 'y', type: 'float32', dims: ['batch', 1] }],
     nodes: [
-      makeNode('SVMRegressor', ['x'], ['b'], {}, 'ai.onnx.ml'),
+      makeNode('Inverse', ['x'], ['b'], {}, 'com.microsoft'),
       makeNode('Add', ['x', 'b'], ['s']),
-      makeNode('Det', ['s'], ['d']),
+      makeNode('Unfold', ['s'], ['d'], {}, 'com.example'),
       makeNode('Unsqueeze', ['d', 'axes'], ['y']),
     ],
     initializers: [['axes', numbersWeight('int64', [1], [1])]],
   });
-  return { ...model, opsets: new Map([...model.opsets, ['ai.onnx.ml', 3]]) };
+  return { ...model, opsets: new Map([...model.opsets, ['com.microsoft', 1], ['com.example', 1]]) };
 }
 
 /** An operator of a domain nobody knows, so that nothing is known of what comes after it. */
