@@ -51,6 +51,26 @@ describe('Constant nodes become weights', () => {
 });
 
 describe('shape arithmetic is folded', () => {
+  test('remainders too, by which exporters count an axis from the front', () => {
+    const mod = (a: number, b: number, fmod: number) =>
+      normalizeModel(
+        makeModel({
+          inputs: [],
+          outputs: [{ name: 'y', type: 'int64', dims: [1] }],
+          nodes: [makeNode('Mod', ['a', 'b'], ['y'], { fmod: int(fmod) })],
+          initializers: [i('a', a), i('b', b)],
+        }),
+      ).graph.initializers.get('y');
+    for (const [a, b, fmod, expected] of [
+      [2, 3, 0, 2],
+      [-1, 3, 0, 2],
+      [4, -3, 0, -2],
+      [-4, 3, 1, -1],
+    ] as const)
+      expect(weightNumbers(mod(a, b, fmod)!), `${a} mod ${b}`).toEqual([expected]);
+    expect(mod(1, 0, 0)).toBeUndefined();
+  });
+
   /** PyTorch's x.view(x.size(0), x.size(1), heads, -1). */
   const view = (dims: (number | string)[]): Model =>
     makeModel({

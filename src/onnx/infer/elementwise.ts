@@ -54,8 +54,12 @@ const divide = (a: Dim, b: Dim): Dim => {
   return b === 1 ? a : a === undefined || b === undefined ? undefined : `(${a}/${b})`;
 };
 
+/** With the sign of the dividend, and of the divisor; unknown of zero. */
+const remainder = (a: number, b: number): number | undefined => (b === 0 ? undefined : a % b);
+const modulo = (a: number, b: number): number | undefined => (b === 0 ? undefined : ((a % b) + b) % b);
+
 const ofNumbers =
-  (combine: (a: number, b: number) => number) =>
+  (combine: (a: number, b: number) => number | undefined) =>
   (a: Dim, b: Dim): Dim =>
     typeof a === 'number' && typeof b === 'number' ? combine(a, b) : a === b ? a : undefined;
 
@@ -146,7 +150,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     ].map((operator) => [operator, same]),
   ),
   ...Object.fromEntries(
-    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Mod', 'Pow', 'Sum'].map((operator) => [
+    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Pow', 'Sum'].map((operator) => [
       operator,
       broadcasting,
     ]),
@@ -164,6 +168,8 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
   Sub: arithmetic(subtractDims),
   Mul: arithmetic(multiplyDims),
   Div: arithmetic(divide),
+  // torch's flatten and unflatten count a negative axis from the front this way.
+  Mod: (input) => arithmetic(ofNumbers(intAttribute(input.node, 'fmod', 0) === 1 ? remainder : modulo))(input),
   Max: arithmetic(ofNumbers(Math.max)),
   Min: arithmetic(ofNumbers(Math.min)),
   Neg: (input) => [

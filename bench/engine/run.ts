@@ -1,0 +1,320 @@
+/**
+ * What a gradient costs: forward, forward + backward, their ratio, peak memory, the share of what the machine can multiply,
+ * and the same input gradient by PyTorch, eager and compiled; five kinds of models with random weights, batch 1 and 8.
+ *
+ *     pip install -r bench/engine/requirements.txt
+ *     ONNXRAY_PYTHON=python npm run bench:engine                      writes the tables into bench/README.md
+ *     ONNXRAY_PYTHON=python npm run bench:engine -- --rounds 1        fewer rounds than 9 only print
+ *
+ * `--only encoder,vit-s-16` and `--batches 1` run a part and print; `--folder F` keeps the models elsewhere than in the
+ * system's temporary folder; `--no-peers` leaves PyTorch out once the models are exported.
+ * In each round every side runs once, one after the other, so that the machine's drift hits all alike.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { VERSIONS, numbersWeight, openSession, readModel, sizeOf, writeModel } from 'onnxray';
+import type { DenseTensor, NamedTensors, Session } from 'onnxray';
+import { table, writeBlock } from '../../scripts/blocks.ts';
+import { gradientModel, productFlops, programBytes } from './program.ts';
+import type { Dims } from './program.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const THREADS = 2;
+const FULL_ROUNDS = 9;
+const VOCABULARY = 8192;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  allowNegative: true,
+  options: {
+    rounds: { type: 'string', default: String(FULL_ROUNDS) },
+    only: { type: 'string' },
+    batches: { type: 'string', default: '1,8' },
+    folder: { type: 'string', default: path.join(tmpdir(), 'onnxray-engine-models') },
+    peers: { type: 'boolean', default: true },
+  },
+});
+const ROUNDS = Number(flags.rounds);
+const BATCHES = flags.batches.split(',').map(Number);
+
+interface Kind {
+  readonly title: string;
+  readonly input: string;
+  /** Dims of one row. */
+  readonly row: readonly number[];
+  /** Most that forward + backward may cost, in forwards. */
+  readonly goal: number;
+}
+const text = { input: 'input_ids', row: [128], goal: 2.2 };
+const image = { input: 'pixel_values', row: [3, 224, 224] };
+const KINDS: Readonly<Record<string, Kind>> = {
+  encoder: { ...text, title: 'encoder, 6 layers of 768' },
+  decoder: { ...text, title: 'decoder, 6 layers of 768' },
+  'resnet-50': { ...image, goal: 2.6, title: 'ResNet-50' },
+  'efficientnet-b0': { ...image, goal: 2.6, title: 'EfficientNet-B0' },
+  'vit-s-16': { ...image, goal: 2.2, title: 'ViT-S/16' },
+};
+const MEMORY_GOAL = 1.8;
+const [EAGER_GOAL, COMPILE_GOAL] = [2, 1.3];
+
+const fileOf = (name: string) => path.join(flags.folder, `${name}.onnx`);
+
+/** The same numbers as models.py gives PyTorch. */
+function inputsOf({ input, row }: Kind, batch: number): NamedTensors {
+  const dims = [batch, ...row];
+  const size = sizeOf(dims);
+  const tensor: DenseTensor =
+    row.length === 1
+      ? { type: 'int64', dims, data: BigInt64Array.from({ length: size }, (_, at) => BigInt((at * 37) % VOCABULARY)) }
+      : { type: 'float32', dims, data: Float32Array.from({ length: size }, (_, at) => Math.sin(at / 300)) };
+  return { [input]: tensor };
+}
+
+const dimsOf = ({ input, row }: Kind): Dims => ({ [input]: ['batch', ...row] });
+const openForward = (name: string) => openSession(readFileSync(fileOf(name)), { threads: THREADS });
+const programOf = (name: string) =>
+  gradientModel(readModel(readFileSync(fileOf(name))), 'logits', dimsOf(KINDS[name]!));
+const openGradient = (name: string) =>
+  openSession(programBytes(programOf(name), fileOf(name)), { threads: THREADS, weightsFolder: flags.folder });
+
+// --- PyTorch ---------------------------------------------------------------------------------------------------------
+
+interface Peer {
+  ask(request: object): Promise<{ readonly ms: number; readonly norm: number }>;
+  close(): void;
+}
+
+/** Starts the server; it exports the models first. */
+async function startPeer(): Promise<Peer> {
+  const python = process.env['ONNXRAY_PYTHON'] ?? 'python3';
+  const script = path.join(import.meta.dirname, 'server.py');
+  const child = spawn(python, [script, flags.folder, String(THREADS)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${python} ended: is bench/engine/requirements.txt installed there?`);
+    return String(value);
+  };
+  if ((await next()) !== 'ready') throw new Error('server.py said something else than "ready"');
+  return {
+    async ask(request) {
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+      return JSON.parse(await next()) as { ms: number; norm: number };
+    },
+    close: () => void child.stdin.end(),
+  };
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+async function time(run: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await run();
+  return performance.now() - started;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)]!;
+}
+
+/** The median over rounds of the quotient within a round. */
+const medianRatio = (left: readonly number[], right: readonly number[]) =>
+  median(left.map((value, round) => value / right[round]!));
+
+/** A product that suits the machine: [2048, 1024] times a constant [1024, 1024]. */
+async function openCeiling(): Promise<{ session: Session; inputs: NamedTensors; flops: number }> {
+  const [rows, side] = [2048, 1024];
+  const fill = (size: number) => Array.from({ length: size }, (_, at) => Math.sin(at));
+  const info = (name: string) => ({ name, type: 'float32' as const, dims: [rows, side] });
+  const bytes = writeModel({
+    irVersion: 8,
+    producer: 'onnxray bench',
+    opsets: new Map([['', 17]]),
+    graph: {
+      name: 'ceiling',
+      inputs: [info('x')],
+      outputs: [info('y')],
+      nodes: [{ name: 'y', operator: 'MatMul', domain: '', inputs: ['x', 'w'], outputs: ['y'], attributes: {} }],
+      initializers: new Map([['w', numbersWeight('float32', [side, side], fill(side * side))]]),
+      valueInfos: new Map(),
+      otherTypes: new Map(),
+    },
+    functions: [],
+    metadata: new Map(),
+  });
+  const x: DenseTensor = { type: 'float32', dims: [rows, side], data: Float32Array.from(fill(rows * side)) };
+  return { session: await openSession(bytes, { threads: THREADS }), inputs: { x }, flops: 2 * rows * side * side };
+}
+
+interface Result {
+  readonly forward: number;
+  readonly both: number;
+  readonly ratio: number;
+  readonly shareForward: number;
+  readonly shareBoth: number;
+  readonly eager: number | undefined;
+  readonly compile: number | undefined;
+  readonly gigaflops: number;
+}
+
+async function measure(name: string, batch: number, peer: Peer | undefined): Promise<Result> {
+  const kind = KINDS[name]!;
+  const [forward, gradient, ceiling] = [await openForward(name), await openGradient(name), await openCeiling()];
+  const inputs = inputsOf(kind, batch);
+  const dims = { [kind.input]: [batch, ...kind.row] };
+  const flops = {
+    forward: productFlops(gradientFree(name), dims),
+    both: productFlops(programOf(name), dims),
+  };
+  const times = { forward: [], both: [], eager: [], compile: [], ceiling: [] } as Record<
+    'forward' | 'both' | 'eager' | 'compile' | 'ceiling',
+    number[]
+  >;
+  let norm = 0;
+  for (let round = -2; round < ROUNDS; round++) {
+    const taken = {
+      ceiling: Math.min(...(await several(3, () => time(() => ceiling.session.run(ceiling.inputs))))),
+      forward: await time(() => forward.run(inputs)),
+      both: await time(async () => {
+        norm = normOf((await gradient.run(inputs))['gradient']!);
+      }),
+      ...(peer && {
+        eager: await askPeer(peer, { model: name, batch, how: 'eager' }, norm),
+        compile: await askPeer(peer, { model: name, batch, how: 'compile' }, norm),
+      }),
+    };
+    if (round < 0) continue;
+    for (const [key, ms] of Object.entries(taken)) times[key as keyof typeof times].push(ms);
+  }
+  for (const session of [forward, gradient, ceiling.session]) await session.release();
+  // Operations per millisecond, of what the ceiling does in the same round.
+  const share = (amount: number, ms: readonly number[]) =>
+    medianRatio(
+      ms.map((value) => amount / value),
+      times.ceiling.map((value) => ceiling.flops / value),
+    );
+  return {
+    forward: median(times.forward),
+    both: median(times.both),
+    ratio: medianRatio(times.both, times.forward),
+    shareForward: share(flops.forward, times.forward),
+    shareBoth: share(flops.both, times.both),
+    eager: peer && medianRatio(times.eager, times.both),
+    compile: peer && medianRatio(times.compile, times.both),
+    gigaflops: ceiling.flops / median(times.ceiling) / 1e6,
+  };
+}
+
+/** The model as its file has it, in canonical form, to count in. */
+function gradientFree(name: string) {
+  const program = programOf(name);
+  const original = readModel(readFileSync(fileOf(name)));
+  const produced = new Set(original.graph.nodes.flatMap(({ outputs }) => outputs));
+  const nodes = program.graph.nodes.filter(({ outputs }) => outputs.some((output) => produced.has(output)));
+  return { ...program, graph: { ...program.graph, nodes } };
+}
+
+async function several(count: number, run: () => Promise<number>): Promise<number[]> {
+  const results: number[] = [];
+  for (let at = 0; at < count; at++) results.push(await run());
+  return results;
+}
+
+function normOf({ data }: DenseTensor): number {
+  let sum = 0;
+  for (const value of data as Float32Array) sum += value * value;
+  return Math.sqrt(sum);
+}
+
+/** Milliseconds of one forward and backward of PyTorch, whose gradient must be ours. */
+async function askPeer(peer: Peer, request: { model: string; batch: number; how: string }, own: number) {
+  const { ms, norm } = await peer.ask(request);
+  if (!(Math.abs(norm - own) <= 1e-3 * own))
+    throw new Error(`${JSON.stringify(request)}: the gradient's norm is ${norm} by PyTorch and ${own} here`);
+  return ms;
+}
+
+// --- memory ----------------------------------------------------------------------------------------------------------
+
+/** What a child does to have its memory measured. */
+async function runForMemory(what: string, name: string, batch: number): Promise<void> {
+  const session = what === 'forward' ? await openForward(name) : await openGradient(name);
+  for (let run = 0; run < 3; run++) await session.run(inputsOf(KINDS[name]!, batch));
+  // Not resourceUsage().maxRSS: Linux carries the parent's high-water mark into a child's.
+  console.log(/VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+}
+
+function peakMiB(what: string, name: string, batch: number): number {
+  const tsx = fileURLToPath(import.meta.resolve('tsx'));
+  const child = spawnSync(
+    process.execPath,
+    ['--import', tsx, import.meta.filename, what, name, String(batch), '--folder', flags.folder],
+    { encoding: 'utf8' },
+  );
+  if (child.status !== 0) throw new Error(child.stderr);
+  return Number(child.stdout) / 1024;
+}
+
+// --- the tables ------------------------------------------------------------------------------------------------------
+
+async function compareAll(): Promise<void> {
+  mkdirSync(flags.folder, { recursive: true });
+  const peer = flags.peers ? await startPeer() : undefined;
+  const names = flags.only === undefined ? Object.keys(KINDS) : flags.only.split(',');
+  const [times, memories, ceilings]: [string[][], string[][], number[]] = [[], [], []];
+  for (const name of names) {
+    const { title, goal } = KINDS[name]!;
+    for (const batch of BATCHES) {
+      const r = await measure(name, batch, peer);
+      const [f, g] = [peakMiB('forward', name, batch), peakMiB('gradient', name, batch)];
+      ceilings.push(r.gigaflops);
+      const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+      times.push([
+        title,
+        String(batch),
+        r.forward.toFixed(1),
+        r.both.toFixed(1),
+        r.ratio.toFixed(2),
+        batch === 8 ? goal.toFixed(1) : '',
+        percent(r.shareForward),
+        percent(r.shareBoth),
+        r.eager?.toFixed(2) ?? '',
+        r.compile?.toFixed(2) ?? '',
+      ]);
+      memories.push([title, String(batch), f.toFixed(0), g.toFixed(0), (g / f).toFixed(2), MEMORY_GOAL.toFixed(1)]);
+      console.error(times.at(-1)!.join(' | '), '|', memories.at(-1)!.slice(2).join(' | '));
+    }
+  }
+  peer?.close();
+  const report = [
+    `onnxruntime-node ${VERSIONS['onnxruntime']}, ${THREADS} threads, medians of ${ROUNDS} alternating rounds, ${new Date().toISOString().slice(0, 10)}. The ceiling, a product of 2048 x 1024 x 1024 in the same rounds: ${median(ceilings).toFixed(0)} GFLOP/s. PyTorch as pinned in bench/engine/requirements.txt, same threads; goals: ${EAGER_GOAL} times as fast as eager, ${COMPILE_GOAL} as compiled.`,
+    table(
+      [
+        'model',
+        'batch',
+        'forward, ms',
+        'forward + backward, ms',
+        'ratio',
+        'goal',
+        'of the ceiling, forward',
+        'both',
+        'eager takes times as long',
+        'torch.compile',
+      ],
+      times,
+    ),
+    table(['model', 'batch', 'forward, peak MiB', 'forward + backward, peak MiB', 'ratio', 'goal'], memories),
+  ].join('\n\n');
+  console.log(report);
+  const whole = ROUNDS >= FULL_ROUNDS && flags.only === undefined && BATCHES.join() === '1,8' && peer !== undefined;
+  if (whole) writeBlock(path.join(root, 'bench/README.md'), 'engine', report);
+}
+
+const [what, name, batch] = positionals;
+if (what === undefined || name === undefined) await compareAll();
+else await runForMemory(what, name, Number(batch));
