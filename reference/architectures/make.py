@@ -45,6 +45,7 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
+torch.backends.mha.set_fastpath_enabled(False)  # an operator of its own that the older exporter does not know
 
 # What is committed: of each architecture one or two, together every kind of export, small enough for a repository.
 COMMITTED = {

@@ -54,6 +54,15 @@ const divide = (a: Dim, b: Dim): Dim => {
   return b === 1 ? a : a === undefined || b === undefined ? undefined : `(${a}/${b})`;
 };
 
+/** As in Python the remainder has the sign of the divisor; with fmod, of the dividend. */
+const remainder =
+  (fmod: boolean) =>
+  (a: Dim, b: Dim): Dim => {
+    if (typeof a !== 'number' || typeof b !== 'number' || b === 0) return undefined;
+    const rest = a % b;
+    return !fmod && rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+  };
+
 const ofNumbers =
   (combine: (a: number, b: number) => number) =>
   (a: Dim, b: Dim): Dim =>
@@ -146,7 +155,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     ].map((operator) => [operator, same]),
   ),
   ...Object.fromEntries(
-    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Mod', 'Pow', 'Sum'].map((operator) => [
+    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Pow', 'Sum'].map((operator) => [
       operator,
       broadcasting,
     ]),
@@ -164,6 +173,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
   Sub: arithmetic(subtractDims),
   Mul: arithmetic(multiplyDims),
   Div: arithmetic(divide),
+  Mod: (input) => arithmetic(remainder(intAttribute(input.node, 'fmod', 0) === 1))(input),
   Max: arithmetic(ofNumbers(Math.max)),
   Min: arithmetic(ofNumbers(Math.min)),
   Neg: (input) => [
