@@ -16,6 +16,7 @@ import {
   compareAttention,
   compareGradients,
   exportsIn,
+  roundsAlike,
   openExport,
   readReference,
 } from '../test/models/exports.ts';
@@ -79,7 +80,7 @@ async function runExport(folder: string, name: string): Promise<Result> {
 const short = (value: number) => (value === 0 ? '0' : value.toExponential(0));
 
 /** Columns of the tables: each the worst of the exports it takes. */
-const COLUMNS: readonly (readonly [string, RegExp])[] = [
+const COLUMNS: readonly (readonly [string, RegExp, boolean?])[] = [
   ['eager, TorchScript', /^eager-ts$/],
   ['SDPA, TorchScript', /^sdpa-ts$/],
   ['eager, dynamo', /^eager-dynamo$/],
@@ -88,18 +89,24 @@ const COLUMNS: readonly (readonly [string, RegExp])[] = [
   ['after the transformer optimiser', /-opt$/],
   ['after onnxruntime’s optimisation', /-ort$/],
   ['float16', /-fp16$/],
-  ['int8', /-int8$/],
+  ['int8, rounding alike', /-int8$/, true],
+  ['int8, others', /-int8$/, false],
 ];
+
+const inColumn = ({ name, compared }: Result, [, pattern, alike]: (typeof COLUMNS)[number]): boolean =>
+  pattern.test(name) && (alike === undefined || alike === (compared !== undefined && roundsAlike(compared)));
 
 /** What of an export is not as it should be, in words; undefined when all is. */
 function complaint({ name, problem, compared, attended }: Result): string | undefined {
   if (problem !== undefined) return problem;
-  const bounds = boundsFor(name);
+  const bounds = boundsFor(name, compared!);
   if (compared!.file > bounds.file)
     return `the file is another model: onnxruntime’s own answer to it is ${short(compared!.file)} from PyTorch’s (the product’s ${short(compared!.output)} from onnxruntime’s)`;
   const wrong = [
     ...(compared!.missing.length > 0 ? [`no rule for ${[...new Set(compared!.missing)].join(', ')}`] : []),
-    ...(compared!.gradient <= bounds.gradient ? [] : [`gradient ${short(compared!.gradient)}`]),
+    ...(compared!.gradient <= bounds.gradient && compared!.cosine >= bounds.cosine
+      ? []
+      : [`gradient ${short(compared!.gradient)}, cosine ${compared!.cosine.toPrecision(3)}`]),
     ...(attended === undefined || attended.error <= bounds.attention ? [] : [`attention ${short(attended.error)}`]),
     ...(attended?.differences ?? []),
   ];
@@ -127,7 +134,7 @@ function attentionCell(results: readonly Result[]): string {
 function rows(all: readonly Architecture[], cell: (results: readonly Result[]) => string): string[][] {
   return all.map(({ architecture, results }) => [
     architecture,
-    ...COLUMNS.map(([, pattern]) => cell(results.filter(({ name }) => pattern.test(name)))),
+    ...COLUMNS.map((column) => cell(results.filter((result) => inColumn(result, column)))),
   ]);
 }
 
@@ -162,15 +169,23 @@ function summary(all: readonly Architecture[], results: readonly Result[]): stri
   const good = results.filter((result) => complaint(result) === undefined);
   const of = (pattern: RegExp) => good.filter(({ name }) => pattern.test(name));
   const float32 = /^[a-z]+-(ts|dynamo|dynamo23)(-opt|-ort)?$/;
-  const gradient = (pattern: RegExp) => short(Math.max(...of(pattern).map(({ compared }) => compared!.gradient)));
-  const attended = (pattern: RegExp) =>
-    of(pattern).flatMap((each) => (each.attended === undefined ? [] : [each.attended]));
-  const attention = (pattern: RegExp) => short(Math.max(...attended(pattern).map(({ error }) => error)));
+  const any = () => true;
+  const alike = ({ compared }: Result) => roundsAlike(compared!);
+  const others = (result: Result) => !alike(result);
+  const most = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : short(Math.max(...numbers)));
+  const gradient = (pattern: RegExp, among: (result: Result) => boolean = any) => {
+    const chosen = of(pattern).filter(among);
+    return most(chosen.map(({ compared }) => compared!.gradient));
+  };
+  const attention = (pattern: RegExp, among: (result: Result) => boolean = any) => {
+    const chosen = of(pattern).filter(among);
+    return most(chosen.flatMap(({ attended }) => (attended === undefined ? [] : [attended.error])));
+  };
   const blocks = good.reduce((sum, each) => sum + (each.attended?.found ?? 0), 0);
   return [
     `${all.length} architectures, ${results.length} exports: ${good.length} within the bounds, ${results.length - good.length} listed as exceptions.`,
-    `Largest error of a gradient: ${gradient(float32)} in float32 (${of(float32).length} exports), ${gradient(/fp16$/)} in float16 (${of(/fp16$/).length}), ${gradient(/int8$/)} in int8 (${of(/int8$/).length}).`,
-    `Attention blocks found: ${blocks}, none too many. Largest error of a probability: ${attention(float32)} in float32, ${attention(/fp16$/)} in float16, ${attention(/int8$/)} in int8.`,
+    `Largest error of a gradient: ${gradient(float32)} in float32 (${of(float32).length} exports), ${gradient(/fp16$/)} in float16 (${of(/fp16$/).length}); in int8 ${gradient(/int8$/, alike)} where the file rounds as the reference does (${of(/int8$/).filter(alike).length}), else ${gradient(/int8$/, others)} (${of(/int8$/).filter(others).length}).`,
+    `Attention blocks found: ${blocks}, none too many. Largest error of a probability: ${attention(float32)} in float32, ${attention(/fp16$/)} in float16; in int8 ${attention(/int8$/, alike)}, else ${attention(/int8$/, others)}.`,
   ].join('\n');
 }
 

@@ -93,7 +93,7 @@ DECODERS = {
     "gemma2": Architecture(huggingface(tf.Gemma2ForCausalLM, tf.Gemma2Config, **GROUPED, head_dim=8, query_pre_attn_scalar=8,
                                        sliding_window=16, attn_logit_softcapping=5.0, final_logit_softcapping=10.0), "decoder", optimizer="gpt2",
                            implementations=("eager",)),
-    "phi": Architecture(huggingface(tf.PhiForCausalLM, tf.PhiConfig, **DECODER, partial_rotary_factor=0.5), "decoder", optimizer="phi"),
+    "phi": Architecture(huggingface(tf.PhiForCausalLM, tf.PhiConfig, **DECODER, partial_rotary_factor=0.5), "decoder", optimizer="gpt2"),
     "mistral": Architecture(huggingface(tf.MistralForCausalLM, tf.MistralConfig, **GROUPED, sliding_window=3), "decoder", optimizer="gpt2"),
     "bloom": Architecture(huggingface(tf.BloomForCausalLM, tf.BloomConfig, vocab_size=VOCAB, hidden_size=HIDDEN, n_layer=LAYERS, n_head=HEADS,
                                       use_cache=False, bos_token_id=1, eos_token_id=2), "decoder", implementations=("eager",), optimizer="gpt2"),

@@ -152,7 +152,21 @@ function headCount(
     const to = tracer.facts.get(node.outputs[0]!)?.dims;
     if (node.operator === 'Reshape' && to?.length === 4 && typeof to[1] === 'number') return to[1];
   }
-  return dims?.length === 3 ? 1 : null;
+  return dims?.length === 3 ? joinedHeads(tracer, context) : null;
+}
+
+/** How many heads' results stand side by side once layout operators have joined them: 1 where none do. */
+function joinedHeads(tracer: Tracer, context: ValueName): number {
+  const size = tracer.facts.get(context)?.dims?.at(-1);
+  for (let value = context, steps = 0; steps < 6 && typeof size === 'number'; steps++) {
+    const node = tracer.consumers.get(value)?.find(({ operator }) => AFTER_CONTEXT.has(operator));
+    if (node === undefined) break;
+    value = node.outputs[0]!;
+    const width = tracer.facts.get(value)?.dims?.at(-1);
+    if (node.operator === 'Reshape' && typeof width === 'number' && width > size && width % size === 0)
+      return width / size;
+  }
+  return 1;
 }
 
 /** Heads before they are repeated: Expand of [batch, kv, 1, keys, size] over its third axis, then Reshape. */

@@ -161,6 +161,29 @@ describe('shape arithmetic is folded', () => {
     expect(y!.dims).toEqual([2, 2]);
   });
 
+  test('a remainder has the sign of the divisor, or with fmod of the dividend', async () => {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [7, 3] }],
+      outputs: [
+        { name: 'y', type: 'int64', dims: undefined },
+        { name: 'z', type: 'int64', dims: undefined },
+      ],
+      nodes: [
+        makeNode('Shape', ['x'], ['shape']),
+        makeNode('Neg', ['shape'], ['negative']),
+        makeNode('Mod', ['negative', 'two'], ['y']),
+        makeNode('Mod', ['negative', 'two'], ['z'], { fmod: int(1) }),
+      ],
+      initializers: [i('two', 2)],
+    });
+    const normal = normalizeModel(model);
+    expect(operators(normal)).toEqual([]);
+    const feeds = { x: { type: 'float32', dims: [7, 3], data: new Float32Array(21) } } as const;
+    const results = await runModel(model, feeds);
+    for (const name of ['y', 'z'])
+      expect(weightNumbers(normal.graph.initializers.get(name)!)).toEqual(numbersOf(results[name]!));
+  });
+
   test('integer division rounds as onnxruntime does', async () => {
     const model = makeModel({
       inputs: [{ name: 'x', type: 'float32', dims: [7, 5] }],

@@ -54,12 +54,17 @@ const divide = (a: Dim, b: Dim): Dim => {
   return b === 1 ? a : a === undefined || b === undefined ? undefined : `(${a}/${b})`;
 };
 
-/** With the sign of the dividend, and of the divisor; unknown of zero. */
-const remainder = (a: number, b: number): number | undefined => (b === 0 ? undefined : a % b);
-const modulo = (a: number, b: number): number | undefined => (b === 0 ? undefined : ((a % b) + b) % b);
+/** As in Python the remainder has the sign of the divisor; with fmod, of the dividend. */
+const remainder =
+  (fmod: boolean) =>
+  (a: Dim, b: Dim): Dim => {
+    if (typeof a !== 'number' || typeof b !== 'number' || b === 0) return undefined;
+    const rest = a % b;
+    return !fmod && rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+  };
 
 const ofNumbers =
-  (combine: (a: number, b: number) => number | undefined) =>
+  (combine: (a: number, b: number) => number) =>
   (a: Dim, b: Dim): Dim =>
     typeof a === 'number' && typeof b === 'number' ? combine(a, b) : a === b ? a : undefined;
 
@@ -168,8 +173,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
   Sub: arithmetic(subtractDims),
   Mul: arithmetic(multiplyDims),
   Div: arithmetic(divide),
-  // torch's flatten and unflatten count a negative axis from the front this way.
-  Mod: (input) => arithmetic(ofNumbers(intAttribute(input.node, 'fmod', 0) === 1 ? remainder : modulo))(input),
+  Mod: (input) => arithmetic(remainder(intAttribute(input.node, 'fmod', 0) === 1))(input),
   Max: arithmetic(ofNumbers(Math.max)),
   Min: arithmetic(ofNumbers(Math.min)),
   Neg: (input) => [
