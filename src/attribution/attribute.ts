@@ -124,6 +124,8 @@ class Scene implements AttributionContext {
   readonly groups: NamedTensors | undefined;
   readonly seed: number;
   readonly #runners: ProgramRunner[] = [];
+  /** Those that answer with another value than the one explained. */
+  readonly #others = new Set<ProgramRunner>();
   /** How to get the answer, and the answer where a run was made for it. */
   #ask: (() => Promise<DenseTensor>) | undefined;
   #answer: Promise<DenseTensor> | undefined;
@@ -166,13 +168,14 @@ class Scene implements AttributionContext {
     groups,
     onInputs = false,
     inputPoint,
+    output = this.output,
     ...plan
   }: ProgramPlan): Promise<ProgramRunner> {
-    const { host, request, output, own, inputs, baseline } = this;
+    const { host, request, own, inputs, baseline } = this;
     const program: ProgramRequest = {
       ...plan,
       output,
-      expression: this.#expression,
+      expression: output === this.output ? this.#expression : undefined,
       inputs: own,
       features: onInputs ? own : this.features,
       baseline:
@@ -194,10 +197,12 @@ class Scene implements AttributionContext {
       program,
     );
     this.#runners.push(runner);
-    this.#ask ??= () => runner.answer(inputPoint);
+    const asked = output === this.output;
+    if (asked) this.#ask ??= () => runner.answer(inputPoint);
+    else this.#others.add(runner);
     if (!(await host.isChecked(program))) {
       const answer = await runner.answer(inputPoint);
-      this.#answer ??= Promise.resolve(answer);
+      if (asked) this.#answer ??= Promise.resolve(answer);
       if (host.model.graph.outputs.some(({ name }) => name === output))
         await checkAgainstOriginal(host, inputs, output, answer);
       await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
@@ -221,7 +226,7 @@ class Scene implements AttributionContext {
   /** The explained output for the input, [1, ...]: from the rows that were run, or by a run of its own. */
   async answer(): Promise<DenseTensor> {
     if (this.#answer !== undefined) return this.#answer;
-    const seen = this.#runners.find(({ answered }) => answered !== undefined)?.answered;
+    const seen = this.#runners.find((each) => each.answered !== undefined && !this.#others.has(each))?.answered;
     return (this.#answer = seen === undefined ? this.#ask!() : Promise.resolve(seen));
   }
 

@@ -20,6 +20,8 @@ export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
     readonly groups?: NamedTensors;
     /** For rows that are points of an embedding: the input as such a row. */
     readonly inputPoint?: (input: string) => Numbers;
+    /** Another value to answer with than the explained one. */
+    readonly output?: string;
     /** Rows in the model's inputs even when a layer is attributed to. */
     readonly onInputs?: boolean;
   };

@@ -3,6 +3,7 @@ import { barsOf } from './bars.ts';
 import { terminalSafe } from './escape.ts';
 import { captionOf, figureSvg, subjectOf } from './figure.ts';
 import { formatNumber, formatSigned } from './format.ts';
+import { heatMapAnsi } from './heat-map.ts';
 import { imageAnsi } from './image-ansi.ts';
 import type { ImageScoreOptions } from './image-map.ts';
 import type { RgbPicture } from './image-overlay.ts';
@@ -113,8 +114,9 @@ export function explanationAnsi(explanation: Explanation, options: RenderOptions
       imageAnsi(subject.scores, { color, width }),
       legendAnsi(explanation, subject.scores.scale, { color, language, width }),
     );
+  else if (subject.kind === 'matrix') blocks.push(heatMapAnsi(subject.map, width));
   else blocks.push(featureRows(explanation, width));
-  const legend = subject.kind === 'features' ? 0 : 2;
+  const legend = subject.kind === 'features' || subject.kind === 'matrix' ? 0 : 2;
   const notes = [
     ...captionOf(explanation, subject, language).slice(legend),
     completenessSentence(explanation, language),

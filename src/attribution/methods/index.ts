@@ -17,6 +17,7 @@ import { inputXGradient } from './input-x-gradient.ts';
 import { integratedHessians } from './integrated-hessians.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
+import { composition, firstDerivativeSaliency, varianceSaliency } from './li2016.ts';
 import { occlusion } from './occlusion.ts';
 import { meaningfulPerturbation } from './meaningful-perturbation.ts';
 import { rise } from './rise.ts';
@@ -53,6 +54,9 @@ export const METHODS: readonly Method[] = [
   shapleySampling,
   exactShapley,
   rise,
+  firstDerivativeSaliency,
+  varianceSaliency,
+  composition,
   meaningfulPerturbation,
 ];
 
