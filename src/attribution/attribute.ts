@@ -336,6 +336,15 @@ function checkFinite({ scores, value }: Attribution): void {
   }
 }
 
+/** Nothing reacts to nothing: a person should know that this is not what a lack of influence looks like. */
+function allZero(scores: Attribution['scores']): readonly string[] {
+  return Object.values(scores).every(({ data }) => data.every((score) => score === 0))
+    ? [
+        'all scores are zero: the answer does not react to the input here, as where a softmax or sigmoid is saturated; explain the values before it, or another target or baseline',
+      ]
+    : [];
+}
+
 /** Scores of a model that does not compute in float64 hold no more than float32 says. */
 function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
   return Object.fromEntries(
@@ -346,7 +355,7 @@ function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
 function describe(
   { host, request, method, output, targetRef, passes, wide }: Scene,
   options: Readonly<Record<string, OptionValue>>,
-  { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
+  { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [], comparesWithBaseline }: Attribution,
   ms: number,
 ): Explanation {
   const scores = wide ? exact : inFloat32(exact);
@@ -358,7 +367,7 @@ function describe(
     options: {
       ...options,
       ...found,
-      ...(method.usesBaseline === false ? {} : { baseline }),
+      ...(method.usesBaseline === false || comparesWithBaseline === false ? {} : { baseline }),
       ...(request.layer === undefined ? {} : { layer: request.layer }),
       ...(request.neuron === undefined ? {} : { neuron: request.neuron.join(',') }),
     },
@@ -369,7 +378,7 @@ function describe(
     baselineValue,
     convergenceDelta: total === undefined ? null : sumOfScores(scores) - total,
     attributions: scores,
-    warnings: [...host.notes, ...warnings],
+    warnings: [...host.notes, ...warnings, ...allZero(scores)],
     runtime: {
       provider: host.provider,
       threads: host.threads,

@@ -61,6 +61,8 @@ export interface Attribution {
   /** Options as they were found to be, beside those given, such as the number of steps used. */
   readonly found?: Readonly<Record<string, string | number | boolean | null>>;
   readonly warnings?: readonly string[];
+  /** `false` where a method that can compare with a baseline did not, so that none is named. */
+  readonly comparesWithBaseline?: boolean;
 }
 
 /** A method that is one backward pass by some set of rules: noise can be put on it, rows of it can be batched. */

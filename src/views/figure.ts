@@ -21,6 +21,7 @@ import type { Scale, Theme } from './scale.ts';
 import { label, solid, stack, svgDocument } from './svg.ts';
 import type { Drawing } from './svg.ts';
 import { tokensSvg } from './tokens-svg.ts';
+import { warningText } from './warnings.ts';
 import { ems } from './width.ts';
 import { escapeMarkup } from './escape.ts';
 
@@ -156,7 +157,7 @@ export async function figureSvg(explanation: Explanation, options: FigureOptions
     completenessSentence(explanation, language),
     facts,
     ...cautions(explanation, language),
-    ...explanation.warnings,
+    ...explanation.warnings.map((warning) => warningText(warning, language).text),
   ];
   parts.push(paragraph(lines, width, theme));
   return svgDocument(stack(parts, 20), {

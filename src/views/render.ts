@@ -19,6 +19,7 @@ import { makeScale } from './scale.ts';
 import type { Theme } from './scale.ts';
 import { bar, padEnd, padStart, tokensAnsi } from './tokens-ansi.ts';
 import type { TerminalColor } from './tokens-ansi.ts';
+import { warningText } from './warnings.ts';
 import { columns, truncate } from './width.ts';
 
 export type Format = 'ansi' | 'svg' | 'html' | 'png';
@@ -121,7 +122,7 @@ export function explanationAnsi(explanation: Explanation, options: RenderOptions
     ...captionOf(explanation, subject, language).slice(legend),
     completenessSentence(explanation, language),
     ...cautions(explanation, language),
-    ...explanation.warnings,
+    ...explanation.warnings.map((warning) => warningText(warning, language).text),
   ].map(terminalSafe);
   blocks.push(notes.flatMap((note) => wrapText(note, width)).join('\n'));
   return blocks.join('\n\n');

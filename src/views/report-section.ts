@@ -18,6 +18,7 @@ import { both, drawBoth, image, inBoth } from './report-markup.ts';
 import type { Ramp, Scale } from './scale.ts';
 import { svgDocument } from './svg.ts';
 import { tokensHtml } from './tokens-html.ts';
+import { warningText } from './warnings.ts';
 import { beginning, isRightToLeft } from './width.ts';
 
 /** One input and the explanations of the model's answer to it, by several methods. */
@@ -191,7 +192,10 @@ function cautionsHtml(explanation: Explanation): string {
   const own = inBoth('div', (language) => {
     const items = [
       ...cautions(explanation, language).map((text) => `<li>${escapeMarkup(text)}</li>`),
-      ...explanation.warnings.map((text) => `<li lang="en">${escapeMarkup(text)}</li>`),
+      ...explanation.warnings.map((warning) => {
+        const said = warningText(warning, language);
+        return `<li${said.language === language ? '' : ` lang="${said.language}"`}>${escapeMarkup(said.text)}</li>`;
+      }),
     ];
     return `<ul>${items.join('')}</ul>`;
   });

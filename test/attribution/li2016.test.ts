@@ -35,7 +35,7 @@ test('the variance of a dimension is spread over the tokens, whatever is asked',
   const { rows } = await mapOf('variance-saliency');
   const { rows: other } = await mapOf('variance-saliency', { target: 'ham' });
   expect(rows).toEqual(other);
-  const table = weightTensor(model.host.model.graph.initializers.get('bert.embeddings.word_embeddings.weight')!);
+  const table = weightTensor(model.host.model.graph.initializers.get('bert.embeddings.word_embeddings.weight')!)!;
   const { tensors } = await model.encode({ text });
   const column = Array.from(
     tensors['input_ids']!.data as BigInt64Array,
