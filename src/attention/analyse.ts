@@ -1,6 +1,7 @@
-import { UserError, isFloat, sizeOf } from '../onnx/index.ts';
+import { UserError, isFloat } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import type { TargetRef } from '../explanation/index.ts';
+import { targetWeights } from '../tasks/core.ts';
 import type { OptionValue } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { analysisOptions, findAnalysis } from './analyses.ts';
@@ -177,10 +178,7 @@ async function resolveTarget(
   const { dims, data } = outputs['onnxray/attention/answer']!;
   const answer: DenseTensor = { type: 'float32', dims, data: Float32Array.from(data) };
   const ref = target?.(answer) ?? { label: '0', indices: dims.slice(1).map(() => 0) };
-  const weights = new Float32Array(sizeOf(dims));
-  const flat = (indices: readonly number[]) => indices.reduce((sum, index, axis) => sum * dims[axis + 1]! + index, 0);
-  weights[flat(ref.indices)]! += 1;
-  if (ref.minus !== undefined) weights[flat(ref.minus)]! -= 1;
+  const weights = targetWeights(ref, answer, output).data as Float32Array;
   return { target: { output, weights: { dims, data: weights } }, ref };
 }
 

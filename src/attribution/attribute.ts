@@ -1,6 +1,7 @@
 import { UsageError, UserError, foldPadding, listLayers, normalizeModel, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost, Provider } from '../runtime/core.ts';
+import { targetWeights } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import {
@@ -9,12 +10,13 @@ import {
   chooseOutput,
   findFeatures,
   layerFeature,
+  numbers,
   readOptions,
-  targetWeights,
 } from '../programs/index.ts';
 import type {
   Attribution,
   AttributionContext,
+  BuildTarget,
   Feature,
   Method,
   Modality,
@@ -33,8 +35,10 @@ export interface AttributeRequest {
   readonly options?: Readonly<Record<string, OptionValue>>;
   /** The output to explain; the model's first floating-point output unless said. */
   readonly output?: string;
-  /** What to explain about the output: given, or chosen when the answer is known. */
-  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef);
+  /** What to explain about the output: given, chosen when the answer is known, weights of its elements, or made of it. */
+  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef) | WeightedTarget | BuiltTarget;
+  /** The scale of a target that is chosen when the answer is known; a given one says it itself. */
+  readonly scale?: TargetRef['scale'];
   /**
    * A layer's path as `listLayers` gives it. Alone: the layer is scored, in its own dims. With `neuron`: that element of
    * the layer is what is explained, in place of the output's target.
@@ -62,6 +66,22 @@ export interface AttributeRequest {
   readonly memoryBudget?: number;
 }
 
+/** Any weighted sum of an output's elements, such as the mean over a mask. */
+export interface WeightedTarget {
+  readonly label: string;
+  /** [1, ...] as the output. */
+  readonly weights: DenseTensor;
+}
+
+/** Anything the graph can make of an output. */
+export interface BuiltTarget {
+  readonly label: string;
+  /** Programs are cached by it: another function needs another name. */
+  readonly name: string;
+  /** Appends nodes that make [rows, ...] of the output [rows, ...]; all elements of a row are summed up. */
+  readonly build: BuildTarget;
+}
+
 /** An explanation with the answer it explains, for callers that name classes. */
 export interface Attributed {
   readonly explanation: Explanation;
@@ -82,7 +102,7 @@ export async function attribute(host: ModelHost, request: AttributeRequest): Pro
   const attribution = await method.attribute(scene, options);
   checkFinite(attribution);
   const answer = await scene.answer();
-  return { explanation: describe(scene, options, attribution, answer, performance.now() - started), answer };
+  return { explanation: describe(scene, options, attribution, performance.now() - started), answer };
 }
 
 /** The rules a program is compiled by, for what it runs on; WASM's kernels have no blocked layout. */
@@ -110,12 +130,18 @@ class Scene implements AttributionContext {
   readonly groups: NamedTensors | undefined;
   readonly seed: number;
   readonly #runners: ProgramRunner[] = [];
+  /** Those that answer with another value than the one explained. */
+  readonly #others = new Set<ProgramRunner>();
   /** How to get the answer, and the answer where a run was made for it. */
   #ask: (() => Promise<DenseTensor>) | undefined;
   #answer: Promise<DenseTensor> | undefined;
   #model: Model | undefined;
   targetRef: TargetRef | undefined;
   #weights: Promise<DenseTensor> | undefined;
+  /** Whether the model answers in float64: so are the scores then. */
+  wide = false;
+  /** What the programs make of the output first. */
+  readonly #expression: string | undefined;
 
   constructor(host: ModelHost, request: AttributeRequest, method: Method) {
     this.host = host;
@@ -125,6 +151,10 @@ class Scene implements AttributionContext {
     checkPlace(method, request);
     const neuronForm = this.layer !== undefined && request.neuron !== undefined && method.layers === 'as-inputs';
     this.output = neuronForm ? this.layer!.value : chooseOutput(host.model, request.output);
+    const { target, scale } = request;
+    if (isBuilt(target)) this.#expression = `made/${target.name}`;
+    else if (!isWeighted(target)) this.#expression = typeof target === 'function' ? scale : target.scale;
+    if (neuronForm) this.#expression = undefined;
     this.own = findFeatures(host.model);
     this.features = this.layer !== undefined && !neuronForm && method.layers === 'as-inputs' ? [this.layer] : this.own;
     this.neuron = request.neuron;
@@ -146,12 +176,14 @@ class Scene implements AttributionContext {
     onInputs = false,
     inputPoint,
     features = onInputs ? this.own : this.features,
+    output = this.output,
     ...plan
   }: ProgramPlan): Promise<ProgramRunner> {
-    const { host, request, output, own, inputs, baseline } = this;
+    const { host, request, own, inputs, baseline } = this;
     const program: ProgramRequest = {
       ...plan,
       output,
+      expression: output === this.output ? this.#expression : undefined,
       inputs: own,
       features,
       baseline:
@@ -162,6 +194,7 @@ class Scene implements AttributionContext {
     const runner = await ProgramRunner.open(
       {
         host,
+        build: isBuilt(request.target) ? request.target.build : undefined,
         feeds: inputs,
         baseline,
         groups,
@@ -172,10 +205,12 @@ class Scene implements AttributionContext {
       program,
     );
     this.#runners.push(runner);
-    this.#ask ??= () => runner.answer(inputPoint);
+    const asked = output === this.output;
+    if (asked) this.#ask ??= () => runner.answer(inputPoint);
+    else this.#others.add(runner);
     if (!(await host.isChecked(program))) {
       const answer = await runner.answer(inputPoint);
-      this.#answer ??= Promise.resolve(answer);
+      if (asked) this.#answer ??= Promise.resolve(answer);
       if (host.model.graph.outputs.some(({ name }) => name === output))
         await checkAgainstOriginal(host, inputs, output, answer);
       await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
@@ -204,18 +239,52 @@ class Scene implements AttributionContext {
   /** The explained output for the input, [1, ...]: from the rows that were run, or by a run of its own. */
   async answer(): Promise<DenseTensor> {
     if (this.#answer !== undefined) return this.#answer;
-    const seen = this.#runners.find(({ answered }) => answered !== undefined)?.answered;
+    const seen = this.#runners.find((each) => each.answered !== undefined && !this.#others.has(each))?.answered;
     return (this.#answer = seen === undefined ? this.#ask!() : Promise.resolve(seen));
   }
 
   async #resolveTarget(runner: ProgramRunner): Promise<DenseTensor> {
+    const weights = await this.#weightsOf(runner);
+    this.wide = weights.type === 'float64';
+    return weights;
+  }
+
+  async #weightsOf(runner: ProgramRunner): Promise<DenseTensor> {
     const { target } = this.request;
     if (this.output === this.layer?.value && this.request.neuron !== undefined)
       this.targetRef = { label: `${this.layer.input}[${this.request.neuron.join(',')}]`, indices: this.request.neuron };
-    else this.targetRef = typeof target === 'function' ? target(await this.answer()) : target;
+    else if (isBuilt(target)) {
+      this.targetRef = { label: target.label, indices: [] };
+      const ones = runner.blankTarget();
+      return { ...ones, data: numbers(ones).fill(1) };
+    } else if (isWeighted(target)) {
+      this.targetRef = { label: target.label, indices: [] };
+      return fittingWeights(target, runner.answerShape ?? (await this.answer()), this.output);
+    } else this.targetRef = typeof target === 'function' ? target(await this.answer()) : target;
+    if (this.targetRef.scale !== this.#expression)
+      throw new Error(`the target "${this.targetRef.label}" is on another scale than the request says`);
     // Only where the output's length hangs on the input is a run needed to know it.
-    return targetWeights(this.targetRef, runner.answerShape ?? (await this.answer()), this.output);
+    return targetWeights(this.targetRef, runner.answerShape ?? (await this.answer()), this.output, { scaled: true });
   }
+}
+
+type TargetRequest = AttributeRequest['target'];
+const isBuilt = (target: TargetRequest): target is BuiltTarget => typeof target === 'object' && 'build' in target;
+const isWeighted = (target: TargetRequest): target is WeightedTarget =>
+  typeof target === 'object' && 'weights' in target;
+
+function fittingWeights(
+  { label, weights }: WeightedTarget,
+  { type, dims }: Pick<DenseTensor, 'type' | 'dims'>,
+  output: string,
+): DenseTensor {
+  if (weights.dims.join() !== dims.join())
+    throw new UserError(
+      `the weights of target "${label}" are [${weights.dims.join(', ')}], but output "${output}" is [${dims.join(', ')}]`,
+    );
+  const given = numbers(weights);
+  if (given.every((weight) => weight === 0)) throw new UserError(`the weights of target "${label}" are all zero`);
+  return { type, dims, data: type === 'float64' ? Float64Array.from(given) : Float32Array.from(given) };
 }
 
 function findLayer(host: ModelHost, path: string): Feature {
@@ -280,6 +349,15 @@ function checkFinite({ scores, value }: Attribution): void {
   }
 }
 
+/** Nothing reacts to nothing: a person should know that this is not what a lack of influence looks like. */
+function allZero(scores: Attribution['scores']): readonly string[] {
+  return Object.values(scores).every(({ data }) => data.every((score) => score === 0))
+    ? [
+        'all scores are zero: the answer does not react to the input here, as where a softmax or sigmoid is saturated; explain the values before it, or another target or baseline',
+      ]
+    : [];
+}
+
 /** Scores of a model that does not compute in float64 hold no more than float32 says. */
 function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
   return Object.fromEntries(
@@ -288,13 +366,12 @@ function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
 }
 
 function describe(
-  { host, request, method, output, targetRef, passes }: Scene,
+  { host, request, method, output, targetRef, passes, wide }: Scene,
   options: Readonly<Record<string, OptionValue>>,
-  { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [] }: Attribution,
-  answer: DenseTensor,
+  { scores: exact, value, baselineValue, sumsTo, found = {}, warnings = [], comparesWithBaseline }: Attribution,
   ms: number,
 ): Explanation {
-  const scores = answer.type === 'float64' ? exact : inFloat32(exact);
+  const scores = wide ? exact : inFloat32(exact);
   const baseline =
     request.baselineName ?? (request.baseline === undefined || request.baseline === 'zero' ? 'zero' : 'given');
   const total = sumsTo === null ? undefined : value - (sumsTo === 'value' ? 0 : (baselineValue ?? 0));
@@ -303,7 +380,7 @@ function describe(
     options: {
       ...options,
       ...found,
-      ...(method.usesBaseline === false ? {} : { baseline }),
+      ...(method.usesBaseline === false || comparesWithBaseline === false ? {} : { baseline }),
       ...(request.layer === undefined ? {} : { layer: request.layer }),
       ...(request.neuron === undefined ? {} : { neuron: request.neuron.join(',') }),
     },
@@ -314,7 +391,7 @@ function describe(
     baselineValue,
     convergenceDelta: total === undefined ? null : sumOfScores(scores) - total,
     attributions: scores,
-    warnings: [...host.notes, ...warnings],
+    warnings: [...host.notes, ...warnings, ...allZero(scores)],
     runtime: {
       provider: host.provider,
       threads: host.threads,

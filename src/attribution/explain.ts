@@ -8,13 +8,14 @@ import type {
   TextEncoding,
   TextTokenizer,
 } from '../inputs/core.ts';
-import { UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
+import { UsageError, UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { parseTarget, requireTokenizer, topPredictions } from '../tasks/core.ts';
+import { expressionScale, parseTarget, requireTokenizer, topPredictions } from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
-import type { AttributeRequest } from './attribute.ts';
+import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
+import { findMethod } from './methods/index.ts';
 import type { Modality } from '../programs/index.ts';
 import { attribute } from './attribute.ts';
 import { chooseOutput } from '../programs/index.ts';
@@ -46,8 +47,12 @@ export interface ExplainOptions extends Pick<
   AttributeRequest,
   'method' | 'options' | 'output' | 'layer' | 'neuron' | 'groups' | 'signal' | 'onProgress' | 'memoryBudget'
 > {
-  /** A label, indices into the output after the batch axis (`3`, `0,5`), or a difference `a-b`. Default: the best answer. */
-  readonly target?: string;
+  /**
+   * A label, indices into the output after the batch axis (`3`, `0,5`), a difference `a-b`, or a sum such as
+   * `logprob(0,5) + logprob(1,7)` (see `parseTarget`); weights of the output's elements; or what a function makes of the
+   * output. Default: the best answer.
+   */
+  readonly target?: string | WeightedTarget | BuiltTarget;
   /** Default: `pad` for text where the tokenizer has one, `zero` otherwise. */
   readonly baseline?: Baseline;
   /** Of what has chance in it, such as the `noise` baseline. Default 0. */
@@ -90,10 +95,16 @@ export class ExplainableModel {
     const baseline =
       options.baseline ?? (encoded.kind === 'text' && encoded.encoding.neutral.pad !== undefined ? 'pad' : 'zero');
     const { labels } = this.folder;
+    const { target } = options;
+    checkNeuron(options);
     const { explanation, answer } = await attribute(this.host, {
       ...options,
       inputs: encoded.tensors,
-      target: this.#given(options) ?? ((output) => parseTarget(options.target, output, labels)),
+      target:
+        typeof target === 'object'
+          ? target
+          : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels))),
+      scale: typeof target === 'string' ? expressionScale(target) : undefined,
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
       modality: modalityOf(encoded),
@@ -111,7 +122,7 @@ export class ExplainableModel {
   }
 
   /** A target that needs no look at the answer: it was named, and the output's dims stand in the model. */
-  #given({ target, output, neuron }: ExplainOptions): TargetRef | undefined {
+  #given(target: string | undefined, { output, neuron }: ExplainOptions): TargetRef | undefined {
     const name = chooseOutput(this.host.model, output);
     const dims = this.host.model.graph.outputs.find((info) => info.name === name)?.dims?.slice(1);
     if (!target?.trim() || neuron !== undefined || !isStatic(dims)) return undefined;
@@ -148,6 +159,16 @@ export class ExplainableModel {
     checkOneRow(subject.tensors);
     return { kind: 'tensors', tensors: subject.tensors };
   }
+}
+
+/** A neuron is explained in the output's place; only methods that go from the output through it take both. */
+function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
+  if (neuron === undefined || (target === undefined && output === undefined)) return;
+  const { name, layers } = typeof method === 'object' ? method : findMethod(method);
+  if (layers === 'as-inputs')
+    throw new UsageError(
+      `${name} with --neuron explains the neuron, not the output: leave --target and --output out, or use neuron-conductance, which goes through the neuron to the target`,
+    );
 }
 
 /** One answer is explained at a time; flags without a batch may stand beside it. */

@@ -1,3 +1,5 @@
+import type { Target } from '../tasks/core.ts';
+
 /** A tensor of scores in row-major order; `data.length` is the product of `dims`. */
 export interface Scores {
   readonly dims: readonly number[];
@@ -85,14 +87,8 @@ export interface Explanation {
   readonly runtime: RuntimeInfo;
 }
 
-export interface TargetRef {
-  /** What a person would call it: a label, `3`, `spam - ham`. */
-  readonly label: string;
-  /** Index into the output after the batch axis. */
-  readonly indices: readonly number[];
-  /** For a difference `a - b`: the index of `b`. */
-  readonly minus?: readonly number[];
-}
+/** What about the output was explained. */
+export type TargetRef = Target;
 
 /** Sum of all scores of all inputs, in float64. */
 export function sumOfScores(attributions: Explanation['attributions']): number {

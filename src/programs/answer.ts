@@ -1,7 +1,6 @@
 /** The answer that is asked about: which output, what of it, and whether a compiled program still gives it. */
-import { UserError, isFloat, sizeOf } from '../onnx/index.ts';
+import { UserError, isFloat } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
-import type { TargetRef } from '../explanation/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { numbers, sameNumbers } from './runner.ts';
 
@@ -40,28 +39,4 @@ export async function checkAgainstOriginal(
   } finally {
     await session.release();
   }
-}
-
-/** One at the target's place of an output [1, ...], minus one at the place it is compared with. */
-export function targetWeights(
-  { indices, minus }: TargetRef,
-  answer: Pick<DenseTensor, 'type' | 'dims'>,
-  output: string,
-): DenseTensor {
-  const dims = answer.dims.slice(1);
-  const data = answer.type === 'float64' ? new Float64Array(sizeOf(dims)) : new Float32Array(sizeOf(dims));
-  data[flatIndex(indices, dims, output)]! += 1;
-  if (minus !== undefined) data[flatIndex(minus, dims, output)]! -= 1;
-  return { type: answer.type, dims: [1, ...dims], data };
-}
-
-function flatIndex(indices: readonly number[], dims: readonly number[], output: string): number {
-  const inside =
-    indices.length === dims.length &&
-    indices.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis]!);
-  if (!inside)
-    throw new UserError(
-      `target ${indices.join(',')} is not in output "${output}", which is ${dims.length === 0 ? 'a single number' : `[${dims.join(', ')}] after the batch axis`}`,
-    );
-  return indices.reduce((flat, index, axis) => flat * dims[axis]! + index, 0);
 }

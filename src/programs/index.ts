@@ -5,7 +5,7 @@
  * batch and, where asked, a backward pass by some set of rules, all in one graph. `ProgramRunner` runs it in batches.
  * A `Method` is a name, options and a function over these.
  */
-export { checkAgainstOriginal, chooseOutput, targetWeights } from './answer.ts';
+export { checkAgainstOriginal, chooseOutput } from './answer.ts';
 export { Game, allCoalitions, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
@@ -17,6 +17,7 @@ export type { Attribution, AttributionContext, Method, Modality, ProgramPlan, Si
 export { readOptions } from './options.ts';
 export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
 export { compileProgram, layerFeature } from './program.ts';
+export type { BuildTarget } from './program.ts';
 export { QUADRATURES, quadrature } from './quadrature.ts';
 export type { Quadrature, QuadratureName } from './quadrature.ts';
 export { PROGRAM } from './request.ts';

@@ -24,6 +24,8 @@ export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
     readonly groups?: NamedTensors;
     /** For rows that are points of an embedding: the input as such a row. */
     readonly inputPoint?: (input: string) => Numbers;
+    /** Another value to answer with than the explained one. */
+    readonly output?: string;
     /** Rows in the model's inputs even when a layer is attributed to. */
     readonly onInputs?: boolean;
   };
@@ -69,6 +71,8 @@ export interface Attribution {
   /** Options as they were found to be, beside those given, such as the number of steps used. */
   readonly found?: Readonly<Record<string, string | number | boolean | null>>;
   readonly warnings?: readonly string[];
+  /** `false` where a method that can compare with a baseline did not, so that none is named. */
+  readonly comparesWithBaseline?: boolean;
 }
 
 /** A method that is one backward pass by some set of rules: noise can be put on it, rows of it can be batched. */

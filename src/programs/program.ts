@@ -35,7 +35,7 @@ const BLOCKED: RuleSetSpec = { set: 'blocked' };
  * scores shaped like the input come out. Saliency is the program with one row at alpha 1.
  * Inputs have a batch of 1; the program repeats them for the rows.
  */
-export function compileProgram(given: Model, request: ProgramRequest): Model {
+export function compileProgram(given: Model, request: ProgramRequest, build?: BuildTarget): Model {
   const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
   const layer = request.backward?.at?.layer.value;
   const own = [...request.features, ...request.inputs].map(({ value }) => value);
@@ -76,26 +76,49 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     throw new UserError(
       `output "${request.output}" is of type ${facts.type}: only floating-point values can be explained`,
     );
-  const answered = b.dims(result);
+  const before = b.nodes().length;
+  const explained = expressed(b, result, request.expression, build);
+  // What rules compare with a run on the baseline is part of that run too.
+  const made = b.nodes().slice(before);
+  const answered = b.dims(explained);
   const target = b.addInput({
     name: PROGRAM.target,
-    type: b.type(result),
+    type: b.type(explained),
     dims: answered && [1, ...answered.slice(1)],
   });
-  const weighted = b.mul(result, target);
+  const weighted = b.mul(explained, target);
   b.addOutput(result, PROGRAM.output);
-  b.addOutput(targetValues(b, result), PROGRAM.values);
+  b.addOutput(targetValues(b, explained), PROGRAM.values);
   for (const value of request.capture ?? []) b.addOutput(renamed.get(value) ?? value, PROGRAM.captured(value));
-  appendMaps(b, request, { result, target, rules, renamed });
+  appendMaps(b, request, { result: explained, target, rules, renamed });
   if (request.backward !== undefined) {
     // Relevance starts as the answer itself, gradients as the target's weights.
     const seed = carriesRelevance(rules)
       ? weighted
-      : b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
-    appendBackward({ b, model, backward: request.backward, rules, laid, forward, result, seed, rows });
+      : b.op('Expand', [target, b.shape(explained)], {}, { dims: b.dims(explained) });
+    const run = [...forward, ...made];
+    appendBackward({ b, model, backward: request.backward, rules, laid, forward: run, result: explained, seed, rows });
   }
   const program = widenPorts(pruneModel(b.build()));
   return request.layout === 'webgpu' ? lowerForWebGpu(program) : program;
+}
+
+/** Appends what is made of an output before its elements are weighted: [rows, ...] to [rows, ...]. */
+export type BuildTarget = (b: GraphBuilder, output: ValueName) => ValueName;
+
+function expressed(
+  b: GraphBuilder,
+  output: ValueName,
+  expression: string | undefined,
+  build: BuildTarget | undefined,
+): ValueName {
+  if (expression === undefined) return output;
+  if (build !== undefined) return build(b, output);
+  if (b.rank(output) < 2) throw new UserError('probabilities need an output with an axis of classes');
+  const axis = b.rank(output) - 1;
+  if (expression === 'probability') return b.softmax(output, axis);
+  const centred = b.sub(output, b.max(output, [axis]));
+  return b.sub(centred, b.log(b.sum(b.exp(centred), [axis])));
 }
 
 /** The type of positions on a path and of weights: that of the model where it is float64. */

@@ -15,7 +15,7 @@ export function quadrature(name: QuadratureName, steps: number): Quadrature {
   const even = indices.map(() => 1 / steps);
   switch (name) {
     case 'gauss-legendre':
-      return gaussLegendre(steps);
+      return panels(steps);
     case 'trapezoid':
       return {
         alphas: indices.map((index) => index / (steps - 1)),
@@ -28,6 +28,25 @@ export function quadrature(name: QuadratureName, steps: number): Quadrature {
     case 'right':
       return { alphas: indices.map((index) => (index + 1) / steps), weights: even };
   }
+}
+
+/** Finding nodes costs their number squared; that many integrate anything smooth to the last digit. */
+const MOST_NODES = 1000;
+
+/** Gauss-Legendre; beyond MOST_NODES on equal parts of [0, 1], so that no number of steps takes long to lay out. */
+function panels(steps: number): Quadrature {
+  const count = Math.ceil(steps / MOST_NODES);
+  if (count === 1) return gaussLegendre(steps);
+  const [alphas, weights]: [number[], number[]] = [[], []];
+  const rules = new Map<number, Quadrature>();
+  for (let panel = 0; panel < count; panel++) {
+    const own = Math.floor(((panel + 1) * steps) / count) - Math.floor((panel * steps) / count);
+    const rule = rules.get(own) ?? gaussLegendre(own);
+    rules.set(own, rule);
+    for (const alpha of rule.alphas) alphas.push((panel + alpha) / count);
+    for (const weight of rule.weights) weights.push(weight / count);
+  }
+  return { alphas, weights };
 }
 
 /** Nodes are the roots of the Legendre polynomial, by Newton from Chebyshev's guess; exact up to degree 2n - 1. */

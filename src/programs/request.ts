@@ -96,6 +96,11 @@ export interface PlanesRequest {
 export interface ProgramRequest {
   /** The output to explain, or the value of a layer. */
   readonly output: ValueName;
+  /**
+   * What is made of the output before its elements are weighted: (log-)probabilities over its last axis, or what a
+   * function of this name in the run's context appends.
+   */
+  readonly expression?: string | undefined;
   /** The model's own features: what baselines are given for. */
   readonly inputs: readonly Feature[];
   /** Where rows vary: those inputs, or a layer. */

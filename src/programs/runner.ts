@@ -4,11 +4,14 @@ import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
 import { compileProgram } from './program.ts';
+import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
 
 /** What every run of an explanation shares. */
 export interface RunContext {
+  /** Makes the target of the output, where the request's `expression` is a name of the caller's own. */
+  readonly build?: BuildTarget | undefined;
   readonly host: ModelHost;
   /** The model's inputs, with a batch of 1. */
   readonly feeds: NamedTensors;
@@ -93,7 +96,7 @@ export class ProgramRunner {
   }
 
   static async open(context: RunContext, request: ProgramRequest): Promise<ProgramRunner> {
-    const session = await context.host.program(request, (model) => compileProgram(model, request));
+    const session = await context.host.program(request, (model) => compileProgram(model, request, context.build));
     return new ProgramRunner(context, request, session, context.host.compiled(request)!);
   }
 
@@ -168,7 +171,7 @@ export class ProgramRunner {
       }),
     };
     try {
-      const together = await this.run(rows, this.#blankTarget(), { quietly: true });
+      const together = await this.run(rows, this.blankTarget(), { quietly: true });
       return sameNumbers(numbers(together.output), numbers(answer), 1e-3);
     } catch (error) {
       // Somewhere within, a batch of 1 is written into the graph, and the shapes we know did not tell.
@@ -181,7 +184,7 @@ export class ProgramRunner {
   async answer(inputPoint?: (input: string) => Numbers): Promise<DenseTensor> {
     const points = inputPoint && ((_row: number, input: string) => inputPoint(input));
     const rows: Rows = { weights: [1], ...(points === undefined ? {} : { points, differences: points }) };
-    const { output } = await this.run(rows, this.#blankTarget(), { quietly: true });
+    const { output } = await this.run(rows, this.blankTarget(), { quietly: true });
     return output;
   }
 
@@ -199,7 +202,7 @@ export class ProgramRunner {
   }
 
   /** While no target is known: zeros, of length 1 where the output's length depends on the input. */
-  #blankTarget(): DenseTensor {
+  blankTarget(): DenseTensor {
     const { type, dims } = this.program.graph.inputs.find(({ name }) => name === PROGRAM.target)!;
     return zeros(
       type,

@@ -6,7 +6,7 @@ import { RestingSession } from './resting.ts';
 import type { Provider, Session, SessionOptions } from './session.ts';
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 8;
+const PROGRAM_FORMAT = 9;
 
 const ROWS_APART = 'rows-apart';
 

@@ -6,10 +6,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
 import { CapturedAttention } from '../attention/index.ts';
 import type { PackedBlock } from '../attention/index.ts';
-import { METHODS, findMethod } from '../attribution/index.ts';
+import { ALL_METHODS, findMethod } from '../attribution/index.ts';
 import { serializeExplanation } from '../explanation/index.ts';
 import { UsageError, UserError } from '../onnx/index.ts';
-import { SURROGATES } from '../surrogates/index.ts';
 import { VERSIONS } from '../runtime/index.ts';
 import type { ServedFiles } from './files.ts';
 import { serveFile, servePage } from './files.ts';
@@ -29,7 +28,6 @@ export interface AppParts {
   readonly limits: UploadLimits;
 }
 
-const ALL_METHODS = [...METHODS, ...SURROGATES];
 /** Pictures and captures kept for later requests; the oldest goes first. */
 const PICTURES = 12;
 const CAPTURES = 3;

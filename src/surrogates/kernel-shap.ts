@@ -37,7 +37,7 @@ export const kernelShap = defineMethod({
       value,
       baselineValue,
       sumsTo: 'difference',
-      ...(found === undefined ? {} : { found }),
+      found: { n_samples: budget, ...found },
     });
     if (count === 1) return result([value - baselineValue], { samples: 2, exact: true, interval: 0 });
     if (count < 30 && 2 ** count <= budget) {

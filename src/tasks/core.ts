@@ -1,6 +1,9 @@
 /** The part of tasks/ that runs anywhere. */
 export { guessTask, labelsOf, modelFolder, requireTokenizer } from './folder.ts';
 export type { Json, ModelFolder, Task } from './folder.ts';
-export { parseTarget, targetSeed, targetValue, topPredictions } from './target.ts';
-export type { Prediction, Target } from './target.ts';
+export { parseTarget, topPredictions } from './target.ts';
+export type { Prediction } from './target.ts';
+export type { Target, TargetTerm } from './target-type.ts';
+export { expressionScale, isExpression } from './target-expression.ts';
+export { targetValue, targetWeights } from './target-weights.ts';
 export { nearestNames } from './nearest.ts';

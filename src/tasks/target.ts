@@ -1,23 +1,17 @@
 /** What about an output is to be explained: from what a person writes to indices, seeds and values. */
-import { fromBfloat16, fromFloat16, sizeOf, UserError } from '../onnx/index.ts';
+import { sizeOf, UserError } from '../onnx/index.ts';
 import type { DenseTensor } from '../onnx/index.ts';
 import { nearestNames } from './nearest.ts';
-
-/** One element of an output, or the difference of two. */
-export interface Target {
-  /** What a person would call it: a label, `3`, `spam - ham`. */
-  readonly label: string;
-  /** Index into the output after the batch axis. */
-  readonly indices: readonly number[];
-  /** For a difference `a - b`: the index of `b`. */
-  readonly minus?: readonly number[];
-}
+import type { Target } from './target-type.ts';
+import { isExpression, parseExpression } from './target-expression.ts';
+import { targetWeights, valueAt } from './target-weights.ts';
 
 /**
  * The target a person means by `spec`, for row 0 of an output:
  * - a label, in any case as long as only one label matches; ImageNet's synonyms (`tabby, tabby cat`) count each;
  * - indices into the output after the batch axis: `3`, or `0,5` for an output of rank 3; negative ones count from the end;
  * - a difference `a-b` of two of these; a label that has a hyphen itself is tried whole first;
+ * - a sum such as `2*spam - 0.5*ham`, `sum(0:5,2)`, `logprob(0,5) + logprob(1,7)`; see target-expression.ts;
  * - absent: the largest value of the row.
  * @param output the output's values, dims [batch, ...]. A label needs one axis of classes: the last, the others being 1.
  * @param labels the classes' names in order, where known.
@@ -33,35 +27,27 @@ export function parseTarget(spec: string | undefined, output: DenseTensor, label
   const text = spec.trim();
   const whole = element(text, dims, labels);
   if (whole) return { label: labelOf(whole, dims, labels), indices: whole };
+  if (isExpression(text)) {
+    const { terms, scale } = parseExpression(text, dims, (part) => element(part, dims, labels));
+    const target: Target = {
+      label: text.replaceAll(/\s+/g, ' '),
+      indices: terms[0]!.box.map(([from]) => from),
+      terms,
+      ...(scale === undefined ? {} : { scale }),
+    };
+    targetWeights(target, output, 'the output', { scaled: true });
+    return target;
+  }
   for (const match of text.matchAll(/-/g)) {
     const [left, right] = [text.slice(0, match.index).trim(), text.slice(match.index + 1).trim()];
     if (left === '' || right === '') continue;
     const [indices, minus] = [element(left, dims, labels), element(right, dims, labels)];
+    if (indices && minus && indices.join() === minus.join())
+      throw new UserError(`the target "${text}" is nothing: its parts take each other away`);
     if (indices && minus)
       return { label: `${labelOf(indices, dims, labels)} - ${labelOf(minus, dims, labels)}`, indices, minus };
   }
   throw unknown(text, labels);
-}
-
-/**
- * The weights that pick the target out of row 0 of an output: 1 at its place, -1 at what is subtracted, 0 elsewhere; so
- * that the sum of seed * output is the target's value, and the seed is where backpropagation starts.
- * @param outputDims dims of the output with batch axis; the seed has as many elements.
- */
-export function targetSeed(target: Target, outputDims: readonly number[]): Float32Array {
-  const dims = rowDims(outputDims);
-  const seed = new Float32Array(sizeOf(outputDims));
-  seed[flatten(target.indices, dims)]! += 1;
-  if (target.minus) seed[flatten(target.minus, dims)]! -= 1;
-  return seed;
-}
-
-/** The target's value in one row of an output; `row` is the index into the batch axis, 0 by default. */
-export function targetValue(target: Target, output: DenseTensor, row = 0): number {
-  const dims = rowDims(output.dims);
-  const start = row * sizeOf(dims);
-  const value = valueAt(output, start + flatten(target.indices, dims));
-  return target.minus ? value - valueAt(output, start + flatten(target.minus, dims)) : value;
 }
 
 /** One of a model's best answers. */
@@ -178,16 +164,6 @@ function argmax(output: DenseTensor): number {
   let best = 0;
   for (let index = 1; index < size; index++) if (valueAt(output, index) > valueAt(output, best)) best = index;
   return best;
-}
-
-function valueAt({ type, data }: DenseTensor, index: number): number {
-  if (type === 'float16') return fromFloat16(data[index] as number);
-  if (type === 'bfloat16') return fromBfloat16(data[index] as number);
-  return Number(data[index]);
-}
-
-function flatten(indices: readonly number[], dims: readonly number[]): number {
-  return dims.reduce((at, dim, axis) => at * dim + (indices[axis] ?? 0), 0);
 }
 
 function unflatten(index: number, dims: readonly number[]): number[] {

@@ -6,6 +6,8 @@ import type { ImageScoreOptions, ImageScores } from './image-map.ts';
 import { fitPicture, heatImage, originalImage, overlayImage, scaledCrop } from './image-overlay.ts';
 import type { RgbPicture, RgbaImage } from './image-overlay.ts';
 import { cautions, completenessSentence, factsOf } from './judgement.ts';
+import { heatMapDrawing, heatMapOf } from './heat-map.ts';
+import type { HeatMap } from './heat-map.ts';
 import { legendSvg, legendText, wrapText } from './legend.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
@@ -19,6 +21,7 @@ import type { Scale, Theme } from './scale.ts';
 import { label, solid, stack, svgDocument } from './svg.ts';
 import type { Drawing } from './svg.ts';
 import { tokensSvg } from './tokens-svg.ts';
+import { warningText } from './warnings.ts';
 import { ems } from './width.ts';
 import { escapeMarkup } from './escape.ts';
 
@@ -26,10 +29,12 @@ import { escapeMarkup } from './escape.ts';
 export type Subject =
   | { readonly kind: 'text'; readonly scale: Scale }
   | { readonly kind: 'image'; readonly scores: ImageScores; readonly picture: RgbPicture | undefined }
+  | { readonly kind: 'matrix'; readonly map: HeatMap }
   | { readonly kind: 'features' };
 
 /**
- * Text when there are tokens with a score each, image when there is a map, else a list of features.
+ * Text when there are tokens with a score each, a matrix for methods that give one, image when there is a map, else a list of
+ * features.
  * The limit of a text scale is the largest |score| of a token that stands for text: special tokens, which often hold
  * more, are drawn in full colour then.
  */
@@ -37,6 +42,8 @@ export function subjectOf(
   explanation: Explanation,
   options: ImageScoreOptions & { readonly picture?: RgbPicture } = {},
 ): Subject {
+  const map = heatMapOf(explanation);
+  if (map !== undefined) return { kind: 'matrix', map };
   const scores = tokenScores(explanation);
   if (scores !== undefined) {
     const { kind } = methodFacts(explanation);
@@ -52,7 +59,7 @@ export function subjectOf(
 /** What the reader must be told about the drawing itself: legend, smoothing, truncation, special tokens. */
 export function captionOf(explanation: Explanation, subject: Subject, language: Language): readonly string[] {
   const words = MESSAGES[language];
-  if (subject.kind === 'features') return [];
+  if (subject.kind === 'features' || subject.kind === 'matrix') return [];
   if (subject.kind === 'image')
     return [
       ...legendText(explanation, subject.scores.scale, language).sentences,
@@ -139,7 +146,9 @@ export async function figureSvg(explanation: Explanation, options: FigureOptions
         ramp: images.overlay ? 'overlay' : 'heat',
       }),
     );
-  } else parts.push(bars());
+  } else if (subject.kind === 'matrix')
+    parts.push(await heatMapDrawing(subject.map, words, { theme, encodePng: options.encodePng, width }));
+  else parts.push(bars());
   const facts = factsOf(explanation, language)
     .map(({ name, value }) => `${name}: ${value}`)
     .join('\u00a0· ');
@@ -148,7 +157,7 @@ export async function figureSvg(explanation: Explanation, options: FigureOptions
     completenessSentence(explanation, language),
     facts,
     ...cautions(explanation, language),
-    ...explanation.warnings,
+    ...explanation.warnings.map((warning) => warningText(warning, language).text),
   ];
   parts.push(paragraph(lines, width, theme));
   return svgDocument(stack(parts, 20), {

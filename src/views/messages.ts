@@ -129,6 +129,11 @@ const en: Messages = {
       'The answer handed back: through linear layers in proportion, through convolutions twice to what speaks for it, less what speaks against it.',
     'lrp-epsilon-alpha2-beta1-flat':
       'The answer handed back: through linear layers in proportion, through convolutions twice to what speaks for it, less what speaks against it, into the input in equal shares.',
+    'first-derivative-saliency':
+      'How strongly the answer reacts to each dimension of each token’s embedding: a row for each token.',
+    'variance-saliency':
+      'How far each dimension of each token’s embedding is from the mean of the text; the answer plays no part.',
+    composition: 'The units of the layer when the text is there up to each token, and later tokens are the baseline’s.',
     'attn-lrp':
       'The answer handed back through the transformer, with rules of their own for attention, norms and gates.',
     'cp-lrp': 'The answer handed back through the transformer with attention weights held constant.',
@@ -290,6 +295,9 @@ const zh: Messages = {
     'lrp-epsilon-plus-flat': '答案回传：线性层按比例，卷积层只分给正贡献，输入层等分。',
     'lrp-epsilon-alpha2-beta1': '答案回传：线性层按比例，卷积层正贡献计两倍再减去负贡献。',
     'lrp-epsilon-alpha2-beta1-flat': '答案回传：线性层按比例，卷积层正贡献计两倍再减去负贡献，输入层等分。',
+    'first-derivative-saliency': '答案对每个词元嵌入各维度的反应强度：每行一个词元。',
+    'variance-saliency': '每个词元嵌入的各维度与全文均值的差距；与答案无关。',
+    composition: '文本读到每个词元为止（其后为基线）时该层各单元的值。',
     'attn-lrp': '答案穿过 Transformer 回传，注意力、归一化与门控各有规则。',
     'cp-lrp': '答案穿过 Transformer 回传，注意力权重视为常数。',
     'smooth-grad': '答案对每一处的反应有多强，对加噪的输入副本取平均。',

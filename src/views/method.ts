@@ -35,6 +35,9 @@ export type KnownMethod =
   | 'lrp-epsilon-alpha2-beta1'
   | 'lrp-epsilon-alpha2-beta1-flat'
   | 'attn-lrp'
+  | 'first-derivative-saliency'
+  | 'variance-saliency'
+  | 'composition'
   | 'cp-lrp'
   | 'smooth-grad'
   | 'smooth-grad-squared'
@@ -123,6 +126,9 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'guided-ig': { kind: 'diverging', unit: 'contribution' },
   'integrated-hessians': { kind: 'diverging', unit: 'contribution' },
   rise: { kind: 'diverging', unit: 'score' },
+  'first-derivative-saliency': { kind: 'sequential', unit: 'sensitivity' },
+  'variance-saliency': { kind: 'sequential', unit: 'score' },
+  composition: { kind: 'diverging', unit: 'score' },
   'meaningful-perturbation': { kind: 'sequential', unit: 'score' },
   'discretized-ig': { kind: 'diverging', unit: 'contribution' },
   cam: { kind: 'diverging', unit: 'score' },

@@ -3,6 +3,7 @@ import { barsOf } from './bars.ts';
 import { terminalSafe } from './escape.ts';
 import { captionOf, figureSvg, subjectOf } from './figure.ts';
 import { formatNumber, formatSigned } from './format.ts';
+import { heatMapAnsi } from './heat-map.ts';
 import { imageAnsi } from './image-ansi.ts';
 import type { ImageScoreOptions } from './image-map.ts';
 import type { RgbPicture } from './image-overlay.ts';
@@ -18,6 +19,7 @@ import { makeScale } from './scale.ts';
 import type { Theme } from './scale.ts';
 import { bar, padEnd, padStart, tokensAnsi } from './tokens-ansi.ts';
 import type { TerminalColor } from './tokens-ansi.ts';
+import { warningText } from './warnings.ts';
 import { columns, truncate } from './width.ts';
 
 export type Format = 'ansi' | 'svg' | 'html' | 'png';
@@ -113,13 +115,14 @@ export function explanationAnsi(explanation: Explanation, options: RenderOptions
       imageAnsi(subject.scores, { color, width }),
       legendAnsi(explanation, subject.scores.scale, { color, language, width }),
     );
+  else if (subject.kind === 'matrix') blocks.push(heatMapAnsi(subject.map, width));
   else blocks.push(featureRows(explanation, width));
-  const legend = subject.kind === 'features' ? 0 : 2;
+  const legend = subject.kind === 'features' || subject.kind === 'matrix' ? 0 : 2;
   const notes = [
     ...captionOf(explanation, subject, language).slice(legend),
     completenessSentence(explanation, language),
     ...cautions(explanation, language),
-    ...explanation.warnings,
+    ...explanation.warnings.map((warning) => warningText(warning, language).text),
   ].map(terminalSafe);
   blocks.push(notes.flatMap((note) => wrapText(note, width)).join('\n'));
   return blocks.join('\n\n');

@@ -6,7 +6,9 @@ import type { Subject } from './figure.ts';
 import type { RgbPicture } from './image-overlay.ts';
 import { fitPicture, originalImage, scaledCrop } from './image-overlay.ts';
 import { cautions, completenessSentence, factsOf, predictionValues } from './judgement.ts';
+import { heatMapDrawing } from './heat-map.ts';
 import { legendSvg } from './legend.ts';
+import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
 import { methodFacts } from './method.ts';
 import { dataUri } from './png.ts';
@@ -14,7 +16,9 @@ import type { PngEncoder } from './png.ts';
 import type { Bilingual } from './report-markup.ts';
 import { both, drawBoth, image, inBoth } from './report-markup.ts';
 import type { Ramp, Scale } from './scale.ts';
+import { svgDocument } from './svg.ts';
 import { tokensHtml } from './tokens-html.ts';
+import { warningText } from './warnings.ts';
 import { beginning, isRightToLeft } from './width.ts';
 
 /** One input and the explanations of the model's answer to it, by several methods. */
@@ -137,6 +141,14 @@ async function viewHtml(
 ): Promise<{ readonly first: string; readonly second: string }> {
   if (subject.kind === 'text') return { first: `<div>${tokensHtml(explanation, subject.scale)}</div>`, second: '' };
   if (subject.kind === 'features') return { first: '<div></div>', second: '' };
+  if (subject.kind === 'matrix') {
+    const drawing = await heatMapDrawing(subject.map, MESSAGES[language], { theme: 'light', encodePng, width: COLUMN });
+    const title = `${explanation.method}: ${explanation.target.label}`;
+    return {
+      first: `<figure>${svgDocument(drawing, { theme: 'light', title, transparent: true })}</figure>`,
+      second: '',
+    };
+  }
   const { overlay, heat } = drawImages(explanation, subject, 448, 160);
   const figure = async (drawn: typeof heat, caption: 'overlay' | 'heatMap'): Promise<string> => {
     const img = image(
@@ -155,7 +167,7 @@ async function viewHtml(
 }
 
 function legendHtml(explanation: Explanation, subject: Subject): string {
-  if (subject.kind === 'features') return '<div></div>';
+  if (subject.kind === 'features' || subject.kind === 'matrix') return '<div></div>';
   const scale: Scale = subject.kind === 'text' ? subject.scale : subject.scores.scale;
   const ramp: Ramp = subject.kind === 'text' ? 'cells' : subject.picture === undefined ? 'heat' : 'overlay';
   const bar = drawBoth(
@@ -180,7 +192,10 @@ function cautionsHtml(explanation: Explanation): string {
   const own = inBoth('div', (language) => {
     const items = [
       ...cautions(explanation, language).map((text) => `<li>${escapeMarkup(text)}</li>`),
-      ...explanation.warnings.map((text) => `<li lang="en">${escapeMarkup(text)}</li>`),
+      ...explanation.warnings.map((warning) => {
+        const said = warningText(warning, language);
+        return `<li${said.language === language ? '' : ` lang="${said.language}"`}>${escapeMarkup(said.text)}</li>`;
+      }),
     ];
     return `<ul>${items.join('')}</ul>`;
   });

@@ -72,3 +72,13 @@ describe('the degree a rule is exact to', () => {
     );
   });
 });
+
+it('lays out a hundred thousand points at once', () => {
+  const started = performance.now();
+  const { alphas, weights } = quadrature('gauss-legendre', 100_000);
+  expect(performance.now() - started).toBeLessThan(2000);
+  expect(alphas).toHaveLength(100_000);
+  expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
+  expect(alphas.every((alpha, index) => alpha > (alphas[index - 1] ?? 0))).toBe(true);
+  expect(integrate('gauss-legendre', 2500, (x) => Math.exp(x))).toBeCloseTo(Math.E - 1, 12);
+});

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/onnx/index.ts';
 import type { DenseTensor } from '../../src/onnx/index.ts';
-import { parseTarget, targetSeed, targetValue, topPredictions } from '../../src/tasks/index.ts';
+import { parseTarget, targetValue, targetWeights, topPredictions } from '../../src/tasks/index.ts';
 
 const logits: DenseTensor = { type: 'float32', dims: [1, 3], data: Float32Array.of(0.5, 2, -1) };
 const cube: DenseTensor = { type: 'float32', dims: [1, 2, 4], data: Float32Array.of(0, 1, 2, 3, 4, 9, 6, 7) };
@@ -66,11 +66,11 @@ describe('parseTarget', () => {
   });
 });
 
-describe('targetSeed and targetValue', () => {
+describe('targetWeights and targetValue', () => {
   it('pick the same number', () => {
     const target = parseTarget('1,2-0,1', cube);
     expect(targetValue(target, cube)).toBe(5);
-    const seed = targetSeed(target, cube.dims);
+    const seed = targetWeights(target, cube, 'y').data as Float32Array;
     expect([...seed]).toEqual([0, -1, 0, 0, 0, 0, 1, 0]);
   });
 
@@ -98,8 +98,9 @@ describe('targetSeed and targetValue', () => {
               })
               .toReversed();
           };
+          fc.pre(a % size !== b % size);
           const target = { label: '', indices: place(a), minus: place(b) };
-          const seed = targetSeed(target, output.dims);
+          const seed = targetWeights(target, output, 'y').data as Float32Array;
           const dot = seed.reduce((sum, weight, i) => sum + weight * (output.data[i] as number), 0);
           expect(dot).toBe(targetValue(target, output));
         },
@@ -129,5 +130,51 @@ describe('topPredictions', () => {
     const large: DenseTensor = { type: 'float32', dims: [1, 2], data: Float32Array.of(1000, 999) };
     expect(topPredictions(large, undefined, 1, true)[0]).toMatchObject({ label: '0', index: 0 });
     expect(topPredictions(large, undefined, 1, true)[0]!.value).toBeCloseTo(0.731, 3);
+  });
+});
+
+describe('sums', () => {
+  const value = (spec: string, output = cube, names?: readonly string[]) =>
+    targetValue(parseTarget(spec, output, names), output);
+  const cubeOf = (...at: readonly (readonly [number, number])[]) =>
+    at.reduce((sum, [row, column]) => sum + Number(cube.data[row * 4 + column]), 0);
+  const softmax = (row: number, column: number) => {
+    const powers = [0, 1, 2, 3].map((each) => Math.exp(Number(cube.data[row * 4 + each])));
+    return powers[column]! / powers.reduce((sum, each) => sum + each, 0);
+  };
+
+  it.each([
+    ['sum(:,1)', cubeOf([0, 1], [1, 1])],
+    ['sum(0:2,2:4)', cubeOf([0, 2], [0, 3], [1, 2], [1, 3])],
+    ['mean(1,:)', cubeOf([1, 0], [1, 1], [1, 2], [1, 3]) / 4],
+    ['sum(-1,-2:)', cubeOf([1, 2], [1, 3])],
+    ['2*0,1 - 0.5*1,3', 2 * cubeOf([0, 1]) - 0.5 * cubeOf([1, 3])],
+    ['sum(0,0:2) - mean(1,2:4)', cubeOf([0, 0], [0, 1]) - cubeOf([1, 2], [1, 3]) / 2],
+    ['logprob(0,1) + logprob(1,3)', Math.log(softmax(0, 1)) + Math.log(softmax(1, 3))],
+    ['logprob(:,2)', Math.log(softmax(0, 2)) + Math.log(softmax(1, 2))],
+    ['prob(1,0) - prob(1,1)', softmax(1, 0) - softmax(1, 1)],
+  ])('%s', (spec, expected) => {
+    expect(value(spec)).toBeCloseTo(expected, 5);
+  });
+
+  it('take labels', () => {
+    const [ham, spam] = [Number(logits.data[0]), Number(logits.data[1])];
+    expect(value('2*spam - 0.5*ham', logits, labels)).toBeCloseTo(2 * spam - 0.5 * ham, 5);
+    expect(parseTarget('logprob(spam)', logits, labels)).toMatchObject({ indices: [1], scale: 'log-probability' });
+  });
+
+  it.each([
+    ['1,1-1,1', 'the target "1,1-1,1" is nothing: its parts take each other away'],
+    ['sum(:,1) - sum(:,1)', 'the target "sum(:,1) - sum(:,1)" is nothing: its parts take each other away'],
+    ['sum(0:3,1)', 'target "sum(0:3,1)": "0:3" is no range of axis 1, which has indices 0 to 1'],
+    ['sum(1)', 'target "sum(1)": "1" has 1 of the 2 axes after the batch axis (dims 2 x 4)'],
+    ['sum(1,2', 'target "sum(1,2": a parenthesis is missing'],
+    ['sum(1,2) +', 'target "sum(1,2) +": something is missing beside "+" or "-"'],
+    [
+      'sum(0,1) + logprob(1,1)',
+      'target "sum(0,1) + logprob(1,1)" adds up values on different scales: use one of sum and mean, logprob, or prob',
+    ],
+  ])('refuses %j in one line', (spec, message) => {
+    expect(() => parseTarget(spec, cube)).toThrow(new UserError(message));
   });
 });

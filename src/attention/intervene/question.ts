@@ -2,7 +2,8 @@
 import { UsageError, UserError } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../../onnx/index.ts';
 import type { TargetRef } from '../../explanation/index.ts';
-import { chooseOutput, targetWeights } from '../../programs/index.ts';
+import { chooseOutput } from '../../programs/index.ts';
+import { targetWeights } from '../../tasks/core.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import type { AttentionBlock } from '../locate.ts';
 import { Chain } from './chain.ts';

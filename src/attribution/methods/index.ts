@@ -2,6 +2,7 @@
 import { UsageError } from '../../onnx/index.ts';
 import { nearestNames } from '../../tasks/core.ts';
 import type { Method } from '../../programs/index.ts';
+import { SURROGATES } from '../../surrogates/index.ts';
 import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
 import { attnLrp, cpLrp } from './attn-lrp.ts';
@@ -17,6 +18,7 @@ import { inputXGradient } from './input-x-gradient.ts';
 import { integratedHessians } from './integrated-hessians.ts';
 import { integratedGradients } from './integrated-gradients.ts';
 import { LRP_METHODS } from './lrp.ts';
+import { composition, firstDerivativeSaliency, varianceSaliency } from './li2016.ts';
 import { occlusion } from './occlusion.ts';
 import { meaningfulPerturbation } from './meaningful-perturbation.ts';
 import { rise } from './rise.ts';
@@ -53,15 +55,21 @@ export const METHODS: readonly Method[] = [
   shapleySampling,
   exactShapley,
   rise,
+  firstDerivativeSaliency,
+  varianceSaliency,
+  composition,
   meaningfulPerturbation,
   ...CAM_METHODS,
 ];
+
+/** Every method there is: those of this room, and the surrogates. */
+export const ALL_METHODS: readonly Method[] = [...METHODS, ...SURROGATES];
 
 /** Other names for methods. */
 const ALIASES: Readonly<Record<string, string>> = { 'gradient-shap': expectedGradients.name };
 
 /** The method of a name among those given. Throws a UsageError that names the nearest ones. */
-export function findMethod(name = integratedGradients.name, methods: readonly Method[] = METHODS): Method {
+export function findMethod(name = integratedGradients.name, methods: readonly Method[] = ALL_METHODS): Method {
   const method = methods.find((each) => each.name === (ALIASES[name] ?? name));
   if (method === undefined)
     throw new UsageError(

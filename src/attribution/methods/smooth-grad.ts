@@ -40,7 +40,7 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
       usesBaseline: true,
       layers: 'none',
       async attribute(context, options) {
-        const { moments, value, count } = await noisyMoments(context, options, squares, find);
+        const { moments, value, count, usesBaseline } = await noisyMoments(context, options, squares, find);
         const scores = Object.fromEntries(
           Object.entries(moments).map(([input, { mean, meanSquare }]) => [
             input,
@@ -55,7 +55,11 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
           value,
           baselineValue: null,
           sumsTo: null,
-          found: { seed: context.seed },
+          comparesWithBaseline: usesBaseline,
+          found: {
+            seed: context.seed,
+            ...(options.stdevs === null ? { relativeStdevs: RELATIVE_DEVIATION } : {}),
+          },
         } satisfies Attribution;
       },
     });
@@ -76,7 +80,7 @@ async function noisyMoments(
   { of, nt_samples, stdevs }: OptionsOf<typeof OPTIONS>,
   squares: boolean,
   find: (name: string) => Method,
-): Promise<{ moments: Moments; value: number; count: number }> {
+): Promise<{ moments: Moments; value: number; count: number; usesBaseline: boolean }> {
   const method = find(of);
   if (method.singlePass === undefined)
     throw new UsageError(
@@ -103,5 +107,5 @@ async function noisyMoments(
   const moments = Object.fromEntries(
     Object.entries(result.scores).map(([input, mean]) => [input, { mean, meanSquare: result.squares[input] }]),
   );
-  return { moments, value: result.values.at(-1)!, count: samples };
+  return { moments, value: result.values.at(-1)!, count: samples, usesBaseline: method.usesBaseline !== false };
 }

@@ -1,9 +1,8 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { ExplainableModel, METHODS, findMethod } from '../../attribution/index.ts';
+import { ExplainableModel, ALL_METHODS, findMethod } from '../../attribution/index.ts';
 import type { Explained } from '../../attribution/index.ts';
 import type { OptionValue } from '../../programs/index.ts';
-import { SURROGATES } from '../../surrogates/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
 import type { Language } from '../../views/index.ts';
@@ -34,9 +33,6 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly language: Language;
 }
 
-/** Every method there is. */
-const ALL_METHODS = [...METHODS, ...SURROGATES];
-
 const FORMATS = ['html', 'svg', 'png', 'json'] as const;
 type FileFormat = (typeof FORMATS)[number];
 
@@ -50,7 +46,7 @@ export function addExplain(program: Command): void {
     .option('--output <name>', 'the output to explain (default: the first of floats)')
     .option(
       '--target <spec>',
-      'a label, indices after the batch axis ("3", "0,5"), or a difference "a-b" (default: the best answer)',
+      'a label, indices after the batch axis ("3", "0,5"), a difference "a-b", or a sum: "2*spam - ham", "sum(0:5,2)", "mean(:,1)", "logprob(0,5) + logprob(1,7)", "prob(spam)" (default: the best answer)',
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
@@ -81,7 +77,7 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
   // What can be refused without a model is refused first.
-  const method = findMethod(flags.method, ALL_METHODS);
+  const method = findMethod(flags.method);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
   if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));

@@ -81,17 +81,17 @@ export async function labelledMatrix(
   matrix: Matrix,
   scale: Scale,
   axes: MatrixAxes,
-  /** `cell`: the most user units a cell gets. */
-  frame: Frame & { readonly width: number; readonly cell?: number },
+  /** `cell`: the most user units a cell gets; `rowHeight`: the least a row gets, so that each has its label. */
+  frame: Frame & { readonly width: number; readonly cell?: number; readonly rowHeight?: number },
 ): Promise<Drawing> {
-  const { theme } = frame;
+  const { theme, rowHeight = 0 } = frame;
   const rows = axes.rows.map(clean);
   const columns = axes.columns.map(clean);
   const left = Math.min(LONGEST, Math.max(1, ...rows.map(ems))) * SIZE + 30;
   const below = Math.min(LONGEST, Math.max(1, ...columns.map(ems))) * SIZE + 34;
   const width = frame.width - left;
   const cell = Math.min(width / matrix.columns, frame.cell ?? 34);
-  const [w, h] = [cell * matrix.columns, Math.max(cell * matrix.rows, 24)];
+  const [w, h] = [cell * matrix.columns, Math.max(cell * matrix.rows, rowHeight * matrix.rows, 24)];
   const picture = await matrixPicture(matrix, scale, { ...frame, width: w, height: h });
   const small = { size: SIZE, attributes: tone('ink', theme) } as const;
   const muted = { size: SIZE, attributes: tone('muted', theme) } as const;

@@ -1,0 +1,37 @@
+/** An explanation's warnings in the reader's language. They are written as English sentences, with numbers in them. */
+import type { Language } from './messages.ts';
+
+const CHINESE: readonly (readonly [RegExp, string])[] = [
+  [
+    /^the scores do not add up to the answer within (.+) even after (\d+) steps$/,
+    '用了 $2 步，得分之和与答案的差仍超过 $1',
+  ],
+  [/^the linear model explains only (.+) of the answers around this input$/, '线性模型只能解释该输入附近答案的 $1'],
+  [
+    /^fits on other samples agree only to (.+): take more samples or fewer parts$/,
+    '换一批样本拟合，结果只有 $1 一致：请增加样本或减少部分',
+  ],
+  [
+    /^the model does not read the last (\d+) tokens: the text is longer than it takes$/,
+    '文本过长，模型没有读取最后 $1 个词元',
+  ],
+  [
+    /^all scores are zero: .*$/,
+    '所有得分都为零：答案在此处对输入没有反应，例如 softmax 或 sigmoid 已饱和；请解释它之前的值，或换一个目标或基线',
+  ],
+  [
+    /^No preprocessor_config\.json: the picture was resized to (\S+) and normalised .*$/,
+    '没有 preprocessor_config.json：图片被缩放到 $1，并按 ImageNet 的均值和标准差归一化，可能与模型训练时不同',
+  ],
+  [/^do_pad of preprocessor_config\.json is left aside\.$/, 'preprocessor_config.json 中的 do_pad 未被采用'],
+  [/^(\S+) does not take this model, which runs on the CPU instead: (.*)$/, '$1 不支持此模型，改用 CPU 运行：$2'],
+  [/^(.+): the model runs on the CPU instead$/, '$1：改用 CPU 运行'],
+];
+
+/** The warning, and the language it is then in: English where there is no translation. */
+export function warningText(text: string, language: Language): { readonly text: string; readonly language: Language } {
+  if (language === 'en') return { text, language };
+  for (const [pattern, chinese] of CHINESE)
+    if (pattern.test(text)) return { text: text.replace(pattern, chinese), language };
+  return { text, language: 'en' };
+}
