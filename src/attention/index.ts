@@ -6,7 +6,7 @@
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
-export { ATTENTION_VALUES, captureAttention, captureName, compileCapture } from './capture.ts';
+export { ATTENTION_VALUES, captureAttention, captureName, captureWithOutputs, compileCapture } from './capture.ts';
 export type { AttentionValue, Captured, CapturedBlock, CaptureOptions, CaptureRequest } from './capture.ts';
 export { FUSIONS } from './reductions.ts';
 export type { HeadFusion } from './reductions.ts';
