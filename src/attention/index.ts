@@ -39,3 +39,5 @@ export { ANALYSES, findAnalysis } from './analyses.ts';
 export type { AttentionAnalysis } from './analysis.ts';
 export { serializeAttention } from './result.ts';
 export type { AttentionResult, Axis, BlockResult, Measured } from './result.ts';
+export { captureLayers } from './layers.ts';
+export type { LayerCaptureOptions, LayerReduction } from './layers.ts';
