@@ -71,7 +71,12 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
     encode: request.encode ?? (() => Promise.reject(new UserError(`${analysis.name} needs a tokenizer`))),
     read: request.read ?? (() => refuseFiles(analysis)),
   };
-  const { warnings = [], ...found } = await analysis.run(context, options);
+  const { warnings = [], ...found } = await analysis.run(context, options).catch((error: unknown) => {
+    // Shapes that only a run shows to be unequal: windows, stages, towers.
+    if (analysis.scope === 'model' && error instanceof UserError && error.message.startsWith('onnxruntime:'))
+      throw new UserError(`${analysis.name} cannot be followed through the layers of this model: ${error.message}`);
+    throw error;
+  });
   return {
     analysis: analysis.name,
     options,
