@@ -6,6 +6,7 @@ import type { OptionValue } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { analysisOptions, findAnalysis } from './analyses.ts';
 import type { AnalysisContext, AttentionAnalysis } from './analysis.ts';
+import { captureAttention } from './capture.ts';
 import type { AttentionTarget } from './chefer.ts';
 import type { EncodedSentence } from './dependencies.ts';
 import { chooseBlocks, finish, give, noAttention, openAttention, runAttention, sealedKernels } from './graph.ts';
@@ -52,6 +53,7 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
   if (request.inputs === undefined && analysis.needs !== 'nothing')
     throw new UserError(`${analysis.name} is of one input: give a text, a picture or tensors`);
   checkSize(host, analysis, inputs, blocks, request.head);
+  if (request.head !== undefined) await checkHeadsUnnamed(host, inputs, blocks, request.head);
   let asked: { readonly target: AttentionTarget; readonly ref: TargetRef } | undefined;
   const context: AnalysisContext = {
     host,
@@ -69,7 +71,12 @@ export async function analyseAttention(host: ModelHost, request: AnalyseRequest)
     encode: request.encode ?? (() => Promise.reject(new UserError(`${analysis.name} needs a tokenizer`))),
     read: request.read ?? (() => refuseFiles(analysis)),
   };
-  const { warnings = [], ...found } = await analysis.run(context, options);
+  const { warnings = [], ...found } = await analysis.run(context, options).catch((error: unknown) => {
+    // Shapes that only a run shows to be unequal: windows, stages, towers.
+    if (analysis.scope === 'model' && error instanceof UserError && error.message.startsWith('onnxruntime:'))
+      throw new UserError(`${analysis.name} cannot be followed through the layers of this model: ${error.message}`);
+    throw error;
+  });
   return {
     analysis: analysis.name,
     options,
@@ -160,6 +167,22 @@ function checkSize(
     throw new UserError(
       `that would be ${count.toLocaleString('en')} numbers: choose a part with --layer and --head, or an analysis that reduces them (entropy, received, top, rollout)`,
     );
+}
+
+/** Where the graph does not say how many heads a block has, a run does. */
+async function checkHeadsUnnamed(
+  host: ModelHost,
+  inputs: NamedTensors,
+  indices: readonly number[] | undefined,
+  head: number,
+): Promise<void> {
+  const unnamed = chooseBlocks(host.model, indices).filter(({ heads }) => heads === null);
+  if (unnamed.length === 0 || Object.keys(inputs).length === 0) return;
+  const sizes = await captureAttention(host, inputs, { blocks: unnamed.map(({ index }) => index), values: ['size'] });
+  checkHead(
+    sizes.map(({ block, values }) => ({ ...block, heads: values['size']!.data[1]! })),
+    head,
+  );
 }
 
 /** What is asked about the answer: chosen when that is known, which takes one run of the model. */

@@ -212,7 +212,9 @@ const neuron = defineAnalysis({
   scope: 'heads',
   async run(context, { query }) {
     if (context.heads === undefined || context.blocks?.length !== 1)
-      throw new UserError('neuron is of one head: choose it with --layer and --head');
+      throw new UserError(
+        'neuron is of one head: choose it with --layer and --head; where several blocks share a number, by the path that inspect prints',
+      );
     const [size] = await captureAttention(context.host, context.tensors, { ...chosen(context), values: ['size'] });
     const { queries } = lengths(size!.values);
     if (query >= queries)

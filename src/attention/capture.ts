@@ -66,6 +66,8 @@ export interface CaptureOptions {
   readonly values?: readonly Captured[];
   /** What gradients are taken of: an output, and the weight of each of its elements, [1, ...]. */
   readonly target?: { readonly output: string; readonly weights: Scores };
+  /** Outputs of the model that the same run gives. */
+  readonly outputs?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
@@ -91,8 +93,17 @@ export function captureName(what: Captured): string {
 export async function captureAttention(
   host: ModelHost,
   tensors: NamedTensors,
-  { blocks, heads, queries, values = ['probabilities'], target, signal }: CaptureOptions = {},
+  options: Omit<CaptureOptions, 'outputs'> = {},
 ): Promise<readonly CapturedBlock[]> {
+  return (await captureWithOutputs(host, tensors, options)).blocks;
+}
+
+/** As `captureAttention`, with outputs of the model from the same run. */
+export async function captureWithOutputs(
+  host: ModelHost,
+  tensors: NamedTensors,
+  { blocks, heads, queries, values = ['probabilities'], target, outputs: kept = [], signal }: CaptureOptions = {},
+): Promise<{ readonly blocks: readonly CapturedBlock[]; readonly outputs: Readonly<Record<string, Scores>> }> {
   const request: CaptureRequest = {
     kind: 'capture',
     values,
@@ -100,6 +111,7 @@ export async function captureAttention(
     ...(blocks === undefined ? {} : { blocks }),
     ...(heads === undefined ? {} : { heads }),
     ...(target === undefined ? {} : { output: target.output }),
+    ...(kept.length === 0 ? {} : { outputs: kept }),
   };
   const located = checkHeads(host.model, blocks, heads);
   if (values.some((each) => typeof each === 'string' && GRADIENTS.has(each)) && target === undefined)
@@ -120,11 +132,13 @@ export async function captureAttention(
         }),
   };
   const outputs = await runAttention(host, request, (model) => compileCapture(model, request), feeds, signal);
-  return located.map((block) => {
+  const found = located.map((block) => {
     const prefix = ATTENTION.output(block.index, '');
     const own = Object.entries(outputs).filter(([name]) => name.startsWith(prefix));
     return { block, values: Object.fromEntries(own.map(([name, scores]) => [name.slice(prefix.length), scores])) };
   });
+  const answers = kept.map((name) => [name, outputs[ATTENTION.whole(name)]!] as const);
+  return { blocks: found, outputs: Object.fromEntries(answers) };
 }
 
 const GRADIENTS: ReadonlySet<string> = new Set(['gradients', 'gradient-x-attention', 'importance']);
@@ -139,6 +153,8 @@ export interface CaptureRequest {
   readonly rows: boolean;
   /** The output that gradients are taken of. */
   readonly output?: string;
+  /** Outputs that the program gives too. */
+  readonly outputs?: readonly string[];
 }
 
 function checkHeads(
@@ -164,8 +180,17 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
   const gradients = gradientsOf(b, blocks, request);
   for (const open of blocks) {
     const { block } = open;
-    const probabilities = rowsOf(pick(open.probabilities));
-    const attended: Attended = { block, probabilities, rows: given ?? b.positions(open.probabilities, 2) };
+    const probabilities = wide(b, rowsOf(pick(open.probabilities)));
+    const first = blocks.find((each) => sameLengths(b, each.probabilities, open.probabilities)) ?? open;
+    const like = given === undefined ? first.probabilities : rowsOf(first.probabilities);
+    const attended: Attended = {
+      block,
+      probabilities,
+      scores: wide(b, rowsOf(pick(inFourAxes(b, block.scores, block)))),
+      like,
+      rows: given ?? b.positions(like, 2),
+      before: cached(b, block, first.probabilities),
+    };
     for (const what of request.values) {
       const name = ATTENTION.output(block.index, captureName(what));
       if (typeof what === 'object' && 'top' in what) {
@@ -178,7 +203,29 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
       if (value !== undefined) give(b, value, name);
     }
   }
+  for (const output of request.outputs ?? []) {
+    if (b.facts(output) === undefined) throw new UserError(`the model has no output "${output}"`);
+    give(b, output, ATTENTION.whole(output));
+  }
   return finish(b);
+}
+
+/** Sums of many terms are made in float32 at least. */
+function wide(b: GraphBuilder, value: ValueName): ValueName {
+  return b.type(value) === 'float16' || b.type(value) === 'bfloat16' ? b.cast(value, 'float32') : value;
+}
+
+/** Whether two values [batch, heads, queries, keys] are known to have as many queries and keys. */
+function sameLengths(b: GraphBuilder, left: ValueName, right: ValueName): boolean {
+  const [one, other] = [b.dims(left)?.slice(2), b.dims(right)?.slice(2)];
+  return one !== undefined && one.every((dim, axis) => dim !== undefined && dim === other?.[axis]);
+}
+
+/** In a decoder the last key is the last query's own: how many come before, undefined for none. */
+function cached(b: GraphBuilder, block: AttentionBlock, probabilities: ValueName): ValueName | undefined {
+  const [queries, keys] = b.dims(probabilities)?.slice(2) ?? [];
+  if (block.kind !== 'decoder' || (queries !== undefined && queries === keys)) return undefined;
+  return b.sub(b.dimension(probabilities, 3), b.dimension(probabilities, 2));
 }
 
 interface Selection {

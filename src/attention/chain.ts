@@ -26,8 +26,13 @@ export function checkOneRow(tensors: NamedTensors, what: string): void {
       throw new UserError(`${what} is for a batch of 1, the first axis: "${name}" has dims [${dims.join(', ')}]`);
 }
 
-/** A value [1, ...] without its batch, for programs of one row. */
-export const onlyRow = (b: GraphBuilder, value: ValueName): ValueName => b.squeeze(value, [0]);
+/** A value [1, ...] without its batch, for programs of one row. Throws a UserError where windows stand in its place. */
+export function onlyRow(b: GraphBuilder, value: ValueName): ValueName {
+  const batch = b.dims(value)?.[0];
+  if (typeof batch === 'number' && batch !== 1)
+    throw new UserError(`the model attends in ${batch} windows or rows apart: nothing can be followed across them`);
+  return b.squeeze(value, [0]);
+}
 
 /** The identity in the shape of square matrices [..., n, n], as [n, n]. */
 export function identityLike(b: GraphBuilder, matrix: ValueName): ValueName {
@@ -46,5 +51,10 @@ export function rowsToOne(b: GraphBuilder, matrix: ValueName): ValueName {
 
 /** The product of matrices of layers from the last to the first. */
 export function chainOf(b: GraphBuilder, matrices: readonly ValueName[]): ValueName {
+  const lengths = new Set(matrices.flatMap((matrix) => b.dims(matrix)?.filter((dim) => typeof dim === 'number') ?? []));
+  if (lengths.size > 1)
+    throw new UserError(
+      `the layers attend over different numbers of tokens (${[...lengths].join(', ')}): nothing can be followed through all of them`,
+    );
   return matrices.reduce((joint, matrix) => b.matmul(matrix, joint));
 }

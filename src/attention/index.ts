@@ -6,7 +6,7 @@
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
-export { ATTENTION_VALUES, captureAttention, captureName, compileCapture } from './capture.ts';
+export { ATTENTION_VALUES, captureAttention, captureName, captureWithOutputs, compileCapture } from './capture.ts';
 export type { AttentionValue, Captured, CapturedBlock, CaptureOptions, CaptureRequest } from './capture.ts';
 export { FUSIONS } from './reductions.ts';
 export type { HeadFusion } from './reductions.ts';
@@ -44,3 +44,5 @@ export { CapturedAttention } from './packed.ts';
 export type { AttentionOverview, ListedBlock } from './packed.ts';
 export { pack, shrink } from './pack.ts';
 export type { PackedBlock } from './pack.ts';
+export { captureLayers } from './layers.ts';
+export type { LayerCaptureOptions, LayerReduction } from './layers.ts';

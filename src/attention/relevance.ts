@@ -4,7 +4,7 @@
  */
 import { appendGradients, ruleTable } from '../autodiff/index.ts';
 import type { GradientRequest, Pullback, Rule, RuleTable } from '../autodiff/index.ts';
-import { intAttribute } from '../onnx/index.ts';
+import { intAttribute, isFloat } from '../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../onnx/index.ts';
 import type { Tracer } from './trace.ts';
 
@@ -23,7 +23,22 @@ export function attentionRelevance(
   return appendGradients(b, { of, wrt, seed, rules: withPaper(base, tracer) });
 }
 
+/** Values that carry what the model reads: embeddings, float inputs and what projections make of them; masks do not. */
+function carrying(tracer: Tracer): ReadonlySet<ValueName> {
+  const values = new Set<ValueName>();
+  for (const { name, type } of tracer.model.graph.inputs) if (isFloat(type) && !/mask/i.test(name)) values.add(name);
+  for (const node of tracer.model.graph.nodes) {
+    if (node.operator === 'Shape') continue;
+    const first = node.inputs[0]!;
+    const table = node.operator === 'Gather' && tracer.constants.has(first) && !tracer.constants.has(node.inputs[1]!);
+    const embeds = table && isFloat(tracer.facts.get(first)?.type ?? 'int64');
+    if (embeds || node.inputs.some((input) => values.has(input))) for (const output of node.outputs) values.add(output);
+  }
+  return values;
+}
+
 function withPaper(base: RuleTable, tracer: Tracer): RuleTable {
+  const carries = carrying(tracer);
   const constant = (value: ValueName) => tracer.constants.has(value);
   const pass: Rule = (_b, node, [R]) =>
     node.inputs.map((_, index) => (index === 0 && R !== undefined ? () => R : undefined));
@@ -38,8 +53,8 @@ function withPaper(base: RuleTable, tracer: Tracer): RuleTable {
     const [x, y] = [node.inputs[0]!, node.inputs[1]!];
     if (R === undefined) return [undefined, undefined];
     // Biases and masks have no share.
-    if (constant(x)) return [undefined, () => R];
-    if (constant(y)) return [() => R, undefined];
+    if (!carries.has(x)) return [undefined, () => R];
+    if (!carries.has(y)) return [() => R, undefined];
     if (!spreads(b, x, y) && !spreads(b, y, x)) return throughSum(b, x, y, R);
     return spreads(b, x, y) ? [undefined, () => R] : [() => R, undefined];
   };

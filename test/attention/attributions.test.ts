@@ -143,6 +143,16 @@ test.each(EXPORTS.filter((name) => further(name)?.['chefer'] !== undefined))(
   },
 );
 
+test.each(EXPORTS)('in %s relevance through masks and caches stays finite', async (name) => {
+  const { host, tensors, given } = await opened(name);
+  const spec = given.logits.dims
+    .slice(1)
+    .map((dim) => dim - 1)
+    .join(',');
+  const { data } = await transformerAttribution(host, tensors, targetOf(given, spec));
+  expect(data.every(Number.isFinite)).toBe(true);
+});
+
 test('rows of rollout, ALTI and flow sum to one', async () => {
   for (const name of ['distilbert-sdpa', 'qwen2-eager', 'deit-sdpa', 't5-eager']) {
     const { host, tensors } = await opened(name);
