@@ -17,6 +17,7 @@ import { ProgramRunner, findFeatures, layerFeature, numbers, readOptions, sameNu
 import type {
   Attribution,
   AttributionContext,
+  DetectionAim,
   Feature,
   Method,
   Modality,
@@ -24,6 +25,7 @@ import type {
   ProgramPlan,
   ProgramRequest,
 } from '../programs/index.ts';
+import type { WeightedTarget } from './aim.ts';
 import { findMethod } from './methods/index.ts';
 
 export interface AttributeRequest {
@@ -36,7 +38,11 @@ export interface AttributeRequest {
   /** The output to explain; the model's first floating-point output unless said. */
   readonly output?: string;
   /** What to explain about the output: given, or chosen when the answer is known. */
-  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef);
+  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef | WeightedTarget);
+  /** The output has no batch axis: it is read as that of one input. */
+  readonly unbatched?: boolean;
+  /** The box that the target belongs to, for methods that look for it in other answers. */
+  readonly detection?: DetectionAim;
   /**
    * A layer's path as `listLayers` gives it. Alone: the layer is scored, in its own dims. With `neuron`: that element of
    * the layer is what is explained, in place of the output's target.
@@ -104,6 +110,7 @@ class Scene implements AttributionContext {
   readonly baseline: NamedTensors | 'zero';
   readonly modality: Modality;
   readonly groups: NamedTensors | undefined;
+  readonly detection: DetectionAim | undefined;
   readonly seed: number;
   readonly #runners: ProgramRunner[] = [];
   /** How to get the answer, and the answer where a run was made for it. */
@@ -128,6 +135,7 @@ class Scene implements AttributionContext {
     this.baseline = method.usesBaseline === false ? 'zero' : (request.baseline ?? 'zero');
     this.modality = request.modality ?? { kind: 'tensors' };
     this.groups = request.groups;
+    this.detection = request.detection;
     this.seed = request.seed ?? 0;
     if (method.usesBaseline !== 'many') checkOneBaseline(method, this.baseline);
   }
@@ -150,6 +158,7 @@ class Scene implements AttributionContext {
       output,
       inputs: own,
       features,
+      unbatched: request.unbatched,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: (host.options.provider ?? 'cpu') === 'cpu' ? 'blocked' : 'plain',
@@ -208,7 +217,11 @@ class Scene implements AttributionContext {
     const { target } = this.request;
     if (this.output === this.layer?.value && this.request.neuron !== undefined)
       this.targetRef = { label: `${this.layer.input}[${this.request.neuron.join(',')}]`, indices: this.request.neuron };
-    else this.targetRef = typeof target === 'function' ? target(await this.answer()) : target;
+    else {
+      const found = typeof target === 'function' ? target(await this.answer()) : target;
+      this.targetRef = 'weights' in found ? found.ref : found;
+      if ('weights' in found) return found.weights;
+    }
     // Only where the output's length hangs on the input is a run needed to know it.
     return targetWeights(this.targetRef, runner.answerShape ?? (await this.answer()), this.output);
   }

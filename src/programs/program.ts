@@ -58,9 +58,9 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     .map((node) => withInputs(node, renamed));
   for (const node of forward) b.push(node);
 
-  const result = renamed.get(request.output) ?? request.output;
-  const facts = b.facts(result);
-  if (facts === undefined && b.producer(result) === undefined)
+  const asked = renamed.get(request.output) ?? request.output;
+  const facts = b.facts(asked);
+  if (facts === undefined && b.producer(asked) === undefined)
     throw new UserError(
       `the model has no output "${request.output}"; it has ${graph.outputs.map(({ name }) => `"${name}"`).join(', ')}`,
     );
@@ -68,6 +68,11 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
     throw new UserError(
       `output "${request.output}" is of type ${facts.type}: only floating-point values can be explained`,
     );
+  const declared = graph.outputs.find(({ name }) => name === request.output)?.dims;
+  const result =
+    request.unbatched === true
+      ? b.op('Unsqueeze', [asked, b.int64s([0])], {}, { dims: declared && [1, ...declared] })
+      : asked;
   const answered = b.dims(result);
   const target = b.addInput({
     name: PROGRAM.target,
@@ -77,7 +82,10 @@ export function compileProgram(given: Model, request: ProgramRequest): Model {
   const weighted = b.mul(result, target);
   b.addOutput(result, PROGRAM.output);
   b.addOutput(targetValues(b, result), PROGRAM.values);
-  for (const value of request.capture ?? []) b.addOutput(renamed.get(value) ?? value, PROGRAM.captured(value));
+  for (const name of request.capture ?? []) {
+    const value = renamed.get(name) ?? name;
+    b.addOutput(isFloat(b.type(value)) ? value : b.cast(value, 'float32'), PROGRAM.captured(name));
+  }
   appendMaps(b, request, { result, target, rules, renamed });
   if (request.backward !== undefined) {
     // Relevance starts as the answer itself, gradients as the target's weights.

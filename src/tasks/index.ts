@@ -8,3 +8,7 @@ export type { Json, ModelFolder, Task } from './folder.ts';
 export { parseTarget, targetSeed, targetValue, topPredictions } from './target.ts';
 export type { Prediction, Target } from './target.ts';
 export { nearestNames } from './nearest.ts';
+export { detectorForm, intersectionOverUnion, proposals, readBoxes } from './detection.ts';
+export type { BoxElement, Detection, DetectorForm } from './detection.ts';
+export { regionAt } from './segmentation.ts';
+export type { Region } from './segmentation.ts';

@@ -17,6 +17,7 @@ import {
   hostOptions,
   readBaseline,
   readNeuron,
+  readPlace,
   readSubject,
   wholeNumber,
 } from '../flags.ts';
@@ -29,6 +30,8 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly baseline?: string;
   readonly layer?: string;
   readonly neuron?: string;
+  readonly box?: number;
+  readonly region?: string;
   readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
@@ -57,6 +60,12 @@ export function addExplain(program: Command): void {
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
     .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
+    .option(
+      '--box <n>',
+      'explain this box of a detector, best first; --target: objectness or a coordinate',
+      wholeNumber,
+    )
+    .option('--region <x,y>', 'explain the region around this pixel of the picture, of a segmentation model')
     .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option('--out <file>', 'write .html, .svg, .png or .json')
@@ -100,6 +109,8 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
       ...(output === undefined ? {} : { output }),
       ...(flags.layer === undefined ? {} : { layer: flags.layer }),
       ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
+      ...(flags.box === undefined ? {} : { box: flags.box }),
+      ...(flags.region === undefined ? {} : { region: readPlace(flags.region) }),
       ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
     });
     progress.clear();
