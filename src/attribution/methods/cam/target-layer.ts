@@ -80,7 +80,10 @@ function lastMap(
     return [{ node, value, fold }];
   });
   // A map that no weights follow is the answer itself, or boxes being put together.
-  const before = candidates.filter(({ value }) => learned.has(value));
+  const trunk = sharedTrunk(onWay, output, model);
+  const weighed = candidates.filter(({ value }) => learned.has(value));
+  const shared = weighed.filter(({ value }) => trunk.has(value));
+  const before = shared.length > 0 ? shared : weighed;
   const usable = before.length > 0 ? before : candidates;
   const dense = (facts.get(output)?.dims?.length ?? 0) > 2;
   const size = ({ fold }: { readonly fold: Fold }) => fold.height * fold.width;
@@ -146,6 +149,33 @@ function learnedBehind({ graph }: Model, onWay: readonly Node[]): ReadonlySet<Va
     if (weighted || node.outputs.some((name) => learned.has(name))) for (const name of node.inputs) learned.add(name);
   }
   return learned;
+}
+
+/** Values that all heads have in common: a detector answers for each scale by a head of its own. */
+function sharedTrunk(onWay: readonly Node[], output: ValueName, { graph }: Model): ReadonlySet<ValueName> {
+  const producers = new Map(onWay.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const heads: Node[] = [];
+  const waiting = [output];
+  const seen = new Set(waiting);
+  while (waiting.length > 0) {
+    const node = producers.get(waiting.pop()!);
+    if (node === undefined) continue;
+    if (WEIGHTED.has(node.operator) && node.inputs.slice(1).some((name) => graph.initializers.has(name)))
+      heads.push(node);
+    else
+      for (const name of node.inputs)
+        if (!seen.has(name)) {
+          seen.add(name);
+          waiting.push(name);
+        }
+  }
+  const sets = heads.map((head) => {
+    const needed = new Set(head.inputs);
+    for (const node of onWay.toReversed())
+      if (node.outputs.some((name) => needed.has(name))) for (const name of node.inputs) needed.add(name);
+    return needed;
+  });
+  return new Set([...(sets[0] ?? [])].filter((name) => sets.every((each) => each.has(name))));
 }
 
 function readersOf({ graph }: Model): ReadonlyMap<ValueName, readonly Node[]> {
