@@ -2,7 +2,7 @@ import type { Scores } from '../explanation/index.ts';
 import { GraphBuilder, UserError, isFloat, listLayers } from '../onnx/index.ts';
 import type { Model, NamedTensors, ValueName } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
-import { nearestNames } from '../tasks/index.ts';
+import { nearestNames } from '../tasks/core.ts';
 import { ATTENTION, finish, give, runAttention } from './graph.ts';
 
 /** What becomes of a layer's output within the graph. */

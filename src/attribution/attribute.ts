@@ -17,6 +17,7 @@ import type {
   Attribution,
   AttributionContext,
   BuildTarget,
+  DetectionAim,
   Feature,
   Method,
   Modality,
@@ -36,9 +37,13 @@ export interface AttributeRequest {
   /** The output to explain; the model's first floating-point output unless said. */
   readonly output?: string;
   /** What to explain about the output: given, chosen when the answer is known, weights of its elements, or made of it. */
-  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef) | WeightedTarget | BuiltTarget;
+  readonly target: TargetRef | ((answer: DenseTensor) => TargetRef | WeightedTarget) | WeightedTarget | BuiltTarget;
   /** The scale of a target that is chosen when the answer is known; a given one says it itself. */
   readonly scale?: TargetRef['scale'];
+  /** The output has no batch axis: it is read as that of one input. */
+  readonly unbatched?: boolean;
+  /** The box that the target belongs to, for methods that look for it in other answers. */
+  readonly detection?: DetectionAim;
   /**
    * A layer's path as `listLayers` gives it. Alone: the layer is scored, in its own dims. With `neuron`: that element of
    * the layer is what is explained, in place of the output's target.
@@ -69,6 +74,8 @@ export interface AttributeRequest {
 /** Any weighted sum of an output's elements, such as the mean over a mask. */
 export interface WeightedTarget {
   readonly label: string;
+  /** The element it is around, where there is one. */
+  readonly indices?: readonly number[];
   /** [1, ...] as the output. */
   readonly weights: DenseTensor;
 }
@@ -128,6 +135,7 @@ class Scene implements AttributionContext {
   readonly baseline: NamedTensors | 'zero';
   readonly modality: Modality;
   readonly groups: NamedTensors | undefined;
+  readonly detection: DetectionAim | undefined;
   readonly seed: number;
   readonly #runners: ProgramRunner[] = [];
   /** Those that answer with another value than the one explained. */
@@ -153,7 +161,8 @@ class Scene implements AttributionContext {
     this.output = neuronForm ? this.layer!.value : chooseOutput(host.model, request.output);
     const { target, scale } = request;
     if (isBuilt(target)) this.#expression = `made/${target.name}`;
-    else if (!isWeighted(target)) this.#expression = typeof target === 'function' ? scale : target.scale;
+    else if (typeof target === 'function') this.#expression = scale;
+    else if (!isWeighted(target)) this.#expression = target.scale;
     if (neuronForm) this.#expression = undefined;
     this.own = findFeatures(host.model);
     this.features = this.layer !== undefined && !neuronForm && method.layers === 'as-inputs' ? [this.layer] : this.own;
@@ -162,6 +171,7 @@ class Scene implements AttributionContext {
     this.baseline = method.usesBaseline === false ? 'zero' : (request.baseline ?? 'zero');
     this.modality = request.modality ?? { kind: 'tensors' };
     this.groups = request.groups;
+    this.detection = request.detection;
     this.seed = request.seed ?? 0;
     if (method.usesBaseline !== 'many') checkOneBaseline(method, this.baseline);
   }
@@ -186,6 +196,7 @@ class Scene implements AttributionContext {
       expression: output === this.output ? this.#expression : undefined,
       inputs: own,
       features,
+      unbatched: request.unbatched,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: LAYOUTS[host.provider],
@@ -257,10 +268,14 @@ class Scene implements AttributionContext {
       this.targetRef = { label: target.label, indices: [] };
       const ones = runner.blankTarget();
       return { ...ones, data: numbers(ones).fill(1) };
-    } else if (isWeighted(target)) {
-      this.targetRef = { label: target.label, indices: [] };
-      return fittingWeights(target, runner.answerShape ?? (await this.answer()), this.output);
-    } else this.targetRef = typeof target === 'function' ? target(await this.answer()) : target;
+    } else {
+      const found = typeof target === 'function' ? target(await this.answer()) : target;
+      if (isWeighted(found)) {
+        this.targetRef = { label: found.label, indices: found.indices ?? [] };
+        return fittingWeights(found, runner.answerShape ?? (await this.answer()), this.output);
+      }
+      this.targetRef = found;
+    }
     if (this.targetRef.scale !== this.#expression)
       throw new Error(`the target "${this.targetRef.label}" is on another scale than the request says`);
     // Only where the output's length hangs on the input is a run needed to know it.
@@ -270,8 +285,7 @@ class Scene implements AttributionContext {
 
 type TargetRequest = AttributeRequest['target'];
 const isBuilt = (target: TargetRequest): target is BuiltTarget => typeof target === 'object' && 'build' in target;
-const isWeighted = (target: TargetRequest): target is WeightedTarget =>
-  typeof target === 'object' && 'weights' in target;
+const isWeighted = (target: TargetRef | WeightedTarget): target is WeightedTarget => 'weights' in target;
 
 function fittingWeights(
   { label, weights }: WeightedTarget,

@@ -5,6 +5,7 @@ import type {
   ImageFileEncoding,
   ImageSource,
   Pixels,
+  Rectangle,
   TextEncoding,
   TextTokenizer,
 } from '../inputs/core.ts';
@@ -16,7 +17,8 @@ import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
 import { findMethod } from './methods/index.ts';
-import type { Modality } from '../programs/index.ts';
+import type { DetectionAim, Modality } from '../programs/index.ts';
+import { aimAtBox, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
 import { chooseOutput } from '../programs/index.ts';
 
@@ -55,6 +57,10 @@ export interface ExplainOptions extends Pick<
   readonly target?: string | WeightedTarget | BuiltTarget;
   /** Default: `pad` for text where the tokenizer has one, `zero` otherwise. */
   readonly baseline?: Baseline;
+  /** A box of a detector's answer, best first: its class score, or with `target` its objectness or a coordinate. */
+  readonly box?: number;
+  /** A place of the picture in pixels: the region of one class around it, of a segmentation model's answer. */
+  readonly region?: readonly [number, number];
   /** Of what has chance in it, such as the `noise` baseline. Default 0. */
   readonly seed?: number;
 }
@@ -96,6 +102,7 @@ export class ExplainableModel {
       options.baseline ?? (encoded.kind === 'text' && encoded.encoding.neutral.pad !== undefined ? 'pad' : 'zero');
     const { labels } = this.folder;
     const { target } = options;
+    const aim = await this.#aim(encoded, options);
     checkNeuron(options);
     const { explanation, answer } = await attribute(this.host, {
       ...options,
@@ -104,14 +111,15 @@ export class ExplainableModel {
         typeof target === 'object'
           ? target
           : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels))),
-      scale: typeof target === 'string' ? expressionScale(target) : undefined,
+      scale: typeof target === 'string' && options.box === undefined ? expressionScale(target) : undefined,
+      ...aim,
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
       modality: modalityOf(encoded),
     });
-    const predictions = options.neuron === undefined ? predictionsOf(answer, labels) : {};
+    const predictions = options.neuron === undefined && aim.target === undefined ? predictionsOf(answer, labels) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
-    const described = { ...explanation, ...describeSubject(encoded), ...predictions, warnings };
+    const described = { ...explanation, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
     return encoded.kind === 'image'
       ? { explanation: described, picture: encoded.encoding.preview }
       : { explanation: described };
@@ -121,8 +129,32 @@ export class ExplainableModel {
     await this.host.release();
   }
 
+  /** What --box or --region ask for, in place of a target in the first output. */
+  async #aim(
+    encoded: Encoded,
+    { box, region, target, neuron }: ExplainOptions,
+  ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'target' | 'detection'>>> {
+    if (box === undefined && region === undefined) return {};
+    if (box !== undefined && region !== undefined) throw new UsageError('give --box or --region, not both');
+    if (neuron !== undefined) throw new UsageError('--neuron is explained in place of a box or region: leave one out');
+    const { labels } = this.folder;
+    if (box !== undefined) {
+      if (typeof target === 'object') throw new UsageError('a box has its own target: give a part of it by name');
+      const part = target === undefined ? {} : { part: target };
+      return aimAtBox(this.host, encoded.tensors, modalityOf(encoded), { box, labels, ...part });
+    }
+    if (target !== undefined) throw new UsageError('--region says what is explained: leave --target out');
+    if (encoded.kind !== 'image') throw new UserError('--region is a place of a picture: give it with --image');
+    const { crop, layout } = encoded.encoding;
+    const at = { x: (region![0] + 0.5 - crop.x) / crop.width, y: (region![1] + 0.5 - crop.y) / crop.height };
+    const { dims } = encoded.tensors[encoded.encoding.input]!;
+    const aspect = layout === 'NCHW' ? dims[3]! / dims[2]! : dims[2]! / dims[1]!;
+    return { target: (answer) => aimAtRegion(answer, at, { layout, aspect }, labels) };
+  }
+
   /** A target that needs no look at the answer: it was named, and the output's dims stand in the model. */
-  #given(target: string | undefined, { output, neuron }: ExplainOptions): TargetRef | undefined {
+  #given(target: string | undefined, { output, neuron, box }: ExplainOptions): TargetRef | undefined {
+    if (box !== undefined) return undefined;
     const name = chooseOutput(this.host.model, output);
     const dims = this.host.model.graph.outputs.find((info) => info.name === name)?.dims?.slice(1);
     if (!target?.trim() || neuron !== undefined || !isStatic(dims)) return undefined;
@@ -242,16 +274,28 @@ function modalityOf(encoded: Encoded): Modality {
   return { kind: 'tensors' };
 }
 
-function describeSubject(encoded: Encoded): Partial<Explanation> {
+function describeSubject(encoded: Encoded, detection: DetectionAim | undefined): Partial<Explanation> {
   if (encoded.kind === 'text') {
     const { input, texts, tokens, offsets, segments, words, truncated } = encoded.encoding;
     return { tokens, text: { input, texts, offsets, segments, words, truncated } };
   }
   if (encoded.kind === 'image') {
     const { input, width, height, crop, layout, path } = encoded.encoding;
-    return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }) } };
+    const box = detection === undefined ? {} : { box: boxInPicture(detection, crop) };
+    return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }), ...box } };
   }
   return {};
+}
+
+/** A box in pixels of the model's input, in pixels of the picture. */
+function boxInPicture({ found, width, height }: DetectionAim, crop: Rectangle): Rectangle {
+  const [perX, perY] = [crop.width / width, crop.height / height];
+  return {
+    x: crop.x + found.x0 * perX,
+    y: crop.y + found.y0 * perY,
+    width: (found.x1 - found.x0) * perX,
+    height: (found.y1 - found.y0) * perY,
+  };
 }
 
 function subjectWarnings(encoded: Encoded): readonly string[] {

@@ -81,6 +81,14 @@ export function readNeuron(spec: string): readonly number[] {
   return indices;
 }
 
+/** SPEC of --region: a pixel of the picture. */
+export function readPlace(spec: string): readonly [number, number] {
+  const [x, y, ...more] = spec.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (x === undefined || y === undefined || more.length > 0 || !(x >= 0) || !(y >= 0))
+    throw new UsageError(`--region takes a pixel of the picture such as "120,80", not "${spec}"`);
+  return [x, y];
+}
+
 /** A file's text. Throws a UserError when it cannot be read. */
 export function readText(file: string): string {
   try {

@@ -35,6 +35,8 @@ export interface ImageContext {
   readonly layout: 'NCHW' | 'NHWC';
   /** The file, when the picture was one. */
   readonly path?: string;
+  /** The box that is explained, in pixels of the given picture. */
+  readonly box?: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
 }
 
 export interface ModelRef {

@@ -13,7 +13,15 @@ export type { PlayerOptions, Players } from './players.ts';
 export { findFeatures } from './features.ts';
 export type { Feature } from './features.ts';
 export { defineMethod } from './method.ts';
-export type { Attribution, AttributionContext, Method, Modality, ProgramPlan, SinglePass } from './method.ts';
+export type {
+  Attribution,
+  AttributionContext,
+  DetectionAim,
+  Method,
+  Modality,
+  ProgramPlan,
+  SinglePass,
+} from './method.ts';
 export { readOptions } from './options.ts';
 export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
 export { compileProgram, layerFeature } from './program.ts';

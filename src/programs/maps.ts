@@ -30,6 +30,7 @@ export type MapForm =
   | 'eigen-grad-cam'
   | 'kpca-cam'
   | 'shapley-cam'
+  | 'seg-xres-cam'
   | 'cam';
 
 export interface MapRequest {
@@ -37,6 +38,8 @@ export interface MapRequest {
   readonly layer: Feature;
   readonly form: MapForm;
   readonly fold: Fold;
+  /** Of seg-xres-cam: side of the windows that gradients are averaged over. */
+  readonly window?: number;
   /** Negative values become 0. */
   readonly relu: boolean;
   /** The first principal component over channels in place of their sum. */
@@ -87,12 +90,13 @@ export function appendMap(b: GraphBuilder, request: MapRequest, scene: MapScene)
 /** [rows, positions]: activations weighted by some reading of their gradient, reduced over the channels. */
 function gradientMap(
   b: GraphBuilder,
-  { form, fold, eigenSmooth }: MapRequest,
+  { form, fold, eigenSmooth, window }: MapRequest,
   activations: ValueName,
   { point, result, seed, rules }: MapScene,
 ): ValueName {
   const raw = appendGradients(b, { of: result, wrt: [point], seed, rules }).get(point)!;
-  const gradient = foldValue(b, raw, fold);
+  const whole = foldValue(b, raw, fold);
+  const gradient = form === 'seg-xres-cam' ? windowMeans(b, whole, fold, window ?? 1) : whole;
   const weights = channelWeights(b, form, activations, gradient, () => {
     const product = appendGradients(b, { of: raw, wrt: [point], seed: point }).get(point)!;
     return foldValue(b, product, fold);
@@ -128,6 +132,7 @@ function channelWeights(
     case 'layer-cam':
       return b.op('Max', [gradient, zero]);
     case 'hires-cam':
+    case 'seg-xres-cam':
     case 'eigen-grad-cam':
       return gradient;
     case 'shapley-cam':
@@ -135,4 +140,38 @@ function channelWeights(
     default:
       return b.mean(gradient, [2]);
   }
+}
+
+/** Each gradient replaced by the mean over its window; windows tile the map, the last may be cut off: [rows, channels, positions]. */
+function windowMeans(
+  b: GraphBuilder,
+  gradient: ValueName,
+  { channels, height, width }: Fold,
+  window: number,
+): ValueName {
+  const rows = b.dims(gradient)?.[0];
+  const grid = b.op(
+    'Reshape',
+    [gradient, b.int64s([0, channels, height, width])],
+    {},
+    { dims: [rows, channels, height, width] },
+  );
+  const means = [2, 3].reduce((value, axis) => {
+    const size = axis === 2 ? height : width;
+    // A matrix of the windows' shares, since a map may be no multiple of the window.
+    const last = (at: number) =>
+      Math.min(size, (Math.floor(at / window) + 1) * window) - Math.floor(at / window) * window;
+    const share = Array.from({ length: size * size }, (_, at) => {
+      const [from, to] = [Math.floor(at / size), at % size];
+      return Math.floor(from / window) === Math.floor(to / window) ? 1 / last(to) : 0;
+    });
+    const matrix = b.constant(b.type(gradient), [size, size], share);
+    return axis === 3 ? b.matmul(value, matrix) : b.matmul(matrix, value);
+  }, grid);
+  return b.op(
+    'Reshape',
+    [means, b.int64s([0, channels, height * width])],
+    {},
+    { dims: [rows, channels, height * width] },
+  );
 }

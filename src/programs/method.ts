@@ -1,5 +1,6 @@
-import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
+import type { DataType, DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import type { Scores, TextContext } from '../explanation/index.ts';
+import type { Detection, DetectorForm } from '../tasks/index.ts';
 import type { Feature } from './features.ts';
 import type { OptionSpecs, OptionsOf } from './options.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
@@ -30,6 +31,17 @@ export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
     readonly onInputs?: boolean;
   };
 
+/** A box of a detector's answer, and how to find others in answers to other pictures of the same size. */
+export interface DetectionAim {
+  readonly form: DetectorForm;
+  readonly found: Detection;
+  /** Dims of the outputs the boxes are read from, for this picture. */
+  readonly dims: Readonly<Record<string, readonly number[]>>;
+  readonly types: Readonly<Record<string, DataType>>;
+  readonly height: number;
+  readonly width: number;
+}
+
 /** What a method works on. */
 export interface AttributionContext {
   /** Compiles and loads a program for this input, baseline and output; the first one is checked against the model. */
@@ -57,6 +69,8 @@ export interface AttributionContext {
   readonly layer: Feature | undefined;
   /** The place in the layer asked for. */
   readonly neuron: readonly number[] | undefined;
+  /** The box asked for. */
+  readonly detection: DetectionAim | undefined;
   readonly seed: number;
 }
 

@@ -66,9 +66,9 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
     .map((node) => withInputs(node, renamed));
   for (const node of forward) b.push(node);
 
-  const result = renamed.get(request.output) ?? request.output;
-  const facts = b.facts(result);
-  if (facts === undefined && b.producer(result) === undefined)
+  const asked = renamed.get(request.output) ?? request.output;
+  const facts = b.facts(asked);
+  if (facts === undefined && b.producer(asked) === undefined)
     throw new UserError(
       `the model has no output "${request.output}"; it has ${graph.outputs.map(({ name }) => `"${name}"`).join(', ')}`,
     );
@@ -76,6 +76,11 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
     throw new UserError(
       `output "${request.output}" is of type ${facts.type}: only floating-point values can be explained`,
     );
+  const declared = graph.outputs.find(({ name }) => name === request.output)?.dims;
+  const result =
+    request.unbatched === true
+      ? b.op('Unsqueeze', [asked, b.int64s([0])], {}, { dims: declared && [1, ...declared] })
+      : asked;
   const before = b.nodes().length;
   const explained = expressed(b, result, request.expression, build);
   // What rules compare with a run on the baseline is part of that run too.
@@ -89,7 +94,10 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const weighted = b.mul(explained, target);
   b.addOutput(result, PROGRAM.output);
   b.addOutput(targetValues(b, explained), PROGRAM.values);
-  for (const value of request.capture ?? []) b.addOutput(renamed.get(value) ?? value, PROGRAM.captured(value));
+  for (const name of request.capture ?? []) {
+    const value = renamed.get(name) ?? name;
+    b.addOutput(isFloat(b.type(value)) ? value : b.cast(value, 'float32'), PROGRAM.captured(name));
+  }
   appendMaps(b, request, { result: explained, target, rules, renamed });
   if (request.backward !== undefined) {
     // Relevance starts as the answer itself, gradients as the target's weights.

@@ -129,6 +129,8 @@ export interface ProgramRequest {
   readonly map?: MapRequest | undefined;
   /** FullGrad's map of each row. */
   readonly fullGradient?: FullGradientRequest | undefined;
+  /** The output has no batch axis, as that of a torchvision detector: it is given one, of 1. */
+  readonly unbatched?: boolean | undefined;
   /** Values of the model that are given too, for each row. */
   readonly capture?: readonly ValueName[] | undefined;
   /**

@@ -7,3 +7,7 @@ export type { Target, TargetTerm } from './target-type.ts';
 export { expressionScale, isExpression } from './target-expression.ts';
 export { targetValue, targetWeights } from './target-weights.ts';
 export { nearestNames } from './nearest.ts';
+export { detectorForm, intersectionOverUnion, proposals, readBoxes } from './detection.ts';
+export type { BoxElement, Detection, DetectorForm } from './detection.ts';
+export { regionAt } from './segmentation.ts';
+export type { Region } from './segmentation.ts';

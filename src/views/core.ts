@@ -37,3 +37,7 @@ export { formatDuration, formatExact, formatNumber, formatPercent, formatSigned 
 export { captionOf, drawImages, subjectOf } from './figure.ts';
 export { predictionValues } from './judgement.ts';
 export { methodFacts } from './method.ts';
+export { contactSheet } from './contact-sheet.ts';
+export type { SheetOptions, SheetRow } from './contact-sheet.ts';
+export { contourImage } from './contour.ts';
+export { encodeNpy } from './npy.ts';

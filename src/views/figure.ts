@@ -3,7 +3,7 @@ import { barsOf, barsSvg } from './bars.ts';
 import { formatNumber } from './format.ts';
 import { imageScores } from './image-map.ts';
 import type { ImageScoreOptions, ImageScores } from './image-map.ts';
-import { fitPicture, heatImage, originalImage, overlayImage, scaledCrop } from './image-overlay.ts';
+import { fitPicture, heatImage, originalImage, overlayImage, scaledBox, scaledCrop } from './image-overlay.ts';
 import type { RgbPicture, RgbaImage } from './image-overlay.ts';
 import { cautions, completenessSentence, factsOf } from './judgement.ts';
 import { heatMapDrawing, heatMapOf } from './heat-map.ts';
@@ -91,7 +91,12 @@ export function drawImages(
   if (subject.picture === undefined || explanation.image === undefined) return { heat };
   const picture = fitPicture(subject.picture, side);
   const crop = scaledCrop(explanation.image, picture);
-  return { original: originalImage(picture, crop), overlay: overlayImage(picture, subject.scores, crop), heat };
+  const box = scaledBox(explanation.image, picture);
+  return {
+    original: originalImage(picture, crop, box),
+    overlay: overlayImage(picture, subject.scores, crop, 1, box),
+    heat,
+  };
 }
 
 export interface FigureOptions extends ImageScoreOptions {

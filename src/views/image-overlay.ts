@@ -64,8 +64,16 @@ export function scaledCrop(context: ImageContext, size: { readonly width: number
   };
 }
 
+/** Where the box that is explained lies in a picture drawn at another size. */
+export function scaledBox(
+  context: ImageContext,
+  size: { readonly width: number; readonly height: number },
+): Box | undefined {
+  return context.box && scaledCrop({ ...context, crop: context.box }, size);
+}
+
 /** The picture as it is; what lies outside the crop is dimmed and the crop outlined, when it is not everything. */
-export function originalImage(picture: RgbPicture, crop: Box): RgbaImage {
+export function originalImage(picture: RgbPicture, crop: Box, box?: Box): RgbaImage {
   const data = new Uint8Array(picture.width * picture.height * 4);
   const whole = coversAll(crop, picture);
   for (let y = 0; y < picture.height; y++)
@@ -77,6 +85,7 @@ export function originalImage(picture: RgbPicture, crop: Box): RgbaImage {
     }
   const image = { width: picture.width, height: picture.height, data };
   if (!whole) outline(image, crop);
+  if (box !== undefined) outline(image, box);
   return image;
 }
 
@@ -84,7 +93,7 @@ export function originalImage(picture: RgbPicture, crop: Box): RgbaImage {
  * Scores over the picture: the picture in pale grey, the score's colour with an opacity that grows with |score| up
  * to 0.9 times `opacity` (default 1) at the limit. Outside the crop the picture is dimmed: the model did not see it.
  */
-export function overlayImage(picture: RgbPicture, scores: ImageScores, crop: Box, opacity = 1): RgbaImage {
+export function overlayImage(picture: RgbPicture, scores: ImageScores, crop: Box, opacity = 1, box?: Box): RgbaImage {
   const { width, height } = picture;
   const table = colorTable(scores.scale.kind, 'overlay');
   const data = new Uint8Array(width * height * 4);
@@ -106,6 +115,7 @@ export function overlayImage(picture: RgbPicture, scores: ImageScores, crop: Box
     }
   const image = { width, height, data };
   if (!whole) outline(image, crop);
+  if (box !== undefined) outline(image, box);
   return image;
 }
 

@@ -77,7 +77,9 @@ export type KnownMethod =
   | 'full-grad'
   | 'guided-grad-cam'
   | 'finer-cam'
-  | 'shapley-cam';
+  | 'shapley-cam'
+  | 'seg-xres-cam'
+  | 'd-rise';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -146,6 +148,8 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'guided-grad-cam': { kind: 'diverging', unit: 'score' },
   'finer-cam': { kind: 'sequential', unit: 'score' },
   'shapley-cam': { kind: 'sequential', unit: 'score' },
+  'seg-xres-cam': { kind: 'sequential', unit: 'score' },
+  'd-rise': { kind: 'sequential', unit: 'score' },
 };
 
 /**

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import * as fc from 'fast-check';
+import { array, assert, asyncProperty, double } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
+import { sumOfScores } from '../../src/explanation/index.ts';
 import { ModelHost } from '../../src/runtime/index.ts';
 
 const FOLDER = path.join(import.meta.dirname, 'fixtures');
@@ -64,14 +65,12 @@ test('maps of hires-cam without the relu sum to what a linear head makes of the 
   const value = async (values: readonly number[]) => {
     const request = { method: 'hires-cam', options: { relu: false }, inputs: picture(values) };
     const { attributions, value } = await explain('convolutions', request);
-    return (
-      value - Array.from(Object.values(attributions)[0]!.data).reduce((sum: number, score: number) => sum + score, 0)
-    );
+    return value - sumOfScores(attributions);
   };
   const bias = await value(Array<number>(768).fill(0));
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.double({ min: -3, max: 3, noNaN: true }), { minLength: 768, maxLength: 768 }),
+  await assert(
+    asyncProperty(
+      array(double({ min: -3, max: 3, noNaN: true }), { minLength: 768, maxLength: 768 }),
       async (values) => {
         expect(await value(values)).toBeCloseTo(bias, 4);
       },

@@ -10,6 +10,7 @@ import { CAM_METHODS } from './cam/index.ts';
 import { deconvnet } from './deconvnet.ts';
 import { deepLift, deepLiftRevealCancel, deepLiftShap } from './deep-lift.ts';
 import { discretizedIg } from './discretized-ig.ts';
+import { dRise } from './d-rise.ts';
 import { expectedGradients } from './expected-gradients.ts';
 import { guidedBackprop } from './guided-backprop.ts';
 import { idgi } from './idgi.ts';
@@ -59,6 +60,7 @@ export const METHODS: readonly Method[] = [
   varianceSaliency,
   composition,
   meaningfulPerturbation,
+  dRise,
   ...CAM_METHODS,
 ];
 

@@ -31,7 +31,7 @@ export function planeOf({ features, inputs, modality }: AttributionContext): Pla
 
 /** The context with one group for each position. */
 export function positionsOnly(context: AttributionContext, positions: Int32Array): AttributionContext {
-  const { features, inputs, baseline, modality, layer, neuron, seed } = context;
+  const { features, inputs, baseline, modality, layer, neuron, detection, seed } = context;
   const { input } = features[0]!;
   const groups = { type: 'int64', dims: inputs[input]!.dims, data: BigInt64Array.from(positions, BigInt) } as const;
   return {
@@ -48,6 +48,7 @@ export function positionsOnly(context: AttributionContext, positions: Int32Array
     groups: { [input]: groups },
     layer,
     neuron,
+    detection,
     seed,
   };
 }

@@ -55,8 +55,13 @@ export const rise = defineMethod({
   },
 });
 
-/** The last entry, of what always stays, is 1. */
-function randomMask({ height, width }: Plane, cells: number, keep: number, random: Random): Float32Array {
+/** A coarse grid of coin flips, enlarged and shifted. The last entry, of what always stays, is 1. */
+export function randomMask(
+  { height, width }: Pick<Plane, 'height' | 'width'>,
+  cells: number,
+  keep: number,
+  random: Random,
+): Float32Array {
   const mask = new Float32Array(height * width + 1).fill(1);
   if (height === 1) {
     for (let at = 0; at < width; at++) mask[at] = random() < keep ? 1 : 0;

@@ -1,11 +1,22 @@
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { ExplainableModel, ALL_METHODS, findMethod } from '../../attribution/index.ts';
-import type { Explained } from '../../attribution/index.ts';
+import { ALL_METHODS, ExplainableModel, findMethod } from '../../attribution/index.ts';
+import type { ExplainOptions, Explained } from '../../attribution/index.ts';
 import type { OptionValue } from '../../programs/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
-import { explanationAnsi, renderExplanation, terminalColor } from '../../views/index.ts';
-import type { Language } from '../../views/index.ts';
+import { UsageError, UserError } from '../../onnx/index.ts';
+import {
+  contactSheet,
+  encodeNpy,
+  explanationAnsi,
+  renderExplanation,
+  svgToPng,
+  terminalColor,
+  terminalSafe,
+} from '../../views/index.ts';
+import type { Language, SheetRow } from '../../views/index.ts';
 import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
 import {
   addRuntimeFlags,
@@ -14,6 +25,7 @@ import {
   hostOptions,
   readBaseline,
   readNeuron,
+  readPlace,
   readSubject,
   wholeNumber,
 } from '../flags.ts';
@@ -26,6 +38,8 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly baseline?: string;
   readonly layer?: string;
   readonly neuron?: string;
+  readonly box?: number;
+  readonly region?: string;
   readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
@@ -33,7 +47,7 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly language: Language;
 }
 
-const FORMATS = ['html', 'svg', 'png', 'json'] as const;
+const FORMATS = ['html', 'svg', 'png', 'json', 'npy'] as const;
 type FileFormat = (typeof FORMATS)[number];
 
 export function addExplain(program: Command): void {
@@ -51,9 +65,18 @@ export function addExplain(program: Command): void {
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
     .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
+    .option(
+      '--box <n>',
+      'explain this box of a detector, best first; --target: objectness or a coordinate',
+      wholeNumber,
+    )
+    .option('--region <x,y>', 'explain the region around this pixel of the picture, of a segmentation model')
     .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
-    .option('--out <file>', 'write .html, .svg, .png or .json')
+    .option(
+      '--out <file>',
+      'write .html, .svg, .png, .json, or the scores alone as .npy; of a folder of pictures a sheet',
+    )
     .option('--json', 'print one JSON document')
     .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
   addRuntimeFlags(command)
@@ -76,6 +99,7 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 }
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
+  if (flags.image !== undefined && isFolder(flags.image)) return runFolder(location, flags, flags.image);
   // What can be refused without a model is refused first.
   const method = findMethod(flags.method);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
@@ -83,18 +107,11 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   try {
-    const { target, output, seed, option } = flags;
     const explained = await model.explain(readSubject(flags, model.inputs), {
+      ...explainOptions(flags, model),
       method,
-      options: option ?? {},
-      seed,
       signal: interruptSignal(),
       onProgress: progress,
-      ...(target === undefined ? {} : { target }),
-      ...(output === undefined ? {} : { output }),
-      ...(flags.layer === undefined ? {} : { layer: flags.layer }),
-      ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
-      ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
     });
     progress.clear();
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags.language));
@@ -107,16 +124,96 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
   }
 }
 
+/** What the flags say, but the method and the subject. */
+function explainOptions(flags: ExplainFlags, model: ExplainableModel): ExplainOptions {
+  const { target, output, seed, option } = flags;
+  return {
+    options: option ?? {},
+    seed,
+    ...(target === undefined ? {} : { target }),
+    ...(output === undefined ? {} : { output }),
+    ...(flags.layer === undefined ? {} : { layer: flags.layer }),
+    ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
+    ...(flags.box === undefined ? {} : { box: flags.box }),
+    ...(flags.region === undefined ? {} : { region: readPlace(flags.region) }),
+    ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
+  };
+}
+
+/** Explains every picture of a folder: a sheet (.png, .svg), one JSON document of a list, or a line for each. */
+async function runFolder(location: string, flags: ExplainFlags, pictures: string): Promise<void> {
+  const method = findMethod(flags.method);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
+  if (format === 'html' || format === 'npy')
+    throw new UsageError(
+      `a folder of pictures is drawn on one sheet, .png or .svg, or written as .json; not .${format}`,
+    );
+  if (flags.out !== undefined) await checkPlace(flags.out);
+  const files = readdirSync(pictures)
+    .filter((file) => PICTURES.test(file))
+    .sort();
+  if (files.length === 0) throw new UserError(`there is no PNG, JPEG or WebP picture in ${pictures}`);
+  if (flags.text !== undefined || flags.inputs !== undefined)
+    throw new UsageError('give only one of --text, --image and --inputs');
+  const model = await ExplainableModel.open(location, hostOptions(flags));
+  const progress = progressLine(flags.method, flags.quiet ?? false);
+  const signal = interruptSignal();
+  try {
+    const rows: SheetRow[] = [];
+    for (const [at, file] of files.entries()) {
+      const image = path.join(pictures, file);
+      const { explanation, picture } = await model.explain(
+        { image },
+        { ...explainOptions(flags, model), method, signal },
+      );
+      rows.push({ title: file, picture, explanations: [explanation] });
+      progress(at + 1, files.length);
+    }
+    progress.clear();
+    const list = () => `[${rows.map(({ explanations }) => serializeExplanation(explanations[0]!)).join(',')}]\n`;
+    if (format === 'json') await writeWhole(flags.out!, list());
+    else if (format !== undefined) {
+      const sheet = await contactSheet(rows);
+      await writeWhole(flags.out!, format === 'svg' ? sheet : await svgToPng(sheet));
+    }
+    if (flags.json) process.stdout.write(list());
+    else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
+    else
+      for (const { title, explanations } of rows)
+        process.stdout.write(
+          `${terminalSafe(title)}  ${terminalSafe(explanations[0]!.target.label)}  ${explanations[0]!.value.toPrecision(5)}\n`,
+        );
+  } finally {
+    progress.clear();
+    await model.release();
+  }
+}
+
+const PICTURES = /\.(?:png|jpe?g|webp)$/i;
+
+const isFolder = (place: string) => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function renderFile(
   { explanation, picture }: Explained,
   format: FileFormat,
   language: Language,
 ): Promise<string | Uint8Array> {
+  if (format === 'npy') return Promise.resolve(encodeNpy(onlyScores(explanation)));
   if (format === 'json') return Promise.resolve(`${serializeExplanation(explanation)}\n`);
   const options = { language, ...(picture === undefined ? {} : { picture }) };
   return format === 'png'
     ? renderExplanation(explanation, { format, ...options })
     : renderExplanation(explanation, { format, ...options });
+}
+
+/** The one tensor of scores there is. */
+function onlyScores({ attributions }: Explained['explanation']) {
+  const all = Object.entries(attributions);
+  if (all.length !== 1)
+    throw new UserError(
+      `a .npy file holds one tensor, but there are scores of ${all.map(([name]) => `"${name}"`).join(', ')}; write .json`,
+    );
+  return all[0]![1];
 }
 
 export function terminalView({ explanation, picture }: Explained, language: Language): string {

@@ -321,6 +321,7 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   Unsqueeze: unsqueeze,
   Flatten: flatten,
   Transpose: transpose,
+  NonMaxSuppression: () => [{ type: 'int64', dims: [undefined, 3] }],
   Expand: expand,
   Tile: tile,
   Concat: concat,

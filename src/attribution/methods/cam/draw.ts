@@ -23,6 +23,7 @@ export const MAP_OPTIONS = {
 export interface Drawing extends OptionsOf<typeof MAP_OPTIONS> {
   readonly method: string;
   readonly form: MapForm;
+  readonly window?: number;
   /** The target in place of the one asked for, from the answer and the weights that pick it. */
   readonly retarget?: (answer: DenseTensor, weights: DenseTensor) => DenseTensor;
 }
@@ -34,8 +35,8 @@ export interface Drawing extends OptionsOf<typeof MAP_OPTIONS> {
 export async function drawMap(context: AttributionContext, drawing: Drawing): Promise<Attribution> {
   const place = targetLayer(context, drawing.method);
   const { layer, fold } = place;
-  const { form, relu, eigen_smooth: eigenSmooth } = drawing;
-  const map = { layer, form, fold, relu, eigenSmooth };
+  const { form, window, relu, eigen_smooth: eigenSmooth } = drawing;
+  const map = { layer, form, fold, relu, eigenSmooth, ...(window === undefined ? {} : { window }) };
   const copies = drawing.aug_smooth ? COPIES : [IDENTITY];
   const weights = copies.map(() => 1);
   const direct = place.cuts && !drawing.aug_smooth;

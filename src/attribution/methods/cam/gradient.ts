@@ -71,3 +71,21 @@ export const eigenCam = defineMap('eigen-cam', 'first principal component of a l
  * Karmani et al. 2024, https://arxiv.org/abs/2410.00267. Cost as Eigen-CAM; the kernel is positions x positions.
  */
 export const kpcaCam = defineMap('kpca-cam', 'first component of kernel PCA of a layer, whatever the class');
+
+/**
+ * Seg-XRes-CAM: relu(sum_k U(mean over windows of G_k) A_k), for a region of a segmentation (--region): gradients averaged
+ * over windows of the layer keep their place. Windows as large as the map are Grad-CAM (Seg-Grad-CAM), of 1 HiResCAM.
+ * Hasany, Petitjean & Meriaudeau 2023, https://arxiv.org/abs/2305.15267. Cost as Grad-CAM.
+ */
+export const segXresCam = defineMethod({
+  name: 'seg-xres-cam',
+  summary: 'Grad-CAM with gradients averaged over windows: for regions of a segmentation',
+  options: {
+    ...MAP_OPTIONS,
+    window: { kind: 'integer', default: 4, min: 1, help: 'side of the windows, in cells of the layer' },
+  },
+  usesBaseline: false,
+  layers: 'own-layer',
+  attribute: (context, { window, ...options }) =>
+    drawMap(context, { ...options, method: 'seg-xres-cam', form: 'seg-xres-cam', window }),
+});

@@ -17,6 +17,7 @@ import {
   hiresCam,
   kpcaCam,
   layerCam,
+  segXresCam,
   shapleyCam,
   xgradCam,
 } from './gradient.ts';
@@ -39,4 +40,5 @@ export const CAM_METHODS: readonly Method[] = [
   guidedGradCam,
   finerCam,
   shapleyCam,
+  segXresCam,
 ];

@@ -24,6 +24,7 @@ const MOST_PREFIX_TOKENS = 16;
 const TOKEN_MAKERS = new Set(['Add', 'Sub', 'Mul', 'Div', 'LayerNormalization', 'BatchNormalization', 'Concat']);
 /** What makes a map coarser, finer or larger without weights: the map before it says the same and more. */
 const RESCALES = new Set(['MaxPool', 'AveragePool', 'LpPool', 'ReduceMean', 'Resize', 'Upsample', 'Pad', 'Identity']);
+const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'ConvInteger', 'MatMulInteger', 'QLinearConv']);
 /** What takes a sequence apart into heads. */
 const TAKES_APART = new Set(['Reshape', 'Split', 'Slice', 'Shape', 'Transpose']);
 
@@ -67,6 +68,7 @@ function lastMap(
   const onWay = nodesBetween(model, picture.feature.input, output);
   const needed = neededPositions(model, facts, output);
   const readers = readersOf(model);
+  const learned = learnedBehind(model, onWay);
   const candidates = onWay.toReversed().flatMap((node) => {
     const value = node.outputs[0]!;
     const fold = value === output || RESCALES.has(node.operator) ? undefined : foldOf(value);
@@ -77,11 +79,17 @@ function lastMap(
     }
     return [{ node, value, fold }];
   });
+  // A map that no weights follow is the answer itself, or boxes being put together.
+  const trunk = sharedTrunk(onWay, output, model);
+  const weighed = candidates.filter(({ value }) => learned.has(value));
+  const shared = weighed.filter(({ value }) => trunk.has(value));
+  const before = shared.length > 0 ? shared : weighed;
+  const usable = before.length > 0 ? before : candidates;
   const dense = (facts.get(output)?.dims?.length ?? 0) > 2;
   const size = ({ fold }: { readonly fold: Fold }) => fold.height * fold.width;
-  const large = candidates.filter((each) => size(each) >= 16);
-  const coarsest = Math.min(...(large.length > 0 ? large : candidates).map(size));
-  const chosen = dense ? candidates.find((each) => size(each) === coarsest) : candidates[0];
+  const large = usable.filter((each) => size(each) >= 16);
+  const coarsest = Math.min(...(large.length > 0 ? large : usable).map(size));
+  const chosen = dense ? usable.find((each) => size(each) === coarsest) : usable[0];
   if (chosen === undefined) return undefined;
   const path = listLayers(model).find((each) => each.output === chosen.value)?.path ?? layerPath(chosen.node);
   return { layer: layerFeature(path, chosen.value), fold: chosen.fold };
@@ -131,6 +139,43 @@ function nodesBetween({ graph }: Model, from: ValueName, to: ValueName, without?
       return true;
     })
     .toReversed();
+}
+
+/** Values behind which, on the way, stands a layer with weights. */
+function learnedBehind({ graph }: Model, onWay: readonly Node[]): ReadonlySet<ValueName> {
+  const learned = new Set<ValueName>();
+  for (const node of onWay.toReversed()) {
+    const weighted = WEIGHTED.has(node.operator) && node.inputs.slice(1).some((name) => graph.initializers.has(name));
+    if (weighted || node.outputs.some((name) => learned.has(name))) for (const name of node.inputs) learned.add(name);
+  }
+  return learned;
+}
+
+/** Values that all heads have in common: a detector answers for each scale by a head of its own. */
+function sharedTrunk(onWay: readonly Node[], output: ValueName, { graph }: Model): ReadonlySet<ValueName> {
+  const producers = new Map(onWay.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const heads: Node[] = [];
+  const waiting = [output];
+  const seen = new Set(waiting);
+  while (waiting.length > 0) {
+    const node = producers.get(waiting.pop()!);
+    if (node === undefined) continue;
+    if (WEIGHTED.has(node.operator) && node.inputs.slice(1).some((name) => graph.initializers.has(name)))
+      heads.push(node);
+    else
+      for (const name of node.inputs)
+        if (!seen.has(name)) {
+          seen.add(name);
+          waiting.push(name);
+        }
+  }
+  const sets = heads.map((head) => {
+    const needed = new Set(head.inputs);
+    for (const node of onWay.toReversed())
+      if (node.outputs.some((name) => needed.has(name))) for (const name of node.inputs) needed.add(name);
+    return needed;
+  });
+  return new Set([...(sets[0] ?? [])].filter((name) => sets.every((each) => each.has(name))));
 }
 
 function readersOf({ graph }: Model): ReadonlyMap<ValueName, readonly Node[]> {

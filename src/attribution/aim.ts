@@ -1,0 +1,86 @@
+/** From a box or a place of a picture to the part of an output that is explained. */
+import { UserError, UsageError } from '../onnx/index.ts';
+import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
+import { numbers } from '../programs/index.ts';
+import type { DetectionAim, Modality } from '../programs/index.ts';
+import type { ModelHost } from '../runtime/core.ts';
+import { detectorForm, readBoxes, regionAt } from '../tasks/core.ts';
+import type { TargetRef } from '../explanation/index.ts';
+import type { WeightedTarget } from './attribute.ts';
+
+/** What --box says about a request. */
+export interface BoxAim {
+  readonly output: string;
+  readonly unbatched: boolean;
+  readonly target: TargetRef;
+  readonly detection: DetectionAim;
+}
+
+/**
+ * Box number `box` of a detector's answer, best first. `part`: `class` (unless said), `objectness`, or a coordinate in the
+ * detector's own format. Costs a forward pass. Throws a UserError when there is no such box or part.
+ */
+export async function aimAtBox(
+  host: ModelHost,
+  inputs: NamedTensors,
+  modality: Modality,
+  {
+    box,
+    part = 'class',
+    labels,
+  }: { readonly box: number; readonly part?: string; readonly labels?: readonly string[] | undefined },
+): Promise<BoxAim> {
+  if (modality.kind !== 'image') throw new UserError('--box asks for a box in a picture: give it with --image');
+  const { dims } = inputs[modality.input]!;
+  const [height, width] = (modality.layout === 'NCHW' ? dims.slice(2) : dims.slice(1, 3)) as [number, number];
+  const session = await host.openOriginal();
+  const outputs = await session.run(inputs).finally(() => session.release());
+  const form = detectorForm(outputs);
+  const boxes = readBoxes(outputs, form, { height, width });
+  const found = boxes[box];
+  if (found === undefined)
+    throw new UserError(
+      boxes.length === 0
+        ? 'the detector finds no box in this picture'
+        : `there is no box ${box}: the detector finds ${boxes.length === 1 ? 'one box, 0' : `${boxes.length}, 0 to ${boxes.length - 1}`}`,
+    );
+  const element = found.elements[part];
+  if (element === undefined)
+    throw new UsageError(`with --box, --target is one of ${Object.keys(found.elements).join(', ')}, not "${part}"`);
+  const name = labels?.[found.label] ?? `class ${found.label}`;
+  const label = `${name} ${found.score.toFixed(2)} (box ${box})`;
+  return {
+    output: element.output,
+    unbatched: element.unbatched,
+    target: { label: part === 'class' ? label : `${part} of ${label}`, indices: element.indices },
+    detection: {
+      form,
+      found,
+      height,
+      width,
+      dims: each(outputs, ({ dims }) => dims),
+      types: each(outputs, ({ type }) => type),
+    },
+  };
+}
+
+function each<T>(outputs: NamedTensors, of: (tensor: DenseTensor) => T): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, of(tensor)]));
+}
+
+/** The region around a place of the picture, given as fractions of what the model sees. */
+export function aimAtRegion(
+  answer: DenseTensor,
+  at: { readonly x: number; readonly y: number },
+  { layout, aspect }: { readonly layout: 'NCHW' | 'NHWC'; readonly aspect: number },
+  labels: readonly string[] | undefined,
+): WeightedTarget {
+  const region = regionAt(answer, numbers(answer), at, layout === 'NHWC', aspect);
+  const name = labels?.[region.label] ?? `class ${region.label}`;
+  const data = answer.type === 'float64' ? Float64Array.from(region.weights) : region.weights;
+  return {
+    label: `${name}, region of ${region.size}`,
+    indices: region.indices,
+    weights: { type: answer.type, dims: answer.dims, data },
+  };
+}
