@@ -55,7 +55,7 @@ const text = (...more: string[]) => explain(TEXT_MODEL, '--text', MAIL, ...more)
 const tensors = (...more: string[]) => explain(model, '--inputs', inputs, ...more);
 
 describe('help', () => {
-  it.each(['', 'inspect', 'explain', 'gradient', 'demo'])('of "%s" has examples', async (command) => {
+  it.each(['', 'inspect', 'explain', 'gradient', 'patch', 'ablate', 'demo'])('of "%s" has examples', async (command) => {
     const { code, stdout, stderr } = await onnxray([...command.split(' ').filter(Boolean), '--help']);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^Usage: onnxray/);
