@@ -1,7 +1,7 @@
 /**
  * attention/: where a model attends, and what that is worth.
  *
- * So far: `locateAttention` finds the blocks; capturing, measuring and intervening build on what it returns.
+ * `locateAttention` finds the blocks; capturing, measuring and intervening (intervene/) build on what it returns.
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';
