@@ -1,10 +1,8 @@
 /** A transformer made by hand, of one layer of one head without an MLP, about which everything is known. */
 import type { Model } from '../../src/onnx/index.ts';
+import type { DataType } from '../../src/onnx/index.ts';
 import { int, ints, numbersWeight } from '../../src/onnx/index.ts';
 import { makeModel, makeNode } from '../models.ts';
-
-const matrix = (rows: readonly (readonly number[])[]) =>
-  numbersWeight('float32', [rows.length, rows[0]!.length], rows.flat());
 
 /** Words and what they are worth to the answer. */
 export const WORTH = [0, 1, -2, 3, 0.5] as const;
@@ -13,14 +11,19 @@ export const WORTH = [0, 1, -2, 3, 0.5] as const;
  * ids [batch, sequence] -> logits [batch, 2]: position 0 attends to all positions with scores that are the `scores` of
  * their words, reads the worth of each word, and the answer is [0, 5 x attended worth]. The stream's dimensions: 1 = a
  * constant, 2 = score, 3 = worth, 4 = what attention writes.
- * `twins`: keys and values of two words are the same, so that attention between them is nobody's business.
  */
-export function attentive(scores: readonly number[], worth: readonly number[] = WORTH): Model {
+export function attentive(
+  scores: readonly number[],
+  worth: readonly number[] = WORTH,
+  type: DataType = 'float32',
+): Model {
+  const matrix = (rows: readonly (readonly number[])[]) =>
+    numbersWeight(type, [rows.length, rows[0]!.length], rows.flat());
   const table = scores.map((score, word) => [1, score, worth[word]!, 0]);
   const zero4 = [0, 0, 0, 0];
   return makeModel({
     inputs: [{ name: 'input_ids', type: 'int64', dims: ['batch', 'sequence'] }],
-    outputs: [{ name: 'logits', type: 'float32', dims: ['batch', 2] }],
+    outputs: [{ name: 'logits', type, dims: ['batch', 2] }],
     nodes: [
       makeNode('Gather', ['table', 'input_ids'], ['x']),
       // The query is the constant, the key the score: their product is the score, without scaling.

@@ -135,6 +135,24 @@ describe('of one head whose attention is known,', () => {
   });
 });
 
+test('a model in half precision is changed and read in half precision', async () => {
+  const host = await open('half', attentive(SCORES, WORTH, 'float16'));
+  const near = (value: number, expected: number) => expect(Math.abs(value - expected)).toBeLessThan(0.02);
+  for (const by of ['zero', 'mean', 'uniform'] as const) {
+    const found = await ablateHeads(host, { subject: subject(IDS), by, target });
+    near(found.value, VALUE);
+    const expected = { zero: -VALUE, mean: 0, uniform: answer(IDS, Array(5).fill(0.2) as number[]) - VALUE }[by];
+    near(found.tables[0]!.measures['effect']!.data[0]!, expected);
+  }
+  const corrupted = subject([0, 1, 2, 4, 4]);
+  const patched = await patch(host, { clean: subject(IDS), corrupted, target });
+  near(patched.tables[0]!.measures['normalised']!.data[3]!, 1);
+  const direct = await directAttribution(host, { subject: subject(IDS), target });
+  near(direct.tables[1]!.measures['contribution']!.data[0]!, VALUE);
+  const far = await adversarialAttention(host, { subject: subject(IDS), target, steps: 20 });
+  expect(far.figures['total variation']).toBeLessThanOrEqual(0.01);
+});
+
 describe('attention as explanation,', () => {
   test('agrees with leaving out where worth is the same for all words attended to', async () => {
     // The first word is worth 0 and hardly seen; leaving out a word moves the answer in the order of its attention.

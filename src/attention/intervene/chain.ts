@@ -267,6 +267,7 @@ export class Chain {
       queries: positions,
       keys,
       positions,
+      typeOf: (value) => this.tracer.facts.get(value)?.type ?? 'float32',
     });
     if (!edited.edits.some(({ site }) => site === 'edges')) return edited;
     const flag: DenseTensor = { type: 'float32', dims: [], data: Float32Array.of(renormalize ? 1 : 0) };
