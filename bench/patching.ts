@@ -3,7 +3,7 @@
  * PyTorch's CPU, the same weights and inputs, turns alternating.
  *
  *     ONNXRAY_PYTHON=python npx tsx bench/patching.ts            writes the table into bench/README.md
- *     ONNXRAY_PYTHON=python npx tsx bench/patching.ts --quick    a small model, one round, prints only
+ *     ONNXRAY_PYTHON=python npx tsx bench/patching.ts --quick    a small model, one round, one thread, prints only
  *
  * The model is a GPT-2 (12 layers, 768 wide, the full vocabulary) with random weights and 64 tokens: 768 patches.
  */
@@ -19,12 +19,12 @@ import { table, writeBlock } from '../scripts/blocks.ts';
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const root = path.resolve(import.meta.dirname, '..');
-const THREADS = 2;
-const TOKENS = 64;
+const THREADS = flags.quick ? 1 : 2;
+const TOKENS = flags.quick ? 24 : 64;
 const BATCH = 16;
 const ROUNDS = flags.quick ? 1 : 3;
 const SIZE = flags.quick
-  ? { layers: 12, width: 192, heads: 6, vocabulary: 2000 }
+  ? { layers: 6, width: 96, heads: 6, vocabulary: 500 }
   : { layers: 12, width: 768, heads: 12, vocabulary: 50257 };
 
 interface Answer {

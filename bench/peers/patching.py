@@ -58,9 +58,10 @@ class Peers:
         self.corrupted[0, 3] = (self.clean[0, 3] + 1) % vocabulary
         self.corrupted[0, 20] = (self.clean[0, 20] + 5) % vocabulary
         path = Path(folder)
-        torch.onnx.export(Logits(model), (self.clean,), str(path / "model.onnx"), input_names=["input_ids"], output_names=["logits"],
+        torch.onnx.export(Logits(model).eval(), (self.clean,), str(path / "model.onnx"), input_names=["input_ids"], output_names=["logits"],
                           dynamic_axes={"input_ids": {0: "batch", 1: "sequence"}, "logits": {0: "batch", 1: "sequence"}},
                           opset_version=17, dynamo=False)
+        model.eval()
         cfg = HookedTransformerConfig(n_layers=layers, d_model=width, n_ctx=128, d_head=width // heads, n_heads=heads, d_mlp=4 * width,
                                       act_fn="gelu_new", d_vocab=vocabulary, normalization_type="LN", eps=config.layer_norm_epsilon,
                                       device="cpu")

@@ -55,13 +55,16 @@ const text = (...more: string[]) => explain(TEXT_MODEL, '--text', MAIL, ...more)
 const tensors = (...more: string[]) => explain(model, '--inputs', inputs, ...more);
 
 describe('help', () => {
-  it.each(['', 'inspect', 'explain', 'gradient', 'demo'])('of "%s" has examples', async (command) => {
-    const { code, stdout, stderr } = await onnxray([...command.split(' ').filter(Boolean), '--help']);
-    expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).toMatch(/^Usage: onnxray/);
-    expect(stdout).toMatch(/Examples:\n {2}onnxray /);
-    expect(stdout).not.toContain('default: {}');
-  });
+  it.each(['', 'inspect', 'explain', 'gradient', 'patch', 'ablate', 'demo'])(
+    'of "%s" has examples',
+    async (command) => {
+      const { code, stdout, stderr } = await onnxray([...command.split(' ').filter(Boolean), '--help']);
+      expect([code, stderr]).toEqual([0, '']);
+      expect(stdout).toMatch(/^Usage: onnxray/);
+      expect(stdout).toMatch(/Examples:\n {2}onnxray /);
+      expect(stdout).not.toContain('default: {}');
+    },
+  );
 
   it('lists every method with its options', async () => {
     const { stdout } = await onnxray(['explain', '--help']);

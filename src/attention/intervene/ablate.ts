@@ -1,4 +1,4 @@
-import { fromBfloat16, fromFloat16, numbersToData } from '../../onnx/index.ts';
+import { UserError, fromBfloat16, fromFloat16, numbersToData } from '../../onnx/index.ts';
 import type { DenseTensor } from '../../onnx/index.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import { readDistributions } from './distribution.ts';
@@ -8,9 +8,11 @@ import type { Question, QuestionOptions, Subject } from './question.ts';
 import {
   about,
   ask,
+  attendsAcross,
   blockLabel,
   checkHead,
   checkPosition,
+  checkSameShapes,
   chosenBlocks,
   headCount,
   layerAxis,
@@ -44,7 +46,8 @@ export interface AblateRequest extends QuestionOptions {
 export async function ablateHeads(
   host: ModelHost,
   { subject, other, layer, head, by = 'zero', ...options }: AblateRequest & { readonly by?: Replacement },
-): Promise<Intervention> {
+): Promise<Measured> {
+  if (by === 'other' && other !== undefined) checkSameShapes(subject, other, ['first', 'other']);
   const question = await ask(host, subject, options);
   const { chain, run, target, value } = question;
   const blocks = chosenBlocks(chain, layer);
@@ -164,7 +167,8 @@ export async function ablateEdges(
 ): Promise<Intervention> {
   const question = await ask(host, subject, options);
   const { chain, run, target, value } = question;
-  const blocks = chosenBlocks(chain, layer).filter(({ kind }) => kind !== 'cross');
+  const blocks = chosenBlocks(chain, layer).filter((block) => attendsAcross(question, block));
+  if (blocks.length === 0) throw new UserError('no such attention is between all positions: there are no edges to cut');
   checkHead(head, blocks);
   const first = chain.segmentOf(blocks[0]!.index);
   const positions = run.hidden[first]!.dims[1]!;

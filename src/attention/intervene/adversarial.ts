@@ -11,8 +11,8 @@ import { classRow, toDistribution } from './distribution.ts';
 import { jensenShannon } from './divergence.ts';
 import { attentionFrom, findQuery, meanOf } from './query.ts';
 import type { Question, QuestionOptions, Subject } from './question.ts';
-import { about, ask, chosenBlocks, headCount, positionLabels } from './question.ts';
-import type { Intervention } from './result.ts';
+import { about, ask, attendsAcross, chosenBlocks, headCount, positionLabels } from './question.ts';
+import type { Measured } from './result.ts';
 import { axis, cells } from './result.ts';
 import { stacked } from './rows.ts';
 import { SEGMENT, compileSegment } from './segments.ts';
@@ -138,9 +138,9 @@ export async function adversarialAttention(
 ): Promise<Intervention> {
   const question = await ask(host, subject, options);
   const { chain } = question;
-  const self = chosenBlocks(chain, layer).filter(({ kind }) => kind !== 'cross');
+  const self = chosenBlocks(chain, layer).filter((block) => attendsAcross(question, block));
   const block = self.at(-1);
-  if (block === undefined) throw new UserError(`layer ${layer} has no self-attention`);
+  if (block === undefined) throw new UserError('no such attention is between all positions of the input');
   const found = await search(question, block, { query, epsilon, steps, starts, seed });
   const labels = positionLabels(subject, found.before[0]!.length);
   const heads = found.before.length;
@@ -215,7 +215,7 @@ async function search(question: Question, block: AttentionBlock, options: Search
   const starts = chain.mixesRows ? 1 : options.starts;
   const fixed: Record<string, DenseTensor> = {
     ...run.inputs,
-    ...chain.sideFeeds(run),
+    ...chain.runner.sideFeeds(run),
     [SEGMENT.from]: stacked(Array.from({ length: starts }, () => run.hidden[at]!)),
     [NAMES.mask]: float(
       [1, heads, 1, keys],
@@ -257,7 +257,7 @@ async function search(question: Question, block: AttentionBlock, options: Search
     adam.step(logits, numbers(results[NAMES.gradient]!));
     onProgress?.(step, options.steps);
   }
-  chain.countPasses(((options.steps + 1) * starts * 2 * (chain.depth - at)) / chain.depth);
+  chain.runner.countPasses(((options.steps + 1) * starts * 2 * (chain.depth - at)) / chain.depth);
   const after = Array.from({ length: heads }, (_, head) => best.attention.slice(head * keys, (head + 1) * keys));
   return { query, before, after, ...best };
 }

@@ -3,18 +3,19 @@ import { UserError, sizeOf } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueName } from '../../onnx/index.ts';
 import { checkAgainstOriginal, numbers, sameNumbers } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../../runtime/core.ts';
-import type { ModelHost } from '../../runtime/core.ts';
+import { DEFAULT_MEMORY_BUDGET } from '../../runtime/index.ts';
+import type { ModelHost } from '../../runtime/index.ts';
 import { locateAttention } from '../locate.ts';
 import type { AttentionBlock } from '../locate.ts';
 import { traceModel } from '../trace.ts';
 import type { Tracer } from '../trace.ts';
 import { EDIT } from './edits.ts';
-import type { Edit } from './edits.ts';
 import { blank, copyElements, editsOf, sliceAt, stacked } from './rows.ts';
 import type { Donor, Edited, Row } from './rows.ts';
-import { SEGMENT, compileSegment } from './segments.ts';
-import type { Captured, SegmentRequest } from './segments.ts';
+import { SegmentRunner, UNEDITED } from './runner.ts';
+import type { Surroundings } from './runner.ts';
+import { SEGMENT } from './segments.ts';
+import type { Captured } from './segments.ts';
 import { findStreams, noStream } from './stream.ts';
 import type { Stream } from './stream.ts';
 
@@ -30,11 +31,9 @@ export interface ChainOptions {
 }
 
 /** What one input went through. */
-export interface Run {
-  readonly inputs: NamedTensors;
+export interface Run extends Surroundings {
   /** The stream before each segment and after the last: [1, positions, hidden] each. */
   readonly hidden: readonly DenseTensor[];
-  readonly sides: Readonly<Record<ValueName, DenseTensor>>;
   readonly answer: DenseTensor;
   readonly captured: ReadonlyMap<ValueName, DenseTensor>;
 }
@@ -57,9 +56,8 @@ export class Chain {
   readonly blocks: readonly AttentionBlock[];
   readonly stream: Stream;
   readonly options: ChainOptions;
+  readonly runner: SegmentRunner;
   #rowsApart = false;
-  /** Rows that went through segments, counted in segments; divided by their number it is passes through the model. */
-  #segmentRows = 0;
 
   private constructor(
     host: ModelHost,
@@ -73,6 +71,7 @@ export class Chain {
     this.blocks = blocks;
     this.stream = stream;
     this.options = options;
+    this.runner = new SegmentRunner(host, tracer, stream, options);
   }
 
   /**
@@ -102,23 +101,9 @@ export class Chain {
     return this.stream.segments.length;
   }
 
-  get passes(): number {
-    return this.#segmentRows / (this.depth + 1);
-  }
-
   /** Whether the model mixes the rows of a batch, so that they run one at a time. */
   get mixesRows(): boolean {
     return this.#rowsApart;
-  }
-
-  /** Counts passes through the model that went another way than through the segments. */
-  countPasses(passes: number): void {
-    this.#segmentRows += passes * (this.depth + 1);
-  }
-
-  /** A run's values of other streams, as a segment is fed them. */
-  sideFeeds({ sides }: Pick<Run, 'sides'>): NamedTensors {
-    return Object.fromEntries(Object.entries(sides).map(([side, tensor]) => [SEGMENT.side(side), tensor]));
   }
 
   /** The segment a block is in. */
@@ -133,16 +118,11 @@ export class Chain {
 
   /** Runs one input, or the rows of one whose batch is one, and keeps the stream and the values asked for. */
   async read(inputs: NamedTensors, capture: readonly Captured[] = []): Promise<Run> {
-    const { segments, sides } = this.stream;
-    const first = segments[0]!.from;
-    const prelude = await this.#run(
-      this.#request(undefined, first, { capture: sides.map((value) => ({ value, heads: null })) }),
-      inputs,
-    );
-    const known = Object.fromEntries(sides.map((side) => [side, prelude[SEGMENT.captured(side)]!]));
-    const hidden = [prelude[SEGMENT.to]!];
+    const { segments } = this.stream;
+    const { first, sides } = await this.runner.start(inputs);
+    const hidden = [first];
     const captured = new Map<ValueName, DenseTensor>();
-    const run = { inputs, hidden, sides: known };
+    const run = { inputs, hidden, sides };
     for (const [index, { blocks }] of segments.entries()) {
       const own = new Set(
         blocks.flatMap(({ block, attention, mlp }) => [
@@ -153,7 +133,7 @@ export class Chain {
         ]),
       );
       const wanted = capture.filter(({ value }) => own.has(value));
-      const found = await this.#segment(run, index, hidden[index]!, { edits: [], feeds: {} }, wanted);
+      const found = await this.runner.segment(run, index, hidden[index]!, UNEDITED, wanted);
       hidden.push(found[SEGMENT.to]!);
       for (const { value } of wanted) captured.set(value, found[SEGMENT.captured(value)]!);
     }
@@ -162,8 +142,8 @@ export class Chain {
   }
 
   /** What the model answers when the stream ends like this: [rows, positions, hidden] to [rows, ...]. */
-  async answer(run: Pick<Run, 'inputs' | 'sides'>, last: DenseTensor): Promise<DenseTensor> {
-    return (await this.#head(run, last, undefined))[SEGMENT.to]!;
+  async answer(run: Surroundings, last: DenseTensor): Promise<DenseTensor> {
+    return (await this.runner.head(run, last))[SEGMENT.to]!;
   }
 
   /** A target by its weights, with the position it lies at where only that has to be computed. */
@@ -186,7 +166,7 @@ export class Chain {
   async values(base: Run, rows: readonly Row[], target: ScoredTarget, options: RunRows = {}): Promise<Float64Array> {
     const result = new Float64Array(rows.length);
     await this.#each(base, rows, options, async (order, last) => {
-      const head = await this.#head(base, at(last, target.position), target.weights);
+      const head = await this.runner.head(base, at(last, target.position), target.weights);
       numbers(head[SEGMENT.values]!).forEach((value, index) => {
         result[order[index]!] = value;
       });
@@ -219,7 +199,9 @@ export class Chain {
     { donor = () => undefined, stream, renormalize = true }: RunRows,
     done: (order: readonly number[], last: DenseTensor) => Promise<void>,
   ): Promise<void> {
-    const limit = this.#rowsApart ? 1 : await this.#rowsPerRun(base);
+    const { memoryBudget = DEFAULT_MEMORY_BUDGET } = this.options;
+    const fitting = Math.floor(memoryBudget / this.runner.bytesOfRow(base));
+    const limit = this.#rowsApart ? 1 : Math.max(1, Math.min(MAX_ROWS, fitting));
     const order = rows.map((_, index) => index).sort((a, b) => rows[a]!.at - rows[b]!.at || a - b);
     for (let start = 0; start < order.length;) {
       const from = rows[order[start]!]!.at;
@@ -258,7 +240,7 @@ export class Chain {
     const skipping = rows.map(({ skip }) => skip?.includes(index) === true);
     if (skipping.every(Boolean)) return hidden;
     const edited = this.#edits(base, index, hidden, rows, donor, renormalize);
-    const found = (await this.#segment(base, index, hidden, edited, []))[SEGMENT.to]!;
+    const found = (await this.runner.segment(base, index, hidden, edited))[SEGMENT.to]!;
     if (!skipping.some(Boolean)) return found;
     if (found.dims.join() !== hidden.dims.join())
       throw new UserError(`layer ${index} changes the size of the stream and cannot be passed over`);
@@ -285,99 +267,11 @@ export class Chain {
       queries: positions,
       keys,
       positions,
+      typeOf: (value) => this.tracer.facts.get(value)?.type ?? 'float32',
     });
     if (!edited.edits.some(({ site }) => site === 'edges')) return edited;
     const flag: DenseTensor = { type: 'float32', dims: [], data: Float32Array.of(renormalize ? 1 : 0) };
     return { ...edited, feeds: { ...edited.feeds, [EDIT.renormalize]: flag } };
-  }
-
-  #segment(
-    run: Pick<Run, 'inputs' | 'sides'>,
-    index: number,
-    hidden: DenseTensor,
-    { edits, feeds }: Edited,
-    capture: readonly Captured[],
-  ): Promise<NamedTensors> {
-    const { from, to } = this.stream.segments[index]!;
-    return this.#run(this.#request(from, to, { edits, capture }), {
-      ...run.inputs,
-      ...this.sideFeeds(run),
-      ...feeds,
-      [SEGMENT.from]: hidden,
-    });
-  }
-
-  #head(
-    run: Pick<Run, 'inputs' | 'sides'>,
-    last: DenseTensor,
-    weights: DenseTensor | undefined,
-  ): Promise<NamedTensors> {
-    const feeds = { ...this.#inputsFor(run, last), ...this.sideFeeds(run), [SEGMENT.from]: last };
-    return weights === undefined
-      ? this.#run(this.#headRequest, { ...feeds, [SEGMENT.target]: this.#anyTarget }, [SEGMENT.to])
-      : this.#run(this.#headRequest, { ...feeds, [SEGMENT.target]: weights }, [SEGMENT.values]);
-  }
-
-  /** Inputs the head reads lengths off are cut to the one position that the stream was cut to. */
-  #inputsFor({ inputs }: Pick<Run, 'inputs'>, last: DenseTensor): NamedTensors {
-    const positions = inputs[this.stream.input]?.dims[1];
-    if (last.dims[1] !== 1 || positions === undefined || positions === 1) return inputs;
-    return Object.fromEntries(
-      Object.entries(inputs).map(([name, tensor]) => [
-        name,
-        tensor.dims.length === 2 && tensor.dims[1] === positions ? sliceAt(tensor, 1, 0) : tensor,
-      ]),
-    );
-  }
-
-  get #headRequest(): SegmentRequest {
-    return this.#request(this.stream.segments.at(-1)!.to, this.options.output, { answer: true });
-  }
-
-  /** Where only the answer is wanted its weights do not matter: one number goes with every shape. */
-  get #anyTarget(): DenseTensor {
-    const dims = this.tracer.facts.get(this.options.output)?.dims ?? [1];
-    const shape = dims.map((dim, axis) => (axis > 0 && typeof dim === 'number' ? dim : 1));
-    return { type: 'float32', dims: shape, data: new Float32Array(sizeOf(shape)) };
-  }
-
-  #request(
-    from: ValueName | undefined,
-    to: ValueName,
-    options: { readonly edits?: readonly Edit[]; readonly capture?: readonly Captured[]; readonly answer?: boolean },
-  ): SegmentRequest {
-    const sides = from === undefined ? [] : this.stream.sides;
-    return { kind: 'segment', from, to, sides, edits: [], capture: [], answer: false, ...options };
-  }
-
-  async #run(request: SegmentRequest, feeds: NamedTensors, outputs?: readonly string[]): Promise<NamedTensors> {
-    const session = await this.host.program(request, (model) => compileSegment(model, request));
-    const known = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]!]));
-    const { signal } = this.options;
-    this.#segmentRows += feeds[SEGMENT.from]?.dims[0] ?? 0;
-    return session.run(known, { ...(outputs && { outputs }), ...(signal && { signal }) });
-  }
-
-  async #rowsPerRun(base: Run): Promise<number> {
-    const { memoryBudget = DEFAULT_MEMORY_BUDGET } = this.options;
-    let most = 1;
-    const requests = [...this.stream.segments.map(({ from, to }) => this.#request(from, to, {})), this.#headRequest];
-    for (const [index, request] of requests.entries()) {
-      const program = this.host.compiled(request);
-      if (program === undefined) continue;
-      const dims = Object.fromEntries(
-        program.graph.inputs.map(({ name }) => [
-          name,
-          name === SEGMENT.from
-            ? base.hidden[index]!.dims
-            : name === SEGMENT.target
-              ? [1, ...base.answer.dims.slice(1)]
-              : (base.inputs[name]?.dims ?? base.sides[name.slice(SEGMENT.side('').length)]?.dims ?? []),
-        ]),
-      );
-      most = Math.max(most, activationBytes(program, dims));
-    }
-    return Math.max(1, Math.min(MAX_ROWS, Math.floor(memoryBudget / most)));
   }
 
   /** Whether the end of the stream, one position of it alone, gives that position of the answer. */
@@ -393,17 +287,11 @@ export class Chain {
 
   /** The first time, the chain's answer is compared with the unmodified model's, and rows with a row alone. */
   async #check(run: Run): Promise<void> {
-    const { host, stream } = this;
-    const requests = [
-      this.#request(undefined, stream.segments[0]!.from, {
-        capture: stream.sides.map((value) => ({ value, heads: null })),
-      }),
-      ...stream.segments.map(({ from, to }) => this.#request(from, to, {})),
-      this.#headRequest,
-    ];
+    const { host } = this;
+    const { requests } = this.runner;
     const checked = await Promise.all(requests.map((request) => host.isChecked(request)));
     if (checked.every(Boolean)) {
-      this.#rowsApart = host.keepsRowsApart(this.#headRequest);
+      this.#rowsApart = host.keepsRowsApart(this.runner.headRequest);
       return;
     }
     await checkAgainstOriginal(host, run.inputs, this.options.output, run.answer);
@@ -416,7 +304,7 @@ export class Chain {
       let hidden = run.hidden[0]!;
       hidden = stacked([blank(hidden, hidden.dims), hidden]);
       for (let index = 0; index < this.depth; index++)
-        hidden = (await this.#segment(run, index, hidden, { edits: [], feeds: {} }, []))[SEGMENT.to]!;
+        hidden = (await this.runner.segment(run, index, hidden))[SEGMENT.to]!;
       const together = numbers(await this.answer(run, hidden));
       return sameNumbers(together.slice(together.length / 2), numbers(run.answer), 1e-3);
     } catch (error) {

@@ -121,7 +121,7 @@ export async function directAttribution(
   const session = await host.program(request, (model) => compileDirect(model, request));
   const feeds: Record<string, DenseTensor> = { ...run.inputs, [NAMES.target]: weights };
   const known: NamedTensors = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]!]));
-  chain.countPasses(1);
+  chain.runner.countPasses(1);
   const found = await session.run(known);
   const total = (name: string) => Array.from(numbers(found[name]!)).reduce((left, right) => left + right, 0);
 

@@ -25,7 +25,7 @@ export const EDIT = {
   heads: (site: Edit['site'], value: ValueName) => `onnxray/${site}/${value}`,
   /** Which positions of each row are changed: bool [rows, positions]. */
   positions: (value: ValueName) => `onnxray/positions/${value}`,
-  /** What stands in the place of what is changed: as the value, [1 or rows, ...], any axis 1. */
+  /** What stands in the place of what is changed: as the value, of one row; any axis may be 1. */
   donor: (value: ValueName) => `onnxray/donor/${value}`,
   /** Weight of each edge: float32 [rows, heads, queries, keys]. */
   edges: (value: ValueName) => `onnxray/edges/${value}`,
@@ -37,34 +37,46 @@ export const EDIT = {
 export function appendEdit(b: GraphBuilder, { site, value, heads }: Edit, current: ValueName): ValueName {
   if (site === 'branch') {
     const positions = b.addInput({ name: EDIT.positions(value), type: 'bool', dims: ['rows', 'positions'] });
-    return b.op('Where', [b.unsqueeze(positions, [2]), donorOf(b, value, current), current], {}, dimsOf(b, current));
+    return b.op('Where', [b.unsqueeze(positions, [2]), donorOf(b, value, current, 3), current], {}, dimsOf(b, current));
   }
-  // Where batch and heads are one axis they are parted for the edit.
-  const joined = b.rank(current) === 3;
-  const parted = joined ? part(b, current, heads) : current;
-  const edited = editHeads(b, { site, value, heads }, parted);
-  return joined ? b.reshape(edited, b.shape(current), b.dims(current)) : edited;
+  return editHeads(b, { site, value, heads }, current);
 }
 
-function editHeads(b: GraphBuilder, { site, value }: Edit, current: ValueName): ValueName {
-  if (site === 'edges') {
-    const edges = b.addInput({
-      name: EDIT.edges(value),
-      type: 'float32',
-      dims: ['rows', 'edge heads', 'edge queries', 'edge keys'],
-    });
-    const kept = b.op('Mul', [current, b.cast(edges, b.type(current))], {}, dimsOf(b, current));
-    return renormalized(b, kept);
-  }
-  const chosen = b.addInput({ name: EDIT.heads(site, value), type: 'bool', dims: ['rows', 'chosen heads'] });
-  const other = site === 'uniform' ? uniform(b, current) : donorOf(b, value, current);
-  return b.op('Where', [b.unsqueeze(chosen, [2, 3]), other, current], {}, dimsOf(b, current));
+/**
+ * The axis before the queries may be heads, or batch and heads in one; the batch may hold windows of each row. For the edit
+ * it is [rows, windows, heads, ...].
+ */
+function editHeads(b: GraphBuilder, { site, value, heads }: Edit, current: ValueName): ValueName {
+  const [name, type] =
+    site === 'edges' ? [EDIT.edges(value), 'float32' as const] : [EDIT.heads(site, value), 'bool' as const];
+  const chosen = b.addInput({
+    name,
+    type,
+    dims: site === 'edges' ? ['rows', heads, 'edge queries', 'edge keys'] : ['rows', heads],
+  });
+  const rank = b.rank(current);
+  const rest = [b.dimension(current, rank - 2), b.dimension(current, rank - 1)];
+  const parted = b.reshape(current, b.concat([b.dimension(chosen, 0), b.int64s([-1, heads]), ...rest], 0), [
+    'rows',
+    undefined,
+    heads,
+    ...(b.dims(current)?.slice(-2) ?? [undefined, undefined]),
+  ]);
+  const edited = editParted(b, { site, value, heads }, parted, b.unsqueeze(chosen, site === 'edges' ? [1] : [1, 3, 4]));
+  return b.reshape(edited, b.shape(current), b.dims(current));
+}
+
+function editParted(b: GraphBuilder, { site, value }: Edit, current: ValueName, chosen: ValueName): ValueName {
+  if (site === 'edges')
+    return renormalized(b, b.op('Mul', [current, b.cast(chosen, b.type(current))], {}, dimsOf(b, current)));
+  const other = site === 'uniform' ? uniform(b, current) : b.unsqueeze(donorOf(b, value, current, 4), [0]);
+  return b.op('Where', [chosen, other, current], {}, dimsOf(b, current));
 }
 
 /** 1 / n on the n keys whose probability is not exactly 0: a mask makes it exactly 0 in single precision. */
 function uniform(b: GraphBuilder, probabilities: ValueName): ValueName {
   const seen = b.cast(b.greater(probabilities, b.scalar(0, probabilities)), b.type(probabilities));
-  return b.div(seen, b.sum(seen, [3]));
+  return b.div(seen, b.sum(seen, [4]));
 }
 
 /** Rows divided by their sums where asked; a row that lost everything stays zero. */
@@ -72,14 +84,14 @@ function renormalized(b: GraphBuilder, kept: ValueName): ValueName {
   const wanted = b.facts(EDIT.renormalize)
     ? EDIT.renormalize
     : b.addInput({ name: EDIT.renormalize, type: 'float32', dims: [] });
-  const total = b.sum(kept, [3]);
+  const total = b.sum(kept, [4]);
   const [one, zero] = [b.scalar(1, kept), b.scalar(0, kept)];
   const asked = b.op('Add', [one, b.mul(b.cast(wanted, b.type(kept)), b.sub(total, one))]);
   return b.op('Div', [kept, b.where(b.greater(total, zero), asked, one)], {}, dimsOf(b, kept));
 }
 
-function donorOf(b: GraphBuilder, value: ValueName, current: ValueName): ValueName {
-  const dims = Array.from({ length: b.rank(current) }, (_, axis) => `donor ${axis} of ${value}`);
+function donorOf(b: GraphBuilder, value: ValueName, current: ValueName, rank: number): ValueName {
+  const dims = Array.from({ length: rank }, (_, axis) => `donor ${axis} of ${value}`);
   return b.addInput({ name: EDIT.donor(value), type: b.type(current), dims });
 }
 

@@ -10,6 +10,7 @@ import type { Removal } from './removal.ts';
 import { withoutPositions } from './removal.ts';
 import type { Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
+import { shuffled } from './shuffled.ts';
 
 export interface ErasureRequest extends QuestionOptions {
   readonly subject: Subject;
@@ -87,9 +88,4 @@ export async function eraseTopAttended(
     figures: { probability: before[index]! },
     warnings: free.length < 10 ? [`only ${free.length} positions can be taken out: most shares are one position`] : [],
   });
-}
-
-function shuffled<T>(list: readonly T[], random: () => number): T[] {
-  const rest = [...list];
-  return Array.from({ length: rest.length }, () => rest.splice(Math.floor(random() * rest.length), 1)[0]!);
 }

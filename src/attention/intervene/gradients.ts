@@ -58,7 +58,7 @@ export async function gradientsAt(
   const known: NamedTensors = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]!]));
   const { signal } = chain.options;
   // A backward pass costs about as much as a forward one.
-  chain.countPasses(2);
+  chain.runner.countPasses(2);
   const results = await session.run(known, signal === undefined ? {} : { signal });
   return at.map((_, index) => Float64Array.from(numbers(results[nameOf(index)]!)));
 }

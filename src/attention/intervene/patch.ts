@@ -3,8 +3,8 @@ import type { ValueName } from '../../onnx/index.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import type { Chain, Run } from './chain.ts';
 import type { QuestionOptions, Subject } from './question.ts';
-import { about, ask, headCount, layerAxis, positionLabels } from './question.ts';
-import type { TableAxis, Intervention } from './result.ts';
+import { about, ask, checkSameShapes, headCount, layerAxis, positionLabels } from './question.ts';
+import type { Axis, Measured } from './result.ts';
 import { axis, cells } from './result.ts';
 import type { Row } from './rows.ts';
 import type { Captured } from './segments.ts';
@@ -38,7 +38,7 @@ export interface PatchRequest extends QuestionOptions {
  */
 export async function patch(host: ModelHost, request: PatchRequest): Promise<Intervention> {
   const { clean, corrupted, what = 'stream', ...options } = request;
-  checkSameShapes(clean, corrupted);
+  checkSameShapes(clean, corrupted, ['clean', 'corrupted']);
   const question = await ask(host, clean, options);
   const { chain, run, target, value } = question;
   const donor = what === 'stream' ? run : await chain.read(clean.inputs, capturesFor(chain, what));
@@ -65,18 +65,6 @@ export async function patch(host: ModelHost, request: PatchRequest): Promise<Int
     tables: [{ name: what, rows: layers, columns, measures: { normalised, difference } }],
     warnings: tells ? [] : ['both inputs get the same answer: there is nothing to restore, so nothing is normalised'],
   });
-}
-
-function checkSameShapes(clean: Subject, corrupted: Subject): void {
-  for (const [name, { dims }] of Object.entries(clean.inputs)) {
-    const other = corrupted.inputs[name];
-    if (other?.dims.join() === dims.join()) continue;
-    const size = (shape: readonly number[] | undefined, tokens: readonly string[] | undefined) =>
-      tokens === undefined ? `[${shape?.join(', ') ?? 'nothing'}]` : `${tokens.length} tokens`;
-    throw new UserError(
-      `the two inputs differ in length: "${name}" has ${size(dims, clean.tokens)} in the clean one and ${size(other?.dims, corrupted.tokens)} in the corrupted one; patching needs them position by position`,
-    );
-  }
 }
 
 interface Places {

@@ -6,6 +6,7 @@ import { about, ask, headCount, layerAxis } from './question.ts';
 import type { Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
 import type { Change, Row } from './rows.ts';
+import { shuffled } from './shuffled.ts';
 
 export interface PruneRequest extends QuestionOptions {
   readonly subject: Subject;
@@ -47,8 +48,8 @@ export async function pruningCurve(
   const counts = Array.from({ length: steps }, (_, step) => Math.round(((step + 1) * heads.length) / steps));
   const ascending = [...heads].sort((left, right) => left.score - right.score);
   const random = seededRandom(seed);
-  const shuffled = Array.from({ length: draws }, () => shuffle(heads, random));
-  const orders = [ascending, ascending.toReversed(), ...shuffled];
+  const drawn = Array.from({ length: draws }, () => shuffled(heads, random));
+  const orders = [ascending, ascending.toReversed(), ...drawn];
   const rows = orders.flatMap((order) =>
     counts.map((count): Row => ({ at: 0, changes: without(order.slice(0, count)) })),
   );
@@ -58,7 +59,7 @@ export async function pruningCurve(
   for (let ranking = 0; ranking < 3; ranking++) {
     curve.data[ranking * (steps + 1)] = value;
     for (let step = 0; step < steps; step++) {
-      const own = ranking < 2 ? [ranking] : shuffled.map((_, draw) => draw + 2);
+      const own = ranking < 2 ? [ranking] : drawn.map((_, draw) => draw + 2);
       let sum = 0;
       for (const order of own) sum += values[order * steps + step]!;
       curve.data[ranking * (steps + 1) + step + 1] = sum / own.length;
@@ -86,11 +87,6 @@ export async function pruningCurve(
       },
     ],
   });
-}
-
-function shuffle<T>(list: readonly T[], random: () => number): T[] {
-  const rest = [...list];
-  return Array.from({ length: rest.length }, () => rest.splice(Math.floor(random() * rest.length), 1)[0]!);
 }
 
 /** Heads taken out, gathered by block. */

@@ -1,11 +1,11 @@
 /** Which position's attention is meant, and which attention. */
-import { sizeOf } from '../../onnx/index.ts';
+import { UserError } from '../../onnx/index.ts';
 import type { DenseTensor } from '../../onnx/index.ts';
 import { numbers } from '../../programs/index.ts';
 import type { AttentionBlock } from '../locate.ts';
 import { gradientsAt } from './gradients.ts';
 import type { Question } from './question.ts';
-import { checkPosition, headCount } from './question.ts';
+import { attendsAcross, checkPosition, headCount } from './question.ts';
 
 /** A query's position, or the mean over all queries. */
 export type Query = number | 'mean';
@@ -37,12 +37,15 @@ export function attentionFrom(probabilities: DenseTensor, block: AttentionBlock,
   });
 }
 
-/** Blocks whose keys are the stream's own positions: those of tokens that can be left out. */
-export function selfBlocks({ chain, run }: Question): readonly AttentionBlock[] {
-  return chain.streamBlocks.filter(({ index, kind }) => {
-    const dims = run.hidden[chain.segmentOf(index)]!.dims;
-    return kind !== 'cross' && sizeOf(dims.slice(1, 2)) === run.hidden[0]!.dims[1];
-  });
+/** Blocks that attend between all positions of the input. Throws a UserError where there is none. */
+export function selfBlocks(question: Question): readonly AttentionBlock[] {
+  const { chain, run } = question;
+  const positions = run.hidden[0]!.dims[1];
+  const found = chain.streamBlocks.filter(
+    (block) => run.hidden[chain.segmentOf(block.index)]!.dims[1] === positions && attendsAcross(question, block),
+  );
+  if (found.length === 0) throw new UserError('no attention of this stream is between all positions of the input');
+  return found;
 }
 
 export function meanOf(rows: readonly Float64Array[]): Float64Array {

@@ -73,8 +73,8 @@ export function about(
       provider: host.provider,
       threads: host.threads,
       ms: performance.now() - started,
-      passes: Math.round(chain.passes * 100) / 100,
-      versions: host.versions,
+      passes: Math.round(chain.runner.passes * 100) / 100,
+      versions: VERSIONS,
     },
   };
 }
@@ -124,4 +124,24 @@ export function oneOf<const T extends string>(option: string, value: string, cho
   const found = choices.find((choice) => choice === value);
   if (found === undefined) throw new UsageError(`${option} is one of ${choices.join(', ')}, not "${value}"`);
   return found;
+}
+
+/** Throws a UserError that says which input of the two is longer. */
+export function checkSameShapes(one: Subject, other: Subject, names: readonly [string, string]): void {
+  for (const [name, { dims }] of Object.entries(one.inputs)) {
+    const others = other.inputs[name]?.dims;
+    if (others?.join() === dims.join()) continue;
+    const size = (shape: readonly number[] | undefined, tokens: readonly string[] | undefined) =>
+      tokens === undefined ? `dims [${shape?.join(', ') ?? 'none'}]` : `${tokens.length} tokens`;
+    throw new UserError(
+      `the two inputs differ in length: "${name}" has ${size(dims, one.tokens)} in the ${names[0]} one and ${size(others, other.tokens)} in the ${names[1]} one; they must match position by position`,
+    );
+  }
+}
+
+/** Whether a block attends between all positions of the stream, and not within windows, as far as shapes tell. */
+export function attendsAcross({ chain, run }: Question, { index, kind, probabilities }: AttentionBlock): boolean {
+  const positions = run.hidden[chain.segmentOf(index)]!.dims[1]!;
+  const keys = chain.tracer.facts.get(probabilities)?.dims?.at(-1);
+  return kind !== 'cross' && (typeof keys !== 'number' || keys === positions);
 }

@@ -70,7 +70,7 @@ export async function withoutPositions(
         const from = row * size + place.start - before * inner;
         after.push(toDistribution(Array.from(numbers(answer).subarray(from, from + place.size)), place.link));
       });
-      chain.countPasses(rows.length);
+      chain.runner.countPasses(rows.length);
       start = end;
       onProgress?.(start, removed.length);
     }

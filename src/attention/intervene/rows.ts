@@ -1,6 +1,6 @@
 /** What the rows of a run are, and the tensors that say so to an edited segment. */
-import { sizeOf } from '../../onnx/index.ts';
-import type { DenseTensor, ValueName } from '../../onnx/index.ts';
+import { numbersToData, sizeOf } from '../../onnx/index.ts';
+import type { DataType, DenseTensor, ValueName } from '../../onnx/index.ts';
 import type { AttentionBlock } from '../locate.ts';
 import { EDIT } from './edits.ts';
 import type { Edit } from './edits.ts';
@@ -59,7 +59,12 @@ export function editsOf(
   blocks: readonly BlockSites[],
   located: readonly AttentionBlock[],
   donor: Donor,
-  sizes: { readonly queries: number; readonly keys: (block: AttentionBlock) => number; readonly positions: number },
+  sizes: {
+    readonly queries: number;
+    readonly keys: (block: AttentionBlock) => number;
+    readonly positions: number;
+    readonly typeOf: (value: ValueName) => DataType;
+  },
 ): Edited {
   const edits: Edit[] = [];
   const feeds: Record<string, DenseTensor> = {};
@@ -81,7 +86,8 @@ export function editsOf(
       const width = branch ? sizes.positions : edit.heads;
       const name = branch ? EDIT.positions(edit.value) : EDIT.heads(edit.site, edit.value);
       feeds[name] = chosen(byRow, width);
-      if (site !== 'uniform') feeds[EDIT.donor(edit.value)] = donor(edit.value) ?? nothing(branch ? 3 : 4);
+      if (site !== 'uniform')
+        feeds[EDIT.donor(edit.value)] = donor(edit.value) ?? nothing(branch ? 3 : 4, sizes.typeOf(edit.value));
     }
   return { edits, feeds };
 }
@@ -121,10 +127,10 @@ function edgeWeights(byRow: readonly (readonly Change[])[], dims: readonly numbe
   return { type: 'float32', dims, data };
 }
 
-const nothing = (rank: number): DenseTensor => ({
-  type: 'float32',
+const nothing = (rank: number, type: DataType): DenseTensor => ({
+  type,
   dims: Array<number>(rank).fill(1),
-  data: new Float32Array(1),
+  data: numbersToData(type, [0]),
 });
 
 type TypedArray = Exclude<DenseTensor['data'], readonly string[]>;

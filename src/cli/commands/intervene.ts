@@ -154,6 +154,8 @@ async function runAblate(location: string, flags: AblateFlags): Promise<void> {
 interface Prepared {
   readonly subject: InterventionSubject;
   readonly special: readonly number[];
+  /** What a reader must know of how the input was read. */
+  readonly warnings: readonly string[];
 }
 
 type Shared = Pick<AblationRequest, 'output' | 'stream' | 'target' | 'signal' | 'onProgress'>;
@@ -171,7 +173,7 @@ async function perform(
   const progress = progressLine(name, flags.quiet ?? false);
   try {
     const prepared = await encode(model, readSubject(flags, model.inputs));
-    const measured = await run(model, prepared, {
+    const found = await run(model, prepared, {
       output: flags.output,
       stream: flags.stream,
       target: (answer: DenseTensor) => parseTarget(flags.target, answer, model.folder.labels),
@@ -179,6 +181,7 @@ async function perform(
       onProgress: progress,
     });
     progress.clear();
+    const measured = { ...found, warnings: [...found.warnings, ...prepared.warnings] };
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(measured, format, flags.language));
     if (flags.json) process.stdout.write(`${serializeIntervention(measured)}\n`);
     else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
@@ -208,11 +211,15 @@ async function renderFile(
 
 async function encode(model: ExplainableModel, subject: Subject): Promise<Prepared> {
   const encoded: Encoded = await model.encode(subject);
-  if (encoded.kind !== 'text') return { subject: { inputs: encoded.tensors }, special: [] };
-  const { tokens, offsets } = encoded.encoding;
+  if (encoded.kind === 'image')
+    return { subject: { inputs: encoded.tensors }, special: [], warnings: encoded.encoding.warnings };
+  if (encoded.kind === 'tensors') return { subject: { inputs: encoded.tensors }, special: [], warnings: [] };
+  const { tokens, offsets, truncated } = encoded.encoding;
+  const cut = `the model does not read the last ${truncated} tokens: the text is longer than it takes`;
   return {
     subject: { inputs: encoded.tensors, tokens },
     special: offsets.flatMap((offset, position) => (offset === null ? [position] : [])),
+    warnings: truncated === 0 ? [] : [cut],
   };
 }
 
