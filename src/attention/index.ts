@@ -1,7 +1,8 @@
 /**
  * attention/: where a model attends, and what that is worth.
  *
- * `locateAttention` finds the blocks; capturing, measuring and intervening (intervene/) build on what it returns.
+ * `locateAttention` finds the blocks. `captureAttention` makes chosen values of them outputs of a rewritten graph, reduced
+ * inside it where the question allows; measures and attributions build on the same graphs.
  */
 export { locateAttention } from './locate.ts';
 export type { AttentionBlock } from './locate.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { Measured } from '../../src/attention/index.ts';
+import type { Intervention } from '../../src/attention/index.ts';
 import { IMAGE_MODEL, TEXT_MODEL, photograph, testFolder } from '../folder.ts';
 import { perceptron } from '../handmade.ts';
 import { expectRefusal, onnxray, onnxrayJson } from './onnxray.ts';
@@ -14,7 +14,7 @@ const ablate = (...args: string[]) => ['ablate', TEXT_MODEL, '--text', MAIL, ...
 const patch = (...args: string[]) => ['patch', TEXT_MODEL, '--text', MAIL, '--corrupted', OTHER, ...args];
 
 /** What is documented of every result. */
-function expectShape(measured: Measured, command: string, analysis: string): void {
+function expectShape(measured: Intervention, command: string, analysis: string): void {
   expect(measured).toMatchObject({
     command,
     analysis,
@@ -53,7 +53,7 @@ describe('ablate --json', () => {
     ['adversarial', ['--option', 'steps=3'], 13, 7],
     ['erasure', [], 3, 6],
   ] as const)('%s gives its table', async (analysis, args, rows, columns) => {
-    const measured = await onnxrayJson<Measured>(ablate('--analysis', analysis, ...args));
+    const measured = await onnxrayJson<Intervention>(ablate('--analysis', analysis, ...args));
     expectShape(measured, 'ablate', analysis);
     const [table] = measured.tables;
     expect([table!.rows.labels.length, table!.columns.labels.length]).toEqual([rows, columns]);
@@ -61,7 +61,7 @@ describe('ablate --json', () => {
   });
 
   it('takes attention from another text', async () => {
-    const measured = await onnxrayJson<Measured>(ablate('--option', 'by=other', '--other', OTHER, '--layer', '2'));
+    const measured = await onnxrayJson<Intervention>(ablate('--option', 'by=other', '--other', OTHER, '--layer', '2'));
     expectShape(measured, 'ablate', 'heads');
     expect(measured.options).toMatchObject({ by: 'other', layer: 2, head: null });
   });
@@ -69,7 +69,7 @@ describe('ablate --json', () => {
 
 describe('patch', () => {
   it('restores the clean answer when the changed word is put back before the first layer', async () => {
-    const measured = await onnxrayJson<Measured>(patch('--target', 'spam'));
+    const measured = await onnxrayJson<Intervention>(patch('--target', 'spam'));
     expectShape(measured, 'patch', 'stream');
     const { normalised } = measured.tables[0]!.measures;
     expect(normalised!.dims).toEqual([4, 7]);
@@ -93,7 +93,7 @@ describe('patch', () => {
     expect((await sharp(folder.at('map.png')).metadata()).width).toBeGreaterThan(500);
     expect(readFileSync(folder.at('map.svg'), 'utf8')).toContain('用干净输入的残差流替换');
     expect(readFileSync(folder.at('map.html'), 'utf8')).toMatch(/^<!doctype html>\n<html lang="zh-CN">/);
-    expectShape(JSON.parse(readFileSync(folder.at('map.json'), 'utf8')) as Measured, 'patch', 'stream');
+    expectShape(JSON.parse(readFileSync(folder.at('map.json'), 'utf8')) as Intervention, 'patch', 'stream');
   });
 });
 

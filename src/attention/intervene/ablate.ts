@@ -46,7 +46,7 @@ export interface AblateRequest extends QuestionOptions {
 export async function ablateHeads(
   host: ModelHost,
   { subject, other, layer, head, by = 'zero', ...options }: AblateRequest & { readonly by?: Replacement },
-): Promise<Measured> {
+): Promise<Intervention> {
   if (by === 'other' && other !== undefined) checkSameShapes(subject, other, ['first', 'other']);
   const question = await ask(host, subject, options);
   const { chain, run, target, value } = question;

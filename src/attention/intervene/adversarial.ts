@@ -12,7 +12,7 @@ import { jensenShannon } from './divergence.ts';
 import { attentionFrom, findQuery, meanOf } from './query.ts';
 import type { Question, QuestionOptions, Subject } from './question.ts';
 import { about, ask, attendsAcross, chosenBlocks, headCount, positionLabels } from './question.ts';
-import type { Measured } from './result.ts';
+import type { Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
 import { stacked } from './rows.ts';
 import { SEGMENT, compileSegment } from './segments.ts';

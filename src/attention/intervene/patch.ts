@@ -4,7 +4,7 @@ import type { ModelHost } from '../../runtime/core.ts';
 import type { Chain, Run } from './chain.ts';
 import type { QuestionOptions, Subject } from './question.ts';
 import { about, ask, checkSameShapes, headCount, layerAxis, positionLabels } from './question.ts';
-import type { Axis, Measured } from './result.ts';
+import type { TableAxis, Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
 import type { Row } from './rows.ts';
 import type { Captured } from './segments.ts';

@@ -74,7 +74,7 @@ export function about(
       threads: host.threads,
       ms: performance.now() - started,
       passes: Math.round(chain.runner.passes * 100) / 100,
-      versions: VERSIONS,
+      versions: host.versions,
     },
   };
 }

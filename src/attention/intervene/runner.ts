@@ -1,8 +1,8 @@
 /** The programs of a stream's segments, loaded and run. */
 import { sizeOf } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueName } from '../../onnx/index.ts';
-import type { ModelHost } from '../../runtime/index.ts';
-import { activationBytes } from '../../runtime/index.ts';
+import type { ModelHost } from '../../runtime/core.ts';
+import { activationBytes } from '../../runtime/core.ts';
 import type { Tracer } from '../trace.ts';
 import type { Edited } from './rows.ts';
 import { sliceAt } from './rows.ts';
