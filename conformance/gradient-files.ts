@@ -46,9 +46,12 @@ interface Row {
   readonly nodes: number;
   readonly domains: readonly string[];
   readonly opset: number;
-  readonly outputs: number;
-  readonly gradients: Readonly<Record<string, readonly number[]>>;
+  /** Largest difference of the model's output, relative; absent where onnxruntime cannot run the model itself. */
+  readonly outputs?: number;
+  readonly gradients?: Readonly<Record<string, readonly number[]>>;
   readonly differences?: number;
+  /** In half precision, where bounds are wider. */
+  readonly half?: boolean;
 }
 
 const work = mkdtempSync(path.join(tmpdir(), 'onnxray-gradients-'));
@@ -81,11 +84,13 @@ const { onnx, onnxruntime, rows } = JSON.parse(
     maxBuffer: 1e8,
   }),
 ) as { onnx: string; onnxruntime: string; rows: Row[] };
-rmSync(work, { recursive: true });
+if (process.argv.includes('--keep')) console.error(work);
+else rmSync(work, { recursive: true });
 
 const examples = runExamples();
 const bad = rows.filter(
-  ({ checker, outputs, differences }) => checker !== 'passes' || outputs > 1e-4 || (differences ?? 0) > 1e-2,
+  ({ checker, half, outputs, differences }) =>
+    checker !== 'passes' || (outputs ?? 0) > (half ? 1e-2 : 1e-4) || (differences ?? 0) > (half ? 5e-2 : 1e-2),
 );
 const report = [
   `onnx ${onnx} (checker, full), onnxruntime ${onnxruntime} for Python, ${new Date().toISOString().slice(0, 10)}: ${rows.filter(({ checker }) => checker === 'passes').length} of ${rows.length} files pass the checker, ${rows.length - bad.length} pass everything. The ${examples} examples above ran as they stand.`,
@@ -105,7 +110,7 @@ const report = [
       String(nodes),
       domains.join(', ') || 'none',
       checker,
-      outputs.toExponential(0),
+      outputs?.toExponential(0) ?? 'onnxruntime does not load the model',
       differences === undefined ? 'of an inner value' : differences.toExponential(0),
     ]),
   ),
