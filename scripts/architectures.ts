@@ -194,19 +194,24 @@ const known = existsSync(stored) ? (JSON.parse(readFileSync(stored, 'utf8')) as 
 const all = new Map(known.map((each) => [each.architecture, each]));
 if (cache !== undefined) {
   const only = values.only?.split(',');
-  for (const name of readdirSync(cache)) {
-    if (only !== undefined && !only.includes(name)) continue;
+  for (const name of only ?? readdirSync(cache)) {
     const folder = path.join(cache, name);
     if (!existsSync(path.join(folder, 'failures.json'))) continue;
     all.set(name, await runArchitecture(folder));
+    save();
   }
 }
-const sorted = [...all.values()].sort(
-  (left, right) =>
-    GROUPS.indexOf(left.group) - GROUPS.indexOf(right.group) || left.architecture.localeCompare(right.architecture),
-);
-writeFileSync(stored, `${JSON.stringify(sorted, rounded, 1)}\n`);
-writeTables(sorted);
+writeTables(save());
+
+/** Written after each architecture: a run that is cut off has not been for nothing. */
+function save(): Architecture[] {
+  const sorted = [...all.values()].sort(
+    (left, right) =>
+      GROUPS.indexOf(left.group) - GROUPS.indexOf(right.group) || left.architecture.localeCompare(right.architecture),
+  );
+  writeFileSync(stored, `${JSON.stringify(sorted, rounded, 1)}\n`);
+  return sorted;
+}
 
 /** Three digits are enough of an error. */
 function rounded(_key: string, value: unknown): unknown {
