@@ -158,7 +158,8 @@ function headCount(
 /** How many heads' results stand side by side once layout operators have joined them: 1 where none do. */
 function joinedHeads(tracer: Tracer, context: ValueName): number {
   const size = tracer.facts.get(context)?.dims?.at(-1);
-  for (let value = context, steps = 0; steps < 6 && typeof size === 'number'; steps++) {
+  if (typeof size !== 'number') return 1;
+  for (let value = context, steps = 0; steps < 6; steps++) {
     const node = tracer.consumers.get(value)?.find(({ operator }) => AFTER_CONTEXT.has(operator));
     if (node === undefined) break;
     value = node.outputs[0]!;

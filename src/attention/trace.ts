@@ -33,10 +33,11 @@ export const isProduct = ({ operator }: Node): boolean => operator === 'MatMul' 
 /** Operators that project: a product with a constant weight. */
 const PROJECTIONS = new Set(['MatMul', 'Gemm', 'Conv', 'MatMulInteger', 'Einsum']);
 /** Operators that only pass a tensor on in another layout or type. */
-const LAYOUT = new Set([
-  ...['Cast', 'Identity', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Flatten'],
-  ...['DynamicQuantizeLinear', 'QuantizeLinear', 'DequantizeLinear'],
-]);
+const LAYOUT = new Set(
+  'Cast Identity Reshape Transpose Squeeze Unsqueeze Expand Flatten DynamicQuantizeLinear QuantizeLinear DequantizeLinear'.split(
+    ' ',
+  ),
+);
 
 /** The value that a chain of layout operators started from. */
 export function throughLayout(tracer: Tracer, value: ValueName): ValueName {
