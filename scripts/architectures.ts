@@ -100,7 +100,7 @@ const inColumn = ({ name, compared }: Result, [, pattern, alike]: (typeof COLUMN
 function complaint({ name, problem, compared, attended }: Result): string | undefined {
   if (problem !== undefined) return problem;
   const bounds = boundsFor(name, compared!);
-  if (compared!.file > bounds.file)
+  if (compared!.file !== null && compared!.file > bounds.file)
     return `the file is another model: onnxruntime’s own answer to it is ${short(compared!.file)} from PyTorch’s (the product’s ${short(compared!.output)} from onnxruntime’s)`;
   const wrong = [
     ...(compared!.missing.length > 0 ? [`no rule for ${[...new Set(compared!.missing)].join(', ')}`] : []),
@@ -147,7 +147,11 @@ function writeTables(all: readonly Architecture[]): void {
   const results = all.flatMap(({ architecture, results: own }) => own.map((result) => ({ architecture, result })));
   const complaints = results.flatMap(({ architecture, result }) => {
     const words = complaint(result);
-    return words === undefined ? [] : [`- \`${architecture}/${result.name}\`: ${words}`];
+    const place = `- \`${architecture}/${result.name}\``;
+    if (words !== undefined) return [`${place}: ${words}`];
+    return result.compared?.file === null
+      ? [`${place}: onnxruntime cannot run the file itself; what the product makes of it is within the bounds`]
+      : [];
   });
   writeBlock(page, 'exceptions', complaints.length === 0 ? 'None.' : complaints.join('\n'));
   const failed = all.flatMap(({ architecture, failures, note }) => [
@@ -194,19 +198,24 @@ const known = existsSync(stored) ? (JSON.parse(readFileSync(stored, 'utf8')) as 
 const all = new Map(known.map((each) => [each.architecture, each]));
 if (cache !== undefined) {
   const only = values.only?.split(',');
-  for (const name of readdirSync(cache)) {
-    if (only !== undefined && !only.includes(name)) continue;
+  for (const name of only ?? readdirSync(cache)) {
     const folder = path.join(cache, name);
     if (!existsSync(path.join(folder, 'failures.json'))) continue;
     all.set(name, await runArchitecture(folder));
+    save();
   }
 }
-const sorted = [...all.values()].sort(
-  (left, right) =>
-    GROUPS.indexOf(left.group) - GROUPS.indexOf(right.group) || left.architecture.localeCompare(right.architecture),
-);
-writeFileSync(stored, `${JSON.stringify(sorted, rounded, 1)}\n`);
-writeTables(sorted);
+writeTables(save());
+
+/** Written after each architecture: a run that is cut off has not been for nothing. */
+function save(): Architecture[] {
+  const sorted = [...all.values()].sort(
+    (left, right) =>
+      GROUPS.indexOf(left.group) - GROUPS.indexOf(right.group) || left.architecture.localeCompare(right.architecture),
+  );
+  writeFileSync(stored, `${JSON.stringify(sorted, rounded, 1)}\n`);
+  return sorted;
+}
 
 /** Three digits are enough of an error. */
 function rounded(_key: string, value: unknown): unknown {

@@ -67,7 +67,6 @@ COMMITTED = {
     "vit": ["sdpa-dynamo23-ort"],
     "swin": ["eager-ts-ort"],
     "clip": ["eager-ts-opt-fp16"],
-    "detr": ["eager-dynamo-ort"],
     "torch-transformer": ["eager-ts-opt"],
     "resnet": ["eager-ts-int8"],
     "convnext": ["eager-dynamo-opt-int8"],
