@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
-import { METHODS, SURROGATES } from 'onnxray';
+import { ALL_METHODS } from 'onnxray';
 import { writeBlock } from './blocks.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -41,10 +41,6 @@ const counts: Readonly<Record<string, string>> = {
 for (const readme of ['README.md', 'README.zh-CN.md']) {
   writeBlock(path.join(root, readme), 'conformance', counts[readme]!);
   writeBlock(path.join(root, readme), 'demo', ['```text', first, '...', `${last}   (${seconds} s)`, '```'].join('\n'));
-  writeBlock(
-    path.join(root, readme),
-    'methods',
-    [...METHODS, ...SURROGATES].map(({ name }) => `\`${name}\``).join(', '),
-  );
+  writeBlock(path.join(root, readme), 'methods', ALL_METHODS.map(({ name }) => `\`${name}\``).join(', '));
 }
 console.log(`demo took ${seconds} s`);
