@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
-import { COMPOSITE_OPERATORS, GRADIENT_RULES, METHODS, SURROGATES } from 'onnxray';
+import { ALL_METHODS, COMPOSITE_OPERATORS, GRADIENT_RULES } from 'onnxray';
 import { writeBlock } from './blocks.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -63,7 +63,7 @@ function writeCounts(): void {
     'README.md': `${totals.markedFirst} of the ${totals.marked} operators that ONNX ${onnx} marks differentiable are verified by central differences, ${totals.markedSecond} of them to second order; ${totals.covered} of all ${totals.operators} operators that take floats have a gradient. With those of onnxruntime's own domain, ${rules} operators have an entry in the table of rules and ${composites} are taken apart into such. For comparison, counted in their sources: jax-js's ONNX importer handles ${peers.jaxJs} operators (no BatchNormalization, AveragePool, ConvTranspose, Scatter*, GatherND, If, com.microsoft); onnxruntime's own gradient builder, retired, has ${peers.ortEntries} entries, ${peers.ortOperators} of them for operators of inference models.`,
     'README.zh-CN.md': `ONNX ${onnx} 标为可微的 ${totals.marked} 个算子中，${totals.markedFirst} 个经中心差分验证，其中 ${totals.markedSecond} 个到二阶；所有接受浮点数的 ${totals.operators} 个算子中，${totals.covered} 个有梯度。连同 onnxruntime 自有域的算子，规则表有 ${rules} 项，另有 ${composites} 个算子被拆成这些算子。对照（按源码计数）：jax-js 的 ONNX 导入器处理 ${peers.jaxJs} 个算子；onnxruntime 已退役的梯度构建器有 ${peers.ortEntries} 项，其中 ${peers.ortOperators} 项是推理模型里的算子。`,
   };
-  const methods = [...METHODS, ...SURROGATES].map(({ name }) => `\`${name}\``).join(', ');
+  const methods = ALL_METHODS.map(({ name }) => `\`${name}\``).join(', ');
   for (const [readme, text] of Object.entries(counts)) {
     writeBlock(path.join(root, readme), 'conformance', text);
     writeBlock(path.join(root, readme), 'methods', methods);

@@ -39,9 +39,9 @@ const pooledTwice: Model = buildModel(4, (b, x) => {
 });
 
 describe.each([
-  ['one ReLU used twice', twice],
-  ['a residual sum', residual],
-  ['one max-pool used twice', pooledTwice],
+  ['one ReLU used twice (captum#1082)', twice],
+  ['a residual sum written as a plain + (zennit#236)', residual],
+  ['one max-pool used twice (captum#1104)', pooledTwice],
 ])('%s', (_name, model) => {
   test.each(['deep-lift', 'deep-lift-reveal-cancel', 'deep-lift-shap'])('%s is complete', async (method) => {
     await withModel(model, async (host) => {

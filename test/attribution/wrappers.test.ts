@@ -3,6 +3,7 @@ import { attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
 import { numbersToData } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
+import { buildModel, explainRow, withModel } from './graphs.ts';
 import { fixtures, openFixture } from './references.ts';
 
 const mlp = fixtures().find(({ name }) => name === 'mlp')!;
@@ -103,4 +104,28 @@ test('several baselines for a method that compares with one are refused', async 
   await expect(explain({ method: 'integrated-gradients', baseline: { x: tensor(mlp.baselines!) } })).rejects.toThrow(
     'has 4 rows, but integrated-gradients compares with one',
   );
+});
+
+test('options name a baseline only where one was compared with, and say how much noise there was', async () => {
+  const model = buildModel(2, (b, x) => b.matmul(x, b.constant('float32', [2, 1], [1, 2])));
+  await withModel(model, async (host) => {
+    const { explanation: plain } = await explainRow(host, 'smooth-grad', [1, 2], { from: [0, 1] });
+    expect(plain.options).not.toHaveProperty('baseline');
+    expect(plain.options).toMatchObject({ of: 'saliency', relativeStdevs: 0.15 });
+    const { explanation } = await explainRow(host, 'smooth-grad', [1, 2], {
+      from: [0, 1],
+      options: { of: 'deep-lift' },
+    });
+    expect(explanation.options).toMatchObject({ of: 'deep-lift', baseline: 'given' });
+  });
+});
+
+test('scores that are all zero are warned of', async () => {
+  const saturated = buildModel(2, (b, x) =>
+    b.sigmoid(b.add(b.matmul(x, b.constant('float32', [2, 1], [1, 2])), b.constant('float32', [1], [200]))),
+  );
+  await withModel(saturated, async (host) => {
+    const { explanation } = await explainRow(host, 'saliency', [1, 2]);
+    expect(explanation.warnings).toEqual([expect.stringContaining('all scores are zero')]);
+  });
 });
