@@ -55,6 +55,7 @@ const LAYERS = {
   'as-inputs': 'With `--layer` it scores the layer, with `--neuron` it explains the neuron.',
   'needs-layer': 'Needs `--layer`.',
   'needs-neuron': 'Needs `--layer` and `--neuron`.',
+  'own-layer': 'Works at a layer of its own choice, or at `--layer`.',
   none: 'Works on the inputs only.',
 } as const;
 
