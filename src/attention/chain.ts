@@ -31,7 +31,8 @@ export function onlyRow(b: GraphBuilder, value: ValueName): ValueName {
   const batch = b.dims(value)?.[0];
   if (typeof batch === 'number' && batch !== 1)
     throw new UserError(`the model attends in ${batch} windows or rows apart: nothing can be followed across them`);
-  return b.squeeze(value, [0]);
+  // Not Squeeze: onnxruntime 1.30 joins it with the Reshape that parted the heads into one whose shape is gone, and fails.
+  return b.gather(value, b.constant('int64', [], [0]), 0);
 }
 
 /** The identity in the shape of square matrices [..., n, n], as [n, n]. */

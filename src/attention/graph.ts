@@ -108,6 +108,9 @@ export function give(b: GraphBuilder, value: ValueName, name: string): void {
 
 export const finish = (b: GraphBuilder): Model => pruneModel(b.build());
 
+/** Bump when programs of this room compiled earlier must not be used any more. */
+const FORMAT = 2;
+
 /** Runs a program of this room; compiled by `compile` unless the host has it. Outputs by name. */
 export async function runAttention(
   host: ModelHost,
@@ -116,7 +119,7 @@ export async function runAttention(
   feeds: NamedTensors,
   signal?: AbortSignal,
 ): Promise<Readonly<Record<string, Scores>>> {
-  const session = await host.program({ attention: request }, compile);
+  const session = await host.program({ attention: request, format: FORMAT }, compile);
   const known = new Set(session.inputNames);
   const given = Object.fromEntries(Object.entries(feeds).filter(([name]) => known.has(name)));
   const outputs = await session.run(given, signal === undefined ? {} : { signal });

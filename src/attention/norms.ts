@@ -166,13 +166,16 @@ function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { resid
 }
 
 /** f_h(x_j) for each head and key, [heads, keys, hidden]. */
-export function headVectors(b: GraphBuilder, block: AttentionBlock, { weight, transposed }: HeadWeight): ValueName {
+function headVectors(b: GraphBuilder, block: AttentionBlock, projection: HeadWeight): ValueName {
   const values = onlyRow(b, inFourAxes(b, block.values, block));
+  return b.matmul(values, headWeights(b, values, projection));
+}
+
+/** The output weight of each head, [heads, size, hidden], for values [heads, keys, size]. */
+export function headWeights(b: GraphBuilder, values: ValueName, { weight, transposed }: HeadWeight): ValueName {
   const whole = transposed ? b.matrixTranspose(weight) : weight;
-  const size = b.dimension(values, 2);
-  const shape = b.concat([b.int64s([-1]), size, b.dimension(whole, 1)], 0);
-  const perHead = b.reshape(whole, shape, [b.dims(values)?.[0], b.dims(values)?.[2], b.dims(whole)?.[1]]);
-  return b.matmul(values, perHead);
+  const shape = b.concat([b.int64s([-1]), b.dimension(values, 2), b.dimension(whole, 1)], 0);
+  return b.reshape(whole, shape, [b.dims(values)?.[0], b.dims(values)?.[2], b.dims(whole)?.[1]]);
 }
 
 type HeadWeight = Pick<Anatomy, 'weight' | 'transposed'>;

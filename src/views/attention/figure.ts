@@ -215,8 +215,9 @@ async function matrixParts(scene: Scene): Promise<Drawing[]> {
 async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing[]> {
   const { words, unit, theme, width, result, picture } = scene;
   const [rows, columns] = dims as [number, number];
-  const matrix: Matrix = { rows, columns, data };
   const { position, row, own } = shownRow(result, { axes: ['query', 'key'], dims, data });
+  const others = own ? data.map((each, at) => (at % (columns + 1) === 0 ? 0 : each)) : data;
+  const matrix: Matrix = { rows, columns, data: others };
   const queryName =
     namesOf(scene, rows === 1 && result.rows !== undefined ? columns : rows)[position] ?? String(position);
   const signed = Array.from(row).some((each) => each < 0);
