@@ -27,10 +27,10 @@ const page = path.join(root, 'docs/vision.md');
 const SIDE = 224;
 /** Side of a planted object. */
 const SMALL = 96;
-const METHODS = [
-  ...['grad-cam', 'grad-cam-plus-plus', 'layer-cam', 'hires-cam', 'eigen-cam', 'full-grad', 'guided-grad-cam'],
-  ...['saliency', 'input-x-gradient', 'guided-backprop'],
-];
+const METHODS =
+  'grad-cam grad-cam-plus-plus layer-cam hires-cam eigen-cam full-grad guided-grad-cam saliency input-x-gradient guided-backprop'.split(
+    ' ',
+  );
 const UNSIGNED = new Set(['saliency', 'guided-backprop', 'input-x-gradient', 'guided-grad-cam']);
 
 const model = await ExplainableModel.open(path.join(root, 'zoo/image-imagenet'));

@@ -10,7 +10,7 @@ export function layerWeights({ graph }: Model): ValueName[] {
   const names = graph.nodes.flatMap(({ operator, inputs }) =>
     WEIGHTED.has(operator) ? inputs.slice(0, 2).filter((name) => graph.initializers.get(name)?.type === 'float32') : [],
   );
-  return [...new Set(names)].reverse();
+  return [...new Set(names)].toReversed();
 }
 
 /**
