@@ -76,6 +76,6 @@ for (const name of ['cat', 'coffee', 'palace']) {
 await model.release();
 writeFileSync(
   path.join(root, 'docs/images/vision-cam.png'),
-  await svgToPng(await contactSheet(sheet, { cell: 150 }), 1.5),
+  await svgToPng(await contactSheet(sheet, { cell: 150 }), 1),
 );
 console.log('wrote docs/vision.md and docs/images/vision-cam.png');

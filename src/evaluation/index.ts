@@ -3,3 +3,6 @@
  */
 export { deletionTest } from './deletion.ts';
 export type { DeletionOptions, DeletionResult } from './deletion.ts';
+export { planeScores, pointsAt, relevanceMass } from './localisation.ts';
+export type { Mask } from './localisation.ts';
+export { layerWeights, randomizeLayers, rankCorrelation } from './randomize.ts';

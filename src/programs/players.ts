@@ -2,8 +2,10 @@
 import { UserError, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
-import type { AttributionContext } from './method.ts';
+import type { AttributionContext, Modality } from './method.ts';
 import { imageRegions } from './players-image.ts';
+import { numbers } from './runner.ts';
+import { slic } from './slic.ts';
 import { tensorElements } from './players-tensors.ts';
 import { textUnits } from './players-text.ts';
 
@@ -27,8 +29,8 @@ export const PLAYER_OPTIONS = {
   features: {
     kind: 'choice',
     default: 'auto',
-    choices: ['auto', 'words', 'tokens', 'regions', 'elements'],
-    help: 'what is perturbed as one: words of a text, regions of a picture, elements unless said',
+    choices: ['auto', 'words', 'tokens', 'regions', 'superpixels', 'elements'],
+    help: 'what is perturbed as one: words of a text, regions of a picture (squares, or superpixels by SLIC), elements unless said',
   },
   regions: { kind: 'integer', default: 8, min: 1, help: 'regions along each side of a picture' },
 } as const;
@@ -51,6 +53,7 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
     if (modality.kind === 'text' && feature.input === modality.input)
       return [feature, textUnits(modality.context, sizeOf(tensor.dims), features !== 'tokens')];
+    if (features === 'superpixels') return [feature, superpixelsOf(tensor, modality, regions!, feature.input)];
     if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4)
       return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', regions!)];
     return [feature, tensorElements(tensor.dims)];
@@ -66,9 +69,27 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
   return { groups: all, count, places };
 }
 
+/** About `perSide` squared superpixels, the same in all channels. */
+function superpixelsOf(tensor: DenseTensor, modality: Modality, perSide: number, input: string): InputUnits {
+  if (tensor.dims.length !== 4) throw new UserError(`features=superpixels is for pictures, but "${input}" is none`);
+  const layout = modality.kind === 'image' ? modality.layout : 'NCHW';
+  const [channels, height, width] = (
+    layout === 'NCHW' ? tensor.dims.slice(1) : [tensor.dims[3], tensor.dims[1], tensor.dims[2]]
+  ) as [number, number, number];
+  const area = height * width;
+  const values = numbers(tensor);
+  const picture = new Float32Array(values.length);
+  for (let at = 0; at < values.length; at++)
+    picture[layout === 'NCHW' ? at : (at % channels) * area + Math.floor(at / channels)] = values[at]!;
+  const { labels, centres } = slic(picture, { channels, height, width }, perSide * perSide);
+  const units = Int32Array.from(values, (_, at) => labels[layout === 'NCHW' ? at % area : Math.floor(at / channels)]!);
+  return { units, places: centres };
+}
+
 function checkChoice(features: string, kind: string): void {
   if ((features === 'words' || features === 'tokens') && kind !== 'text')
     throw new UserError(`features=${features} is for texts`);
+  if (features === 'superpixels' && kind === 'text') throw new UserError('features=superpixels is for pictures');
   if (features === 'elements' && kind === 'text') throw new UserError('features=elements is not for texts: use tokens');
 }
 

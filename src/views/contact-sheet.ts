@@ -40,24 +40,34 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
   const columns = single ? Math.min(across, Math.max(1, rows.length)) : most + 1;
   const [gap, text] = [14, 36];
   const body: string[] = [];
-  let [column, y] = [0, 0];
-  const place = async (image: Parameters<PngEncoder>[0] | undefined, first: string, second: string) => {
-    const x = column * (cell + gap);
-    if (image !== undefined) {
-      const factor = Math.min(cell / image.width, cell / image.height);
-      const [width, height] = [image.width * factor, image.height * factor];
-      const size = `x="${(x + (cell - width) / 2).toFixed(1)}" y="${(y + cell - height).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"`;
+  let y = 0;
+  let line: Cell[] = [];
+  /** Draws the cells so far beside one another, as high as the highest of them. */
+  const flush = async () => {
+    const scaled = line.map(({ image, ...words }) => {
+      const factor = image === undefined ? 0 : Math.min(cell / image.width, cell / image.height);
+      return { image, width: (image?.width ?? 0) * factor, height: (image?.height ?? 0) * factor, ...words };
+    });
+    const tall = Math.max(0, ...scaled.map(({ height }) => height));
+    for (const [column, { image, width, height, first, second }] of scaled.entries()) {
+      const x = column * (cell + gap);
+      if (image !== undefined) {
+        const size = `x="${(x + (cell - width) / 2).toFixed(1)}" y="${(y + tall - height).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"`;
+        const title = `<title>${escapeMarkup(`${first}: ${second}`)}</title>`;
+        body.push(`<image ${size} href="${dataUri(await encode(image))}">${title}</image>`);
+      }
+      const fit = (words: string) => truncate(words, cell / 12.5, ems);
       body.push(
-        `<image ${size} href="${dataUri(await encode(image))}"><title>${escapeMarkup(`${first}: ${second}`)}</title></image>`,
+        label(x, y + tall + 15, fit(first), { size: 12, weight: 600, attributes: solid(INK[theme]) }),
+        label(x, y + tall + 30, fit(second), { size: 11, attributes: solid(MUTED[theme]) }),
       );
     }
-    const line = (words: string) => truncate(words, cell / 12.5, ems);
-    body.push(
-      label(x, y + cell + 15, line(first), { size: 12, weight: 600, attributes: solid(INK[theme]) }),
-      label(x, y + cell + 30, line(second), { size: 11, attributes: solid(MUTED[theme]) }),
-    );
-    column++;
-    if (column === columns) [column, y] = [0, y + cell + text + gap];
+    if (line.length > 0) y += tall + text + gap;
+    line = [];
+  };
+  const place = async (image: Cell['image'], first: string, second: string) => {
+    line.push({ image, first, second });
+    if (line.length === columns) await flush();
   };
   for (const { title, picture, explanations } of rows) {
     const drawn = explanations.map((explanation) => {
@@ -74,11 +84,18 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
       const limit = drawn[at] === undefined ? '' : ` · ≤ ${formatNumber(drawn[at].limit, 3)}`;
       await place(image, single ? title : method, `${target.label}: ${formatNumber(value, 3)}${limit}`);
     }
-    if (!single && column > 0) [column, y] = [0, y + cell + text + gap];
+    if (!single) await flush();
   }
-  const height = column > 0 ? y + cell + text : Math.max(1, y - gap);
+  await flush();
+  const height = Math.max(1, y - gap);
   const drawing = { width: columns * (cell + gap) - gap, height, body: body.join('') };
   return svgDocument(drawing, { theme, margin: 20, title: rows.map(({ title }) => title).join(', '), lang: 'en' });
+}
+
+interface Cell {
+  readonly image: Parameters<PngEncoder>[0] | undefined;
+  readonly first: string;
+  readonly second: string;
 }
 
 function predicted(explanation: Explanation | undefined): string {
