@@ -1,7 +1,15 @@
 import { appendGradients, carriesRelevance, prepareFor, ruleTable } from '../autodiff/index.ts';
 import { widenPorts } from './half.ts';
 import type { RuleSetSpec } from '../autodiff/index.ts';
-import { GraphBuilder, UserError, foldPadding, isFloat, lowerForWebGpu, normalizeModel, pruneModel } from '../onnx/index.ts';
+import {
+  GraphBuilder,
+  UserError,
+  foldPadding,
+  isFloat,
+  lowerForWebGpu,
+  normalizeModel,
+  pruneModel,
+} from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import { reduceRows, sumRows } from './reduce.ts';

@@ -5,15 +5,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { writeModel } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
+import { PROVIDER_NAMES } from './session.ts';
 import type { Provider } from './session.ts';
-
-/** What people call them. */
-export const PROVIDER_NAMES: Readonly<Record<Provider, string>> = {
-  cpu: 'the CPU',
-  cuda: 'CUDA',
-  wasm: 'WASM',
-  webgpu: 'WebGPU',
-};
 
 const NUMBER = { type: 'float32', dims: [1] } as const;
 /** y = x for one number. */
