@@ -52,7 +52,13 @@ async function measure({ name, provider, run }: (typeof backends)[number]): Prom
 }
 
 // Most of the time goes into compiling shaders, in processes of their own.
-const results = await Promise.all(backends.map(measure));
+const results: Result[] = [];
+await Promise.all(
+  backends.map(async (backend) => {
+    results.push(await measure(backend));
+    write();
+  }),
+);
 await browser.close();
 
 /** Why a case does not agree: a known exception, or something to look into. */
@@ -63,16 +69,18 @@ function note(backend: string, provider: string, { name }: Program, outcome: Out
   return `- ${name}, ${backend}: NOT EXPLAINED (${typeof outcome === 'string' ? outcome : `error ${error.toExponential(1)}`}).`;
 }
 
-const header = ['back end', 'programs that agree', 'largest error', 'exceptions'];
-writeBlock(
-  path.resolve(import.meta.dirname, '../docs/backends.md'),
-  'agreement',
-  [
-    table(
-      header,
-      results.map(({ row }) => row),
-    ),
-    ...results.flatMap(({ notes }) => notes),
-    `onnxruntime ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}; WebGPU on SwiftShader, a graphics card in software.`,
-  ].join('\n\n'),
-);
+function write(): void {
+  const header = ['back end', 'programs that agree', 'largest error', 'exceptions'];
+  writeBlock(
+    path.resolve(import.meta.dirname, '../docs/backends.md'),
+    'agreement',
+    [
+      table(
+        header,
+        results.map(({ row }) => row),
+      ),
+      ...results.flatMap(({ notes }) => notes),
+      `onnxruntime ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}; WebGPU on SwiftShader, a graphics card in software.`,
+    ].join('\n\n'),
+  );
+}

@@ -6,9 +6,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import type { Page } from 'playwright-core';
+import { ORT_FOLDER, bundleForBrowser } from '../../scripts/browser-bundle.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -38,6 +38,8 @@ export function softwareVulkan(): Record<string, string> {
   };
 }
 
+const isFile = (file: string): boolean => existsSync(file) && statSync(file).isFile();
+
 export interface OpenBrowser {
   /** Cross-origin isolated, so that WASM may have threads. */
   readonly isolated: Page;
@@ -54,27 +56,14 @@ const TYPES: Readonly<Record<string, string>> = {
   '.jpg': 'image/jpeg',
 };
 
-/** Pages with the package as /app/onnxray.js and test/backends/page.ts beside it, /zoo/, and onnxruntime-web's files as /ort/. */
+/** Pages with the package's own bundle as /app/onnxray.js, test/backends/page.ts beside it, and /zoo/. */
 export async function openBrowser(): Promise<OpenBrowser> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnxray-page-'));
-  await build({
-    absWorkingDir: root,
-    entryPoints: {
-      onnxray: 'src/browser.ts',
-      worker: 'src/runtime/web-worker.ts',
-      page: 'test/backends/page.ts',
-    },
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'browser',
-    outdir: folder,
-    logLevel: 'error',
-  });
-  const places: Readonly<Record<string, string>> = {
-    '/app/': folder,
-    '/zoo/': path.join(root, 'zoo'),
-    '/ort/': path.join(root, 'node_modules/onnxruntime-web/dist'),
+  await bundleForBrowser(folder, { page: 'test/backends/page.ts' });
+  /** Folders by the start of the address; onnxruntime-web's files lie beside our scripts, as in the package. */
+  const places: Readonly<Record<string, readonly string[]>> = {
+    '/app/': [folder, ORT_FOLDER],
+    '/zoo/': [path.join(root, 'zoo')],
   };
   const isolation = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
   const server = createServer(({ url = '/' }, response) => {
@@ -84,9 +73,10 @@ export async function openBrowser(): Promise<OpenBrowser> {
       response.writeHead(200, { ...headers, 'Content-Type': 'text/html' }).end('<!doctype html><title>onnxray</title>');
       return;
     }
-    const place = Object.keys(places).find((prefix) => address.startsWith(prefix));
-    const file = place === undefined ? '' : path.join(places[place]!, path.normalize(address.slice(place.length)));
-    if (!existsSync(file) || !statSync(file).isFile()) {
+    const place = Object.keys(places).find((prefix) => address.startsWith(prefix)) ?? '';
+    const rest = path.normalize(address.slice(place.length));
+    const file = places[place]?.map((each) => path.join(each, rest)).find((each) => isFile(each));
+    if (file === undefined) {
       response.writeHead(404, headers).end();
       return;
     }

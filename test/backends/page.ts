@@ -4,9 +4,6 @@ import type { Explanation, ExplainOptions, Pixels, WebHostOptions } from '../../
 import type { WireOutcome, WireProgram } from './wire.ts';
 import { packOutcome, unpackProgram } from './wire.ts';
 
-const ORT = new URL('/ort/', location.href).href;
-const HOST: WebHostOptions = { wasmPaths: ORT, worker: () => new Worker('/app/worker.js', { type: 'module' }) };
-
 /** What a page is asked to explain: typed arrays do not get there. */
 export type PageSubject =
   | { readonly text: string }
@@ -21,7 +18,7 @@ export async function runPrograms(
   for (const program of programs) {
     const { model, feeds } = unpackProgram(program);
     try {
-      const session = await openWebSession(model, { provider, threads: 1, wasmPaths: ORT });
+      const session = await openWebSession(model, { provider, threads: 1 });
       try {
         outcomes.push(session.fallback ?? packOutcome(await session.run(feeds)));
       } finally {
@@ -41,7 +38,7 @@ export async function explain(
   host: WebHostOptions,
   options: ExplainOptions,
 ): Promise<{ readonly explanation: Explanation; readonly scores: readonly number[] }> {
-  const open = await ExplainableModel.open(`/zoo/${model}/`, { ...HOST, ...host });
+  const open = await ExplainableModel.open(`/zoo/${model}/`, host);
   try {
     const given =
       'text' in subject ? subject : { image: { ...subject.image, data: Uint8Array.from(subject.image.data) } };
@@ -60,7 +57,7 @@ export async function decode(url: string): Promise<number[]> {
 
 /** Aborts while rows are going through the model, and asks again. */
 export async function giveUp(model: string, text: string): Promise<object> {
-  const open = await ExplainableModel.open(model, HOST);
+  const open = await ExplainableModel.open(model);
   const controller = new AbortController();
   let progressed = false;
   const options = { method: 'integrated-gradients', options: { steps: 64 }, memoryBudget: 1 };
@@ -83,7 +80,7 @@ export async function giveUp(model: string, text: string): Promise<object> {
 }
 
 export async function draw(model: string, text: string): Promise<object> {
-  const open = await ExplainableModel.open(model, HOST);
+  const open = await ExplainableModel.open(model);
   const { explanation } = await open.explain({ text }, { method: 'saliency' });
   await open.release();
   const [svg, html] = [
@@ -98,8 +95,8 @@ export async function draw(model: string, text: string): Promise<object> {
 export async function refuse(): Promise<string[]> {
   const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
   return Promise.all([
-    ExplainableModel.open('/zoo/nowhere/', HOST).then(String, message),
-    ModelHost.open(new Uint8Array([1, 2, 3]), { ...HOST, name: 'mine.onnx' }).then(String, message),
+    ExplainableModel.open('/zoo/nowhere/').then(String, message),
+    ModelHost.open(new Uint8Array([1, 2, 3]), { name: 'mine.onnx' }).then(String, message),
     readImage(new Blob(['no picture'])).then(String, message),
   ]);
 }
