@@ -1,4 +1,8 @@
-/** Runs every case of every gradient rule on every back end, and writes the table of docs/backends.md. */
+/**
+ * Runs every case of every gradient rule on the back ends, and writes the table of docs/backends.md. With names of back ends
+ * (`npm run backends -- "WebGPU in Node"`) only those are run, and the other rows stay as they are.
+ */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { VERSIONS } from '../src/runtime/index.ts';
 import type { Outcome, Program } from '../test/backends/cases.ts';
@@ -51,14 +55,10 @@ async function measure({ name, provider, run }: (typeof backends)[number]): Prom
   return { row, notes };
 }
 
+const chosen = process.argv.slice(2);
 // Most of the time goes into compiling shaders, in processes of their own.
-const results: Result[] = [];
-await Promise.all(
-  backends.map(async (backend) => {
-    results.push(await measure(backend));
-    write();
-  }),
-);
+for (const done of backends.filter(({ name }) => chosen.length === 0 || chosen.includes(name)).map(measure))
+  write(await done);
 await browser.close();
 
 /** Why a case does not agree: a known exception, or something to look into. */
@@ -69,17 +69,31 @@ function note(backend: string, provider: string, { name }: Program, outcome: Out
   return `- ${name}, ${backend}: NOT EXPLAINED (${typeof outcome === 'string' ? outcome : `error ${error.toExponential(1)}`}).`;
 }
 
-function write(): void {
+/** Puts a back end's row and notes in the place of those it had. */
+function write({ row, notes }: Result): void {
+  const file = path.resolve(import.meta.dirname, '../docs/backends.md');
+  const lines = /<!-- begin:agreement -->([\s\S]*)<!-- end:agreement -->/
+    .exec(readFileSync(file, 'utf8'))![1]!
+    .split('\n');
+  const own = new Map(
+    lines
+      .filter((line) => line.startsWith('| '))
+      .map((line) => line.slice(2, -2).split(' | '))
+      .map((cells) => [cells[0]!, cells]),
+  );
+  own.set(row[0]!, [...row]);
+  const others = lines.filter((line) => line.startsWith('- ') && !line.includes(`, ${row[0]!}:`));
   const header = ['back end', 'programs that agree', 'largest error', 'exceptions'];
   writeBlock(
-    path.resolve(import.meta.dirname, '../docs/backends.md'),
+    file,
     'agreement',
     [
       table(
         header,
-        results.map(({ row }) => row),
+        backends.flatMap(({ name }) => (own.has(name) ? [own.get(name)!] : [])),
       ),
-      ...results.flatMap(({ notes }) => notes),
+      ...others,
+      ...notes,
       `onnxruntime ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}; WebGPU on SwiftShader, a graphics card in software.`,
     ].join('\n\n'),
   );

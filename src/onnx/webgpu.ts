@@ -173,6 +173,14 @@ const slice: Decomposition = (b, node) => {
   ];
 };
 
+/** The build for browsers has no Dropout, which does nothing unless in training. */
+const dropout: Decomposition = (b, node) => {
+  const x = node.inputs[0]!;
+  const training = given(node, 2);
+  if (training !== undefined && b.numbers(training)?.[0] !== 0) return undefined;
+  return [b.op('Identity', [x]), asked(node, 1) ? b.cast(b.onesLike(x), 'bool') : undefined];
+};
+
 /** Further than any tensor reaches. */
 const FAR = 2 ** 31 - 1;
 
@@ -207,6 +215,7 @@ const LOWERINGS: ReadonlyMap<string, Decomposition> = new Map<string, Decomposit
   ['ConvTranspose', convTranspose],
   ['LayerNormalization', layerNormalization],
   ['Slice', slice],
+  ['Dropout', dropout],
   ['Sin', trigonometric(0)],
   ['Cos', trigonometric(0.5)],
 ]);

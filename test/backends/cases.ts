@@ -33,16 +33,22 @@ export const EXCEPTIONS: readonly { readonly provider: Provider; readonly name: 
     name: /^Resize .* with antialias$/,
     reason: 'WebGPU takes the operator and refuses its antialias attribute: the model runs on the CPU instead',
   },
+  {
+    provider: 'webgpu',
+    name: /^Cast to the other float/,
+    reason: 'the build of onnxruntime-web with WebGPU has no float64: the model runs on WASM instead',
+  },
 ];
 
 export const ALL: readonly Case[] = Object.values(CASES).flat();
 
 export const caseName = (c: Case): string => `${c.operator} ${c.name}`;
 
-/** One case for each operator, the first. */
+/** One case for each operator: the first that is no exception. */
 export function onePerOperator(): Case[] {
   const seen = new Set<string>();
-  return ALL.filter(({ operator }) => !seen.has(operator) && seen.add(operator));
+  const able = ALL.filter((c) => !EXCEPTIONS.some(({ name }) => name.test(caseName(c))));
+  return able.filter(({ operator }) => !seen.has(operator) && seen.add(operator));
 }
 
 /** Float32 program of a case: its value with the first gradients, or the second ones too. */
