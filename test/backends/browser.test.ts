@@ -117,29 +117,26 @@ describe('the embedded models, explained in a browser', () => {
 
   // A net of rectifiers has gradients that jump, and float32 decides otherwise at some of its millions of kinks whenever
   // sums are taken in another order: onnxruntime's CPU differs from itself by as much at another optimisation level.
-  it.each(['wasm', 'webgpu'] as const)(
-    'a picture, by integrated gradients on %s, has scores as near to those of Node as Node has without optimisation',
-    async (provider) => {
-      const { width, height, channels, data } = await readImage(picture);
-      const pixels = { image: { width, height, channels, data: Array.from(data) } };
-      const { explanation, scores } = await callPage(
-        browser.isolated,
-        'explain',
-        'image-imagenet',
-        pixels,
-        { provider },
-        PICTURE_OPTIONS,
-      );
-      expect(explanation.warnings).toEqual([]);
-      expect(explanation.runtime.provider).toBe(provider);
-      const [optimized, plain] = await pictureInNode();
-      expect(Math.abs(explanation.value - optimized.value)).toBeLessThanOrEqual(BOUND * Math.abs(optimized.value));
-      const expected = scoresOf(optimized);
-      const floor = distance(scoresOf(plain), expected);
-      expect(distance(scores, expected)).toBeLessThanOrEqual(Math.max(BOUND, 2 * floor));
-    },
-    600_000,
-  );
+  // Not on WebGPU: a convolutional net of this size takes an adapter in software too long for every run of the tests.
+  it('a picture, by integrated gradients on WASM, has scores as near to those of Node as Node has without optimisation', async () => {
+    const { width, height, channels, data } = await readImage(picture);
+    const pixels = { image: { width, height, channels, data: Array.from(data) } };
+    const { explanation, scores } = await callPage(
+      browser.isolated,
+      'explain',
+      'image-imagenet',
+      pixels,
+      {},
+      PICTURE_OPTIONS,
+    );
+    expect(explanation.warnings).toEqual([]);
+    expect(explanation.runtime.provider).toBe('wasm');
+    const [optimized, plain] = await pictureInNode();
+    expect(Math.abs(explanation.value - optimized.value)).toBeLessThanOrEqual(BOUND * Math.abs(optimized.value));
+    const expected = scoresOf(optimized);
+    const floor = distance(scoresOf(plain), expected);
+    expect(distance(scores, expected)).toBeLessThanOrEqual(Math.max(BOUND, 2 * floor));
+  }, 600_000);
 
   it('decodes a JPEG to the pixels that Node decodes, but for two levels of 255 here and there', async () => {
     const expected = await readImage(picture);
