@@ -6,7 +6,7 @@ import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import {
   ProgramRunner,
-  checkAgainstOriginal,
+  answersLikeOriginal,
   chooseOutput,
   findFeatures,
   layerFeature,
@@ -221,9 +221,17 @@ class Scene implements AttributionContext {
     else this.#others.add(runner);
     if (!(await host.isChecked(program))) {
       const answer = await runner.answer(inputPoint);
+      if (
+        host.model.graph.outputs.some(({ name }) => name === output) &&
+        !(await answersLikeOriginal(host, inputs, output, answer))
+      ) {
+        if (!(await host.leaveProvider('answers differently from the unmodified model')))
+          throw new Error(`the compiled program answers differently from the model: output "${output}"`);
+        this.#runners.pop();
+        this.#ask = undefined;
+        return this.open({ manyBaselines, groups, onInputs, inputPoint, features, output, ...plan });
+      }
       if (asked) this.#answer ??= Promise.resolve(answer);
-      if (host.model.graph.outputs.some(({ name }) => name === output))
-        await checkAgainstOriginal(host, inputs, output, answer);
       await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });
     }
     if (host.keepsRowsApart(program)) runner.runRowsApart();

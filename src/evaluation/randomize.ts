@@ -1,5 +1,5 @@
 /** The sanity check of Adebayo et al. 2018 (https://arxiv.org/abs/1810.03292): a model whose last layers forgot what they learned. */
-import { normalRandom, seededRandom } from '../inputs/index.ts';
+import { normalRandom, seededRandom } from '../inputs/core.ts';
 import { numbersWeight, weightTensor } from '../onnx/index.ts';
 import type { Model, ValueName } from '../onnx/index.ts';
 

@@ -136,21 +136,32 @@ const layerNormalization: Decomposition = (b, node) => {
 
 /** Its Slice goes backwards from the end, whatever the start: what is wanted is cut out first, then turned round. */
 const slice: Decomposition = (b, node) => {
-  const [x, ...bounds] = node.inputs as [ValueName, ...ValueName[]];
-  const [starts, ends, given, steps] = bounds.map((name) => (name === '' ? undefined : b.numbers(name)));
-  if (starts === undefined || ends === undefined || steps === undefined) return undefined;
-  const axes = bounds[2] ? given : steps.map((_, axis) => axis);
-  if (axes === undefined || !steps.some((step, at) => step < 0 && starts[at] !== -1)) return undefined;
-  // An end of -1 is the last element, before which nothing lies in this direction.
-  if (steps.some((step, at) => step < 0 && ends[at] === -1)) return undefined;
-  const cut = steps.map((step, at): [number, number, number] => {
-    const [start, end] = [starts[at]!, ends[at]!];
-    if (step > 0) return [start, end, step];
-    return [end < -(2 ** 31) ? 0 : end + 1, start === -1 ? FAR : Math.min(start + 1, FAR), 1];
-  });
-  const column = (at: 0 | 1 | 2) => cut.map((each) => each[at]);
-  const part = b.slice(x, b.int64s(column(0)), b.int64s(column(1)), axes, column(2));
-  const turned = axes.filter((_, at) => steps[at]! < 0);
+  const [x, starts, ends, axesInput, stepsInput] = node.inputs as [ValueName, ...(ValueName | undefined)[]];
+  const steps = stepsInput ? b.numbers(stepsInput) : undefined;
+  const axes = axesInput ? b.numbers(axesInput) : steps?.map((_, axis) => axis);
+  const backwards = steps?.map((step) => step < 0) ?? [];
+  if (steps === undefined || axes === undefined || !backwards.includes(true)) return undefined;
+  const known = b.numbers(starts!);
+  if (known !== undefined && steps.every((step, at) => step > 0 || known[at] === -1)) return undefined;
+  const number = (value: number) => b.int64s(steps.map(() => value));
+  const sizes = b.gather(b.shape(x), b.int64s(axes), 0);
+  /** A bound counted from the front, within `lowest` and the last element. */
+  const bound = (value: ValueName, lowest: number) => {
+    const whole = b.cast(value, 'int64');
+    const counted = b.where(b.less(whole, number(0)), b.add(whole, sizes), whole);
+    return b.op('Min', [b.op('Max', [counted, number(lowest)]), b.sub(sizes, number(1))]);
+  };
+  const turns = b.constant('bool', [steps.length], backwards.map(Number));
+  const from = b.where(turns, b.add(bound(ends!, -1), number(1)), b.cast(starts!, 'int64'));
+  const to = b.where(turns, b.add(bound(starts!, 0), number(1)), b.cast(ends!, 'int64'));
+  const part = b.slice(
+    x,
+    from,
+    to,
+    axes,
+    steps.map((step) => Math.max(step, 1)),
+  );
+  const turned = axes.filter((_, at) => backwards[at]);
   return [
     b.slice(
       part,
@@ -162,12 +173,49 @@ const slice: Decomposition = (b, node) => {
   ];
 };
 
+/** The build for browsers has no Dropout, which does nothing unless in training. */
+const dropout: Decomposition = (b, node) => {
+  const x = node.inputs[0]!;
+  const training = given(node, 2);
+  if (training !== undefined && b.numbers(training)?.[0] !== 0) return undefined;
+  return [b.op('Identity', [x]), asked(node, 1) ? b.cast(b.onesLike(x), 'bool') : undefined];
+};
+
 /** Further than any tensor reaches. */
 const FAR = 2 ** 31 - 1;
+
+/** sin r = r - r^3/3! + r^5/5! - ...: of r^2, the highest first; below 1e-7 off up to pi/2. */
+const SINE = [-1 / 39916800, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1];
+/** pi in two parts: the first has few digits, so that its multiples are exact. */
+const PI = [3.140625, Math.PI - 3.140625] as const;
+
+/**
+ * WGSL promises sine and cosine to 5e-4 only, and nothing beyond pi, where rotary position embeddings go. With q the
+ * nearest multiple of pi (for the cosine the nearest odd half): sin x = (-1)^q sin(x - q pi).
+ */
+const trigonometric =
+  (shift: 0 | 0.5): Decomposition =>
+  (b, node) => {
+    const x = node.inputs[0]!;
+    if (b.type(x) !== 'float32') return undefined;
+    const number = (value: number) => b.scalar(value, x);
+    const q = b.op('Floor', [b.add(b.mul(x, number(1 / Math.PI)), number(0.5 - shift))]);
+    const multiple = shift === 0 ? q : b.add(q, number(shift));
+    const rest = PI.reduce((value, part) => b.sub(value, b.mul(multiple, number(part))), x);
+    const square = b.mul(rest, rest);
+    const series = SINE.slice(1).reduce((sum, factor) => b.add(b.mul(sum, square), number(factor)), number(SINE[0]!));
+    const odd = b.sub(q, b.mul(b.op('Floor', [b.mul(q, number(0.5))]), number(2)));
+    // cos x = sin(x + pi/2) = -(-1)^q sin(x - (q + 1/2) pi)
+    const sign = shift === 0 ? b.sub(number(1), b.mul(odd, number(2))) : b.sub(b.mul(odd, number(2)), number(1));
+    return [b.mul(sign, b.mul(rest, series))];
+  };
 
 const LOWERINGS: ReadonlyMap<string, Decomposition> = new Map<string, Decomposition>([
   ['MaxPool', maxPool],
   ['ConvTranspose', convTranspose],
   ['LayerNormalization', layerNormalization],
   ['Slice', slice],
+  ['Dropout', dropout],
+  ['Sin', trigonometric(0)],
+  ['Cos', trigonometric(0.5)],
 ]);

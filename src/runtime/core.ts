@@ -1,6 +1,6 @@
 /** The part of runtime/ that runs anywhere: what a session and a host are, not where they run. */
 export type { Provider, RunOptions, Session, SessionOptions } from './session.ts';
-export { PROVIDERS, WEB_PROVIDERS } from './session.ts';
+export { PROVIDERS, PROVIDER_NAMES, RunError, WEB_PROVIDERS } from './session.ts';
 export { ModelHost } from './host.ts';
 export type { ModelSource, Platform, ProgramStore } from './host.ts';
 export { DEFAULT_MEMORY_BUDGET, activationBytes } from './batching.ts';

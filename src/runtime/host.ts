@@ -1,9 +1,10 @@
 import { nameUnknownOperators } from '../autodiff/index.ts';
 import { UnknownRankError, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
-import type { Model } from '../onnx/index.ts';
+import type { Model, NamedTensors } from '../onnx/index.ts';
 import { weightsInPlace } from './in-place.ts';
 import { RestingSession } from './resting.ts';
-import type { Provider, Session, SessionOptions } from './session.ts';
+import { PROVIDER_NAMES, RunError } from './session.ts';
+import type { Provider, RunOptions, Session, SessionOptions } from './session.ts';
 
 /** Bump when a compiled program of an older version must not be used any more. */
 const PROGRAM_FORMAT = 9;
@@ -100,10 +101,33 @@ export class ModelHost {
     return [...this.#notes];
   }
 
-  /** A session over the unmodified file, for comparing with. The caller releases it. */
+  /**
+   * A session over the unmodified file, for comparing with: where models always run, whatever the provider, so that a
+   * provider's own mistakes are found too. The caller releases it.
+   */
   async openOriginal(): Promise<Session> {
     for (const session of this.#resting) await session.rest();
-    return this.#open(this.#encode(this.original));
+    const { openSession, defaultProvider } = this.#platform;
+    return openSession(this.#encode(this.original), { ...this.options, provider: defaultProvider });
+  }
+
+  /**
+   * Leaves a provider that proved wrong for this model, and the sessions that run on it; `notes` then tells why. False
+   * when there is none to leave.
+   */
+  async leaveProvider(reason: string): Promise<boolean> {
+    if (!this.#standIn(reason)) return false;
+    await this.release();
+    return true;
+  }
+
+  #standIn(reason: string): boolean {
+    const { defaultProvider } = this.#platform;
+    if (this.#provider === defaultProvider) return false;
+    const [left, taken] = [this.#provider, defaultProvider].map((provider) => PROVIDER_NAMES[provider]);
+    this.#notes.add(`${left} ${reason}: the model runs on ${taken} instead`);
+    this.#provider = defaultProvider;
+    return true;
   }
 
   /**
@@ -233,11 +257,17 @@ export class ModelHost {
 
   async #open(bytes: Uint8Array): Promise<Session> {
     const session = await this.#platform.openSession(bytes, { ...this.options, provider: this.#provider });
+    const { openSession, defaultProvider } = this.#platform;
     if (session.fallback !== undefined) {
       this.#notes.add(session.fallback);
       this.#provider = session.provider;
     }
-    return session;
+    if (session.provider === defaultProvider) return session;
+    return new StandInSession(
+      session,
+      () => openSession(bytes, { ...this.options, provider: defaultProvider }),
+      (error) => this.#standIn(`cannot run this model (${error.message})`),
+    );
   }
 
   /** A stored program whose bytes are those that were stored. */
@@ -256,6 +286,62 @@ export class ModelHost {
   async #write(key: string, kind: string, content: Uint8Array | string): Promise<void> {
     const { store, sha256 } = this.#platform;
     await store?.write(`${(await sha256(key)).slice(0, 40)}.${kind}`, content);
+  }
+}
+
+/** A session on a provider that may turn out unable to run a model it has loaded: then another takes over, for good. */
+class StandInSession implements Session {
+  readonly #open: () => Promise<Session>;
+  readonly #onMoved: (reason: RunError) => void;
+  #session: Session;
+  #moved = false;
+
+  constructor(session: Session, open: () => Promise<Session>, onMoved: (reason: RunError) => void) {
+    this.#session = session;
+    this.#open = open;
+    this.#onMoved = onMoved;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  get provider(): Provider {
+    return this.#session.provider;
+  }
+
+  get closed(): boolean {
+    return this.#session.closed;
+  }
+
+  async run(feeds: NamedTensors, options: RunOptions = {}): Promise<NamedTensors> {
+    const session = this.#session;
+    try {
+      return await session.run(feeds, options);
+    } catch (error) {
+      if (!(error instanceof RunError) || this.#moved) throw error;
+      const other = await this.#open();
+      try {
+        const results = await other.run(feeds, options);
+        [this.#session, this.#moved] = [other, true];
+        this.#onMoved(error);
+        return results;
+      } catch (same) {
+        // It was not for the provider that it failed.
+        await other.release();
+        throw same;
+      } finally {
+        if (this.#moved) await session.release();
+      }
+    }
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
   }
 }
 

@@ -5,7 +5,8 @@ import * as ort from 'onnxruntime-node';
 import { UserError } from '../onnx/index.ts';
 import { ortSession } from './ort-session.ts';
 import { firstLine } from './ort-tensor.ts';
-import { PROVIDER_NAMES, whyNot } from './probe.ts';
+import { whyNot } from './probe.ts';
+import { PROVIDER_NAMES } from './session.ts';
 import type { Provider, Session, SessionOptions } from './session.ts';
 
 export function defaultThreads(): number {

@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
-import { UserError } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 import { firstLine, fromOrt, toOrt } from './ort-tensor.ts';
+import { RunError } from './session.ts';
 import type { Provider, RunOptions, Session } from './session.ts';
 
 /**
@@ -45,7 +45,7 @@ class OrtSession implements Session {
       Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor, this.#create)]),
     );
     const results = await this.#session.run(given, outputs ?? this.outputNames).catch((error: unknown) => {
-      throw new UserError(`onnxruntime: ${firstLine(error)}`);
+      throw new RunError(`onnxruntime: ${firstLine(error)}`);
     });
     return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, fromOrt(value as Tensor)]));
   }

@@ -3,17 +3,11 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { writeModel } from '../onnx/index.ts';
 import type { Model } from '../onnx/index.ts';
+import { PROVIDER_NAMES } from './session.ts';
 import type { Provider } from './session.ts';
-
-/** What people call them. */
-export const PROVIDER_NAMES: Readonly<Record<Provider, string>> = {
-  cpu: 'the CPU',
-  cuda: 'CUDA',
-  wasm: 'WASM',
-  webgpu: 'WebGPU',
-};
 
 const NUMBER = { type: 'float32', dims: [1] } as const;
 /** y = x for one number. */
@@ -44,7 +38,7 @@ export async function whyNot(provider: Provider): Promise<string | undefined> {
   if (provider === 'cuda' && !hasCudaLibrary()) return 'onnxruntime-node was installed without its CUDA library';
   const script = `
     process.env.ORT_DISABLE_TELEMETRY ??= '1';
-    const { default: ort } = await import(${JSON.stringify(import.meta.resolve('onnxruntime-node'))});
+    const { default: ort } = await import(${JSON.stringify(pathToFileURL(libraryEntry()).href)});
     const model = Buffer.from('${Buffer.from(writeModel(IDENTITY)).toString('base64')}', 'base64');
     const session = await ort.InferenceSession.create(model, { executionProviders: ['${provider}'] });
     await session.run({ x: new ort.Tensor('float32', [1], [1]) });
@@ -57,9 +51,10 @@ export async function whyNot(provider: Provider): Promise<string | undefined> {
   return works ? undefined : `${PROVIDER_NAMES[provider]} does not work on this machine`;
 }
 
+const libraryEntry = (): string => createRequire(import.meta.url).resolve('onnxruntime-node');
+
 function hasCudaLibrary(): boolean {
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
-  const folder = path.join(path.dirname(entry), '../bin/napi-v6', process.platform, process.arch);
+  const folder = path.join(path.dirname(libraryEntry()), '../bin/napi-v6', process.platform, process.arch);
   return ['libonnxruntime_providers_cuda.so', 'onnxruntime_providers_cuda.dll'].some((file) =>
     existsSync(path.join(folder, file)),
   );

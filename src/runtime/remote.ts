@@ -1,6 +1,7 @@
 /** A session in another process or a Worker, asked by messages: what isolated.ts (Node) and web-session.ts share. */
 import { UserError } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
+import { RunError } from './session.ts';
 import type { Provider, RunOptions, Session } from './session.ts';
 
 /** What is asked of the other side; `options` are its own. */
@@ -14,7 +15,7 @@ export type Request<Options> =
     };
 export type Response =
   | { readonly id: number; readonly ok: true; readonly result: NamedTensors | Opened }
-  | { readonly id: number; readonly ok: false; readonly message: string; readonly forPeople: boolean };
+  | { readonly id: number; readonly ok: false; readonly message: string; readonly kind: 'run' | 'user' | 'defect' };
 
 /** What the other side says of a session it opened. */
 export interface Opened {
@@ -77,10 +78,12 @@ export function answerer<Options>(
         id: request.id,
         ok: false,
         message: error instanceof Error ? error.message : String(error),
-        forPeople: error instanceof UserError,
+        kind: error instanceof RunError ? 'run' : error instanceof UserError ? 'user' : 'defect',
       }),
     );
 }
+
+const ERRORS = { run: RunError, user: UserError, defect: Error } as const;
 
 class RemoteSession<Options> implements Session {
   #opened: Opened | undefined;
@@ -159,7 +162,7 @@ class RemoteSession<Options> implements Session {
     const waiting = this.#waiting.get(response.id);
     this.#waiting.delete(response.id);
     if (response.ok) waiting?.resolve(response.result);
-    else waiting?.reject(response.forPeople ? new UserError(response.message) : new Error(response.message));
+    else waiting?.reject(new ERRORS[response.kind](response.message));
   }
 
   #end(reason: Error): void {

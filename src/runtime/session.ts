@@ -1,3 +1,4 @@
+import { UserError } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 
 export interface SessionOptions {
@@ -16,6 +17,17 @@ export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
 /** What runs models in a browser. */
 export const WEB_PROVIDERS = ['wasm', 'webgpu'] as const;
 export type Provider = (typeof PROVIDERS)[number] | (typeof WEB_PROVIDERS)[number];
+
+/** What people call them. */
+export const PROVIDER_NAMES: Readonly<Record<Provider, string>> = {
+  cpu: 'the CPU',
+  cuda: 'CUDA',
+  wasm: 'WASM',
+  webgpu: 'WebGPU',
+};
+
+/** onnxruntime could not run a loaded model: for what it was given, or because its provider cannot do a part of it. */
+export class RunError extends UserError {}
 
 /** A model loaded and ready to run. Release it when done: its memory is outside JavaScript's reach. */
 export interface Session {

@@ -69,7 +69,8 @@ export class WebModelHost extends ModelHost {
           external: Object.entries(weights).map(([path, data]) => `${path}:${sizeOf(data)}`),
         },
         platform,
-        sessionOptions,
+        // A page that is not isolated has one thread, whatever is asked for.
+        globalThis.crossOriginIsolated ? sessionOptions : { ...sessionOptions, threads: 1 },
       );
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${name}: ${error.message}`);

@@ -108,7 +108,7 @@ export async function checkCase(c: Case): Promise<void> {
 }
 
 /** The case's inputs, a random seed in the shape of y, and random directions v. */
-async function completeFeeds(c: Case, precision: Precision, session: Session): Promise<NamedTensors> {
+export async function completeFeeds(c: Case, precision: Precision, session: Session): Promise<NamedTensors> {
   const feeds: Record<string, DenseTensor> = { ...caseFeeds(c, precision) };
   const random = chance(hash(c.name));
   const fill = (model: DenseTensor) =>

@@ -1,0 +1,27 @@
+/** Runs programs on onnxruntime-node's WebGPU provider, as they come over the process's channel. */
+import { openSession } from '../../src/runtime/index.ts';
+import type { WireOutcome, WireProgram } from './wire.ts';
+import { packOutcome, unpackProgram } from './wire.ts';
+
+let last = Promise.resolve();
+
+process.on('message', (program: WireProgram) => {
+  last = last.then(async () => {
+    process.send!(await outcomeOf(program));
+  });
+});
+process.on('disconnect', () => process.exit());
+
+async function outcomeOf(program: WireProgram): Promise<WireOutcome> {
+  const { model, feeds } = unpackProgram(program);
+  try {
+    const session = await openSession(model, { provider: 'webgpu', threads: 1 });
+    try {
+      return session.fallback ?? packOutcome(await session.run(feeds));
+    } finally {
+      await session.release();
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
