@@ -25,7 +25,7 @@ made, prepared = {}, {}
 
 
 def prepare(name, batch, how):
-    model = made.setdefault(name, make(name))
+    model = made.setdefault(name, make(name, folder))
     body = model.body if how == "eager" else torch.compile(model.body)
     x = model.start(inputs(name, batch)).requires_grad_(True)
 
