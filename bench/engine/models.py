@@ -89,13 +89,23 @@ MODELS = {
 }
 
 
-def make(name):
+def make(name, folder):
+    """The model with the weights that were exported, which are made here the first time."""
     torch.manual_seed(0)
     model = MODELS[name]().eval()
-    for module in model.modules():
-        # As after training: else the running statistics let a deep net's values die out or explode.
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_var.fill_(2.0)
+    kept = Path(folder) / f"{name}.pt"
+    if kept.exists():
+        model.load_state_dict(torch.load(kept, weights_only=True))
+    else:
+        # Statistics of a batch, as after training: else a deep net's values and gradients die out.
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        for module in norms:
+            module.momentum = 1.0
+            module.train()
+        with torch.no_grad():
+            model(inputs(name, 4))
+        model.eval()
+        torch.save(model.state_dict(), kept)
     return model.requires_grad_(False)
 
 
@@ -114,7 +124,7 @@ def export(folder):
         given = "input_ids" if text else "pixel_values"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(make(name), (inputs(name, 2),), path.with_suffix(".partial"), dynamo=False, opset_version=17,
+            torch.onnx.export(make(name, folder), (inputs(name, 2),), path.with_suffix(".partial"), dynamo=False, opset_version=17,
                               input_names=[given], output_names=["logits"],
                               dynamic_axes={given: {0: "batch"}, "logits": {0: "batch"}})
         path.with_suffix(".partial").rename(path)

@@ -3,13 +3,19 @@
     {"model": NAME, "batch": N, "how": "eager" | "compile"} -> {"ms": of forward and backward, "norm": of the gradient}
 """
 import json
+import os
 import sys
+import tempfile
 import time
 import warnings
 
-import torch
+# A cache of its own: one shared with a run that was killed may hold half a library.
+cache = tempfile.TemporaryDirectory()
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache.name
 
-from models import export, inputs, make
+import torch  # noqa: E402
+
+from models import export, inputs, make  # noqa: E402
 
 folder, threads = sys.argv[1], int(sys.argv[2])
 warnings.filterwarnings("ignore")
@@ -19,7 +25,7 @@ made, prepared = {}, {}
 
 
 def prepare(name, batch, how):
-    model = made.setdefault(name, make(name))
+    model = made.setdefault(name, make(name, folder))
     body = model.body if how == "eager" else torch.compile(model.body)
     x = model.start(inputs(name, batch)).requires_grad_(True)
 
