@@ -4,9 +4,7 @@
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { locateAttention } from '../../src/attention/index.ts';
-import type { ModelHost } from '../../src/runtime/index.ts';
+import { expect, test } from 'vitest';
 import {
   answersFor,
   boundsFor,
@@ -16,44 +14,31 @@ import {
   openExport,
   readReference,
 } from './exports.ts';
-import type { Compared } from './exports.ts';
 
 const FOLDER = path.join(import.meta.dirname, 'fixtures/architectures');
 const EXPORTS = readdirSync(FOLDER).flatMap((architecture) =>
   exportsIn(path.join(FOLDER, architecture)).map((name) => [architecture, name] as const),
 );
 
-describe.each(EXPORTS)('%s, %s', (architecture, name) => {
-  const folder = path.join(FOLDER, architecture);
-  const reference = readReference(folder);
-  const answers = answersFor(name, reference);
-  let host: ModelHost;
-  let compared: Compared;
-  beforeAll(async () => {
-    host = await openExport(folder, name);
-    compared = await compareGradients(host, reference, answers);
-  });
-  afterAll(() => host.release());
-
-  test('is the model that PyTorch has', () => {
-    expect(compared.file ?? compared.output).toBeLessThanOrEqual(boundsFor(name, compared).file);
-  });
-
-  test('has the gradient that PyTorch has', () => {
-    const { gradient, cosine } = boundsFor(name, compared);
-    expect(compared.missing).toEqual([]);
-    expect(compared.gradient).toBeLessThanOrEqual(gradient);
-    expect(compared.cosine).toBeGreaterThanOrEqual(cosine);
-  });
-
-  test.runIf(reference.blocks.length > 0)('attends as PyTorch does, every head found', async () => {
-    const attended = await compareAttention(host, reference, answers);
-    expect(attended.differences).toEqual([]);
-    expect(attended.found).toBe(reference.blocks.length);
-    expect(attended.error).toBeLessThanOrEqual(boundsFor(name, compared).attention);
-  });
-
-  test.runIf(reference.blocks.length === 0)('has no attention', () => {
-    expect(locateAttention(host.model)).toEqual([]);
-  });
-});
+test.each(EXPORTS)(
+  '%s, %s: the output, its gradient and every head’s attention are PyTorch’s',
+  async (...[place, name]) => {
+    const folder = path.join(FOLDER, place);
+    const reference = readReference(folder);
+    const answers = answersFor(name, reference);
+    const host = await openExport(folder, name);
+    try {
+      const compared = await compareGradients(host, reference, answers);
+      const bounds = boundsFor(name, compared);
+      expect(compared.missing).toEqual([]);
+      expect(compared.file ?? compared.output).toBeLessThanOrEqual(bounds.file);
+      expect(compared.gradient).toBeLessThanOrEqual(bounds.gradient);
+      expect(compared.cosine).toBeGreaterThanOrEqual(bounds.cosine);
+      const attended = await compareAttention(host, reference, answers);
+      expect(attended).toMatchObject({ found: reference.blocks.length, differences: [] });
+      expect(attended.error).toBeLessThanOrEqual(bounds.attention);
+    } finally {
+      await host.release();
+    }
+  },
+);
