@@ -36,7 +36,8 @@ export function HeadView({ tokens, block, heads, hover, theme, label }: HeadView
     const scroller = box.current;
     if (scroller === null || canvas.current === null || width === 0) return undefined;
     const draw = (): void => {
-      const context = fitCanvas(canvas.current!, width, height);
+      if (canvas.current === null) return;
+      const context = fitCanvas(canvas.current, width, height);
       drawHeads(
         context,
         {

@@ -84,7 +84,6 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
                 transform={`translate(${x(box)} ${y(box)})`}
                 role="button"
                 tabIndex={0}
-                aria-label={`${box.name}, ${describe(box, graph, words)}`}
                 onClick={() => choose(box)}
                 onKeyDown={(event) => {
                   if (event.key !== 'Enter' && event.key !== ' ') return;

@@ -1,0 +1,288 @@
+/** The real application in a real browser, with the local server. */
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import axe from 'axe-core';
+import type { AxeResults } from 'axe-core';
+import type { Browser, BrowserContext, Download, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readModel, writeModel } from '../../src/onnx/index.ts';
+import { startStudio } from '../../src/server/index.ts';
+import type { RunningStudio } from '../../src/server/index.ts';
+import { launch } from './browser.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const LONG = 90_000;
+
+let studio: RunningStudio;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  studio = await startStudio({ port: 0, runtime: { threads: 1 } });
+  browser = await launch();
+  context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    locale: 'en-US',
+    acceptDownloads: true,
+  });
+  page = await context.newPage();
+  page.setDefaultTimeout(LONG);
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+}, LONG);
+afterAll(async () => {
+  await browser?.close();
+  await studio?.close();
+});
+
+const TEXT = 'Claim your free prize money now, dear friend';
+
+async function open(room: string, params: Record<string, string> = {}): Promise<void> {
+  // A new address behind the # alone would not load the page anew.
+  await page.goto('about:blank');
+  await page.goto(`${studio.url}#/${room}?${new URLSearchParams(params).toString()}`);
+}
+
+const card = (method: string) => page.locator(`[data-method="${method}"]`);
+
+async function settled(): Promise<void> {
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"], .skeleton'), undefined, {
+    timeout: LONG,
+  });
+}
+
+/** Drops a file on the page as a person would. */
+async function drop(name: string, type: string, bytes: Uint8Array): Promise<void> {
+  await page.evaluate(
+    ([name, type, base64]) => {
+      const data = Uint8Array.from(atob(base64!), (char) => char.charCodeAt(0));
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([data], name!, { type: type! }));
+      for (const event of ['dragenter', 'dragover', 'drop'])
+        dispatchEvent(new DragEvent(event, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    },
+    [name, type, Buffer.from(bytes).toString('base64')] as const,
+  );
+}
+
+/** Violations that axe calls serious or critical. */
+async function seriousViolations(): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<AxeResults>('axe.run(document, { resultTypes: ["violations"] })');
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.slice(0, 3).map(({ html, any }) => `${id}: ${html.slice(0, 160)} ${any[0]?.message ?? ''}`),
+    );
+}
+
+describe('the Text room', () => {
+  it(
+    'explains an example as soon as it is opened, without any complaint of the browser',
+    { timeout: LONG },
+    async () => {
+      await open('');
+      await card('input-x-gradient').locator('.tokens').waitFor();
+      await card('integrated-gradients').locator('.tokens').waitFor();
+      await expect(page.title()).resolves.toBe('Text · onnxray');
+      expect(await card('integrated-gradients').locator('.legend').innerText()).toContain('supports “spam”');
+      expect(await card('integrated-gradients').locator('.verdict').innerText()).toContain('add up to the change');
+      expect(complaints).toEqual([]);
+      expect(await seriousViolations()).toEqual([]);
+    },
+  );
+
+  it('explains another answer at a click, and takes it back with undo', { timeout: LONG }, async () => {
+    await open('text', { text: TEXT, methods: 'input-x-gradient' });
+    await settled();
+    await page.getByRole('group', { name: 'Answers' }).getByRole('button', { name: /^ham/ }).click();
+    await card('input-x-gradient').locator('.legend', { hasText: 'supports “ham”' }).waitFor();
+    expect(page.url()).toContain('target=');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await card('input-x-gradient').locator('.legend', { hasText: 'supports “spam”' }).waitFor();
+  });
+
+  it('moves as the text is edited, and follows a picked token', { timeout: LONG }, async () => {
+    await page.locator('textarea').fill('Meeting notes of the kernel group');
+    await card('input-x-gradient').locator('[data-t]', { hasText: 'kernel' }).waitFor();
+    await card('input-x-gradient').locator('[data-t]', { hasText: 'kernel' }).click();
+    const picked = page.locator('.picked');
+    await picked.waitFor();
+    expect(await picked.innerText()).toMatch(/kernel[\s\S]*input-x-gradient/);
+    await picked.getByRole('button', { name: 'Leave it out of the text' }).click();
+    expect(await page.locator('textarea').inputValue()).toBe('Meeting notes of the  group');
+  });
+
+  it('shows a hostile text as text', { timeout: LONG }, async () => {
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script> \u202efree';
+    await open('text', { text: hostile, methods: 'input-x-gradient' });
+    await card('input-x-gradient').locator('.tokens').waitFor();
+    expect(await page.locator('.tokens img, .tokens script').count()).toBe(0);
+    expect(await card('input-x-gradient').locator('.tokens').innerText()).toContain('<script>');
+    await expect(page.title()).resolves.toBe('Text · onnxray');
+  });
+
+  it('exports SVG, PNG, JSON and a page that needs no other file', { timeout: LONG }, async () => {
+    await open('text', { text: TEXT, methods: 'input-x-gradient' });
+    await settled();
+    const saved = async (kind: string): Promise<Buffer> => {
+      const [download] = await Promise.all([
+        page.waitForEvent('download') as Promise<Download>,
+        card('input-x-gradient').getByRole('button', { name: kind, exact: true }).click(),
+      ]);
+      expect(download.suggestedFilename()).toBe(`input-x-gradient-spam.${kind.toLowerCase()}`);
+      return readFile(await download.path());
+    };
+    expect((await saved('SVG')).toString()).toMatch(/^<svg[^]*<\/svg>\s*$/);
+    expect([...(await saved('PNG')).subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
+    const json = JSON.parse((await saved('JSON')).toString()) as { method: string; tokens: string[] };
+    expect(json.method).toBe('input-x-gradient');
+    expect(json.tokens).toContain('prize');
+    const html = (await saved('HTML')).toString();
+    expect(html).toMatch(/^<!doctype html>/i);
+    expect(html).not.toMatch(/(?:src|href)="https?:/);
+  });
+
+  it('shows what takes long with its progress, and stops it when asked', { timeout: LONG }, async () => {
+    await open('text', { text: TEXT, methods: 'shapley-sampling' });
+    await page.locator('.job', { hasText: 'shapley-sampling' }).waitFor();
+    await page.locator('.job').getByRole('button', { name: 'Cancel' }).click();
+    await card('shapley-sampling').getByText('Cancelled.').waitFor();
+    expect(await page.locator('.job').count()).toBe(0);
+  });
+});
+
+describe('the Attention room', () => {
+  it('opens heads from the overview, and marks a hovered token in all of them', { timeout: LONG }, async () => {
+    await open('attention', { text: TEXT });
+    await settled();
+    await page.locator('.head-view canvas').waitFor();
+    const overview = page.getByRole('img', { name: /4 layers of up to 12 heads/ });
+    const box = (await overview.boundingBox())!;
+    await page.mouse.click(box.x + box.width * 0.6, box.y + box.height * 0.6);
+    await page.waitForFunction(() => location.hash.includes('layer=2'));
+    await page.waitForFunction(() => document.querySelector('.head-view canvas') !== null);
+    const drawn = () => overview.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL().length);
+    await page.locator('.head-view').scrollIntoViewIfNeeded();
+    const head = (await page.locator('.head-view').boundingBox())!;
+    await page.mouse.move(5, 5);
+    await page.waitForTimeout(100);
+    const before = await drawn();
+    await page.mouse.move(head.x + 60, head.y + 60);
+    await page.locator('.top-keys', { hasText: 'attends most to' }).waitFor();
+    expect(await drawn()).toBeGreaterThan(before);
+    expect(complaints).toEqual([]);
+    expect(await seriousViolations()).toEqual([]);
+  });
+
+  it('shows measures, several heads, the mean and rollout', { timeout: LONG }, async () => {
+    await page.getByLabel('Tiles show').selectOption('entropy');
+    await page.getByRole('group', { name: 'Heads of this layer' }).getByRole('button', { name: 'all' }).click();
+    await page.getByRole('button', { name: 'rollout through all layers' }).click();
+    await page.getByRole('heading', { name: 'Matrix: rollout through all layers' }).waitFor();
+    await page.locator('.matrix-view canvas').waitFor();
+    expect(complaints).toEqual([]);
+  });
+});
+
+describe('the Images room', () => {
+  it('takes a dropped picture, and says what a box drawn on it holds', { timeout: LONG }, async () => {
+    await open('images', { maps: 'saliency' });
+    await page.locator('.thumbs').waitFor();
+    await drop('coffee.jpg', 'image/jpeg', readFileSync(path.join(ROOT, 'zoo/photographs/coffee.jpg')));
+    await page.waitForFunction(() => location.hash.includes('picture=dropped'));
+    await card('saliency').locator('.box-area').waitFor();
+    await settled();
+    const area = (await card('saliency').locator('.box-area').boundingBox())!;
+    await page.mouse.move(area.x + area.width * 0.3, area.y + area.height * 0.3);
+    await page.mouse.down();
+    await page.mouse.move(area.x + area.width * 0.7, area.y + area.height * 0.7, { steps: 4 });
+    await page.mouse.up();
+    await card('saliency')
+      .getByText(/^In the box: .*% of all/)
+      .waitFor();
+    expect(page.url()).toMatch(/box=0\.\d+/);
+    expect(complaints).toEqual([]);
+    expect(await seriousViolations()).toEqual([]);
+  });
+});
+
+describe('the Models room', () => {
+  it('opens a dropped model, and shows hostile names and metadata as text', { timeout: LONG }, async () => {
+    await open('models');
+    await page.locator('.graph svg').waitFor();
+    expect(await seriousViolations()).toEqual([]);
+    const hostile = '<img src=x onerror=document.title=3>';
+    const model = readModel(readFileSync(path.join(ROOT, 'test/attention/fixtures/distilbert-eager.onnx')));
+    const nodes = model.graph.nodes.map((node, i) => (i === 0 ? { ...node, name: `/${hostile}/${hostile}` } : node));
+    const bytes = writeModel({ ...model, producer: hostile, graph: { ...model.graph, nodes } });
+    await drop(`${hostile}.onnx`, '', bytes);
+    await page.locator('.facts dd', { hasText: hostile }).waitFor();
+    expect(await page.locator('main h2').first().innerText()).toBe(`${hostile}.onnx`);
+    expect(await page.locator('main img').count()).toBe(0);
+    await expect(page.title()).resolves.toBe('Models · onnxray');
+    await page.locator('.graph g[role=button]').nth(2).click();
+    expect(complaints).toEqual([]);
+  });
+
+  it('says in one sentence what is wrong with a file that is no model', { timeout: LONG }, async () => {
+    await drop('broken.onnx', '', new TextEncoder().encode('not a model'));
+    const notice = page.locator('main > .notice');
+    await notice.waitFor();
+    expect(await notice.innerText()).toMatch(/onnx/i);
+    // The server's refusal is a failed request in the browser's console, and nothing else.
+    expect(complaints.splice(0).every((text) => text.includes('422'))).toBe(true);
+  });
+});
+
+describe('the Compare room', () => {
+  it('puts two texts on one scale, with their largest differences', { timeout: LONG }, async () => {
+    await open('compare', { text: TEXT, text2: 'Claim your meeting room now, dear friend', target: '1' });
+    await settled();
+    await page.getByRole('table', { name: 'Largest differences' }).waitFor();
+    const ticks = await page.locator('.legend .ticks').allInnerTexts();
+    expect(ticks[0]).toBe(ticks[1]);
+    expect(await page.getByRole('table', { name: 'Largest differences' }).innerText()).toMatch(
+      /\(only (first|second)\)/,
+    );
+    expect(await seriousViolations()).toEqual([]);
+  });
+});
+
+describe('the frame', () => {
+  it('speaks Chinese at a click, and from the start to who reads Chinese', { timeout: LONG }, async () => {
+    await open('models');
+    await page.getByRole('button', { name: '切换到中文' }).click();
+    await page.getByRole('link', { name: '注意力' }).first().waitFor();
+    expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN');
+    await page.getByRole('button', { name: 'Switch to English' }).click();
+    const chinese = await browser.newContext({ locale: 'zh-CN', colorScheme: 'dark' });
+    const other = await chinese.newPage();
+    await other.goto(studio.url);
+    await other.getByRole('link', { name: '文本' }).waitFor();
+    expect(await other.locator('html').getAttribute('data-theme')).toBe('dark');
+    await chinese.close();
+  });
+
+  it('keeps contrast in the dark and fits a phone', { timeout: LONG }, async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    try {
+      for (const room of ['text', 'attention', 'compare', 'models']) {
+        await open(room, { text: TEXT, methods: 'input-x-gradient' });
+        if (room === 'text') await page.getByRole('button', { name: 'Switch to dark colours' }).click();
+        await settled();
+        const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        expect(content).toBeLessThanOrEqual(screen!);
+        expect(await seriousViolations()).toEqual([]);
+      }
+    } finally {
+      await page.getByRole('button', { name: 'Switch to light colours' }).click();
+      await page.setViewportSize({ width: 1440, height: 900 });
+    }
+  });
+});
