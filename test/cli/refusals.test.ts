@@ -226,7 +226,7 @@ describe('what is asked for is checked', () => {
       1,
       /\[1, 3\]/,
     ],
-    ['a format nobody knows', explain('--out', 'why.gif'), 2, /why\.gif.*\.html, \.svg, \.png or \.json/],
+    ['a format nobody knows', explain('--out', 'why.gif'), 2, /why\.gif.*\.html, \.svg, \.png, \.json or \.npy/],
     ['nothing to explain', () => ['explain', model], 2, /--text, --image or --inputs/],
     ['two things to explain', mail('--inputs', good), 2, /only one of/],
     ['a pair without a text', () => ['explain', model, '--inputs', good, '--pair', 'b'], 2, /--pair goes with --text/],
@@ -278,7 +278,12 @@ describe('texts and pictures that cannot be read are refused', () => {
     ['a picture that is none', () => picture('good.json'), 1, /good\.json is not a picture/],
     ['a picture of another kind', () => picture('small.gif'), 1, /small\.gif is GIF; PNG, JPEG and WebP/],
     ['a picture that is not there', () => picture('nowhere.png'), 1, /there is no picture nowhere\.png/],
-    ['a folder for a picture', () => picture('tokenless'), 1, /tokenless is not a picture/],
+    [
+      'a folder without a picture',
+      () => picture('tokenless'),
+      1,
+      /there is no PNG, JPEG or WebP picture in \S*tokenless/,
+    ],
     [
       'a picture without a word of its size',
       () => picture('../x.png', folder.write('any-size.onnx', anySizePicture())),
