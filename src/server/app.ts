@@ -100,7 +100,7 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
 
   app.post('/api/models/:id/explain', json, async (c) => {
     const { subject, options } = readExplainBody(await jsonBody(c), picture);
-    const method = findMethod(options.method, ALL_METHODS);
+    const method = findMethod(options.method);
     const id = c.req.param('id');
     const model = await library.open(id);
     return job(c, async (signal, onProgress) => {

@@ -7,6 +7,7 @@ import type {
   Inspection,
   DrawableGraph,
   ListedBlock,
+  Method,
   PackedBlock,
   Task,
 } from 'onnxray/browser';
@@ -27,12 +28,7 @@ export interface ModelSummary {
   readonly pictures: readonly string[];
 }
 
-export interface MethodSummary {
-  readonly name: string;
-  readonly summary: string;
-  readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'none' | 'own-layer';
-  readonly usesBaseline: boolean | 'many';
-}
+export type MethodSummary = Pick<Method, 'name' | 'summary' | 'layers' | 'usesBaseline'>;
 
 export interface Studio {
   readonly version: string;

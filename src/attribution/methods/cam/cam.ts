@@ -2,7 +2,7 @@ import { UserError } from '../../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../../onnx/index.ts';
 import { defineMethod } from '../../../programs/index.ts';
 import { drawMap } from './draw.ts';
-import { targetLayer } from './target-layer.ts';
+import { nodesBetween, targetLayer } from './target-layer.ts';
 
 /** Means over positions, linear layers, and what only changes the shape: what may stand behind CAM's layer. */
 const POOLS = new Set(['GlobalAveragePool', 'ReduceMean', 'AveragePool', 'ReduceSum']);
@@ -40,7 +40,7 @@ export const cam = defineMethod({
 });
 
 function checkHead(model: Model, from: ValueName, to: ValueName, path: string): void {
-  const behind = nodesBehind(model, from, to);
+  const behind = nodesBetween(model, from, to);
   const pools = behind.filter(({ operator }) => POOLS.has(operator)).length;
   const linear = behind.filter((node) => LINEAR.has(node.operator)).length;
   const other = behind.find(({ operator }) => !POOLS.has(operator) && !LINEAR.has(operator) && !PLAIN.has(operator));
@@ -50,24 +50,6 @@ function checkHead(model: Model, from: ValueName, to: ValueName, path: string): 
     throw new UserError(
       `cam needs global average pooling and one linear layer behind the layer, but behind "${path}" come ${[...new Set(behind.map(({ operator }) => operator))].join(', ') || 'no nodes'}; grad-cam has no such need`,
     );
-}
-
-function nodesBehind({ graph }: Model, from: ValueName, to: ValueName): Node[] {
-  const after = new Set([from]);
-  const before = new Set([to]);
-  const dependent = graph.nodes.filter((node) => {
-    if (!node.inputs.some((name) => after.has(name))) return false;
-    for (const name of node.outputs) after.add(name);
-    return true;
-  });
-  return dependent
-    .toReversed()
-    .filter((node) => {
-      if (!node.outputs.some((name) => before.has(name))) return false;
-      for (const name of node.inputs) before.add(name);
-      return true;
-    })
-    .toReversed();
 }
 
 const reached = (behind: readonly Node[], from: ValueName, name: ValueName) =>

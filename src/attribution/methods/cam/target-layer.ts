@@ -122,7 +122,7 @@ function foldTokens(tokens: number, channels: number, picture: Picture): Fold | 
 }
 
 /** Nodes that depend on one value and that another depends on, in order; not through `without`. */
-function nodesBetween({ graph }: Model, from: ValueName, to: ValueName, without?: ValueName): Node[] {
+export function nodesBetween({ graph }: Model, from: ValueName, to: ValueName, without?: ValueName): Node[] {
   const after = new Set([from]);
   const dependent = graph.nodes.filter((node) => {
     if (!node.inputs.some((name) => after.has(name)) || (without !== undefined && node.outputs.includes(without)))

@@ -4,6 +4,7 @@ import type { Explanation } from '../../engine/engine.ts';
 import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
+import { MethodChooser } from '../../parts/method-chooser.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
 import { MethodCard } from './method-card.tsx';
 import { TEXT_WORDS } from './words.ts';
@@ -90,34 +91,7 @@ export default function TextRoom() {
           onChoose={(target) => state.change({ target })}
         />
         <PickedToken {...{ pinned, results, methods, text, words }} onPick={setPinned} onText={setText} />
-        <h2>{words.methods}</h2>
-        <div class="chips" role="group" aria-label={words.methods}>
-          {methods.map((name) => (
-            <button
-              key={name}
-              type="button"
-              class="chip removable"
-              aria-label={words.remove(name)}
-              disabled={methods.length === 1}
-              onClick={() => setChosen(methods.filter((each) => each !== name).join(','))}
-            >
-              {name} <span aria-hidden="true">×</span>
-            </button>
-          ))}
-        </div>
-        <label class="field">
-          <span>{words.addMethod}</span>
-          <select value="" onChange={(event) => setChosen([...methods, event.currentTarget.value].join(','))}>
-            <option value="" disabled>
-              …
-            </option>
-            {available.map(({ name }) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <MethodChooser {...{ methods, available, words }} onChange={(names) => setChosen(names.join(','))} />
       </section>
       <section class="cards" aria-label={words.methods}>
         {methods.map((name) => (
