@@ -100,7 +100,7 @@ describe('a target over several outputs', () => {
   let model: ExplainableModel;
   beforeAll(async () => {
     const given = readModel(readFileSync('test/attribution/fixtures/mlp.onnx'));
-    const hidden = given.graph.nodes.filter(({ operator }) => operator === 'Relu').at(-1)!;
+    const hidden = given.graph.nodes.findLast(({ operator }) => operator === 'Relu')!;
     // The same value under a name of its own, as an output.
     const nodes = given.graph.nodes.map((node) => ({
       ...node,
