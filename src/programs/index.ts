@@ -33,6 +33,6 @@ export { copyNodes } from './copies.ts';
 export { hasNoRows, repeatRows } from './rows.ts';
 export { WITHOUT_GRADIENT } from './maps.ts';
 export type { Fold, MapForm, MapRequest } from './maps.ts';
-export type { BackwardRequest, PlanesRequest, ProgramRequest, Reduction } from './request.ts';
+export type { BackwardRequest, PairForm, PlanesRequest, ProgramRequest, Reduction } from './request.ts';
 export { ProgramRunner, numbers, sameNumbers, zeros } from './runner.ts';
 export type { Numbers, Rows, RunContext, RunResult } from './runner.ts';

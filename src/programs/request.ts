@@ -62,6 +62,11 @@ export type Reduction =
   /** as it is, with the embedding's axis. */
   | 'raw';
 
+/** How a row's two sides are compared: the diagonal of the output [rows, rows], or its cosine `with` another output [rows, size]. */
+export interface PairForm {
+  readonly with?: ValueName;
+}
+
 export interface BackwardRequest {
   /** How the backward pass goes through each operator; the gradient unless said. */
   readonly rules?: RuleSetSpec;
@@ -131,6 +136,10 @@ export interface ProgramRequest {
   readonly fullGradient?: FullGradientRequest | undefined;
   /** The output has no batch axis, as that of a torchvision detector: it is given one, of 1. */
   readonly unbatched?: boolean | undefined;
+  /**
+   * The output compares every row with every other, or is one of two embeddings: each row is compared with itself, [rows, 1].
+   */
+  readonly pairs?: PairForm | undefined;
   /** Values of the model that are given too, for each row. */
   readonly capture?: readonly ValueName[] | undefined;
   /**
