@@ -26,7 +26,10 @@ export type Modality =
 /** The parts of a program's request that a method decides; the rest is what is explained. */
 export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
   Partial<
-    Pick<ProgramRequest, 'backward' | 'noise' | 'binary' | 'map' | 'fullGradient' | 'capture' | 'planes' | 'channels'>
+    Pick<
+      ProgramRequest,
+      'backward' | 'noise' | 'binary' | 'map' | 'fullGradient' | 'attention' | 'capture' | 'planes' | 'channels'
+    >
   > & {
     /** Where rows vary, where that is not what is scored. */
     readonly features?: readonly Feature[];

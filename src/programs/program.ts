@@ -14,6 +14,7 @@ import {
   pruneModel,
 } from '../onnx/index.ts';
 import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
+import { appendAttentionMaps, attentionValues } from './attention-maps.ts';
 import type { Feature } from './features.ts';
 import { appendFullGradient } from './full-gradient.ts';
 import { appendMap } from './maps.ts';
@@ -42,6 +43,7 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const own = [...request.features, ...request.inputs].map(({ value }) => value);
   const kept = [...own, request.output, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
   if (request.map !== undefined) kept.push(request.map.layer.value);
+  if (request.attention !== undefined) kept.push(...attentionValues(request.attention));
   if (request.pairs?.with !== undefined) kept.push(request.pairs.with);
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
   const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
@@ -148,7 +150,7 @@ function targetValues(b: GraphBuilder, output: ValueName): ValueName {
 /** The map a request asks for, of every row. */
 function appendMaps(
   b: GraphBuilder,
-  { map, fullGradient }: ProgramRequest,
+  { map, fullGradient, attention }: ProgramRequest,
   scene: {
     readonly result: ValueName;
     readonly target: ValueName;
@@ -156,6 +158,13 @@ function appendMaps(
     readonly renamed: ReadonlyMap<ValueName, ValueName>;
   },
 ): void {
+  if (attention !== undefined) {
+    const { result, target } = scene;
+    const seed = b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
+    const wrt = attentionValues(attention);
+    const rules = ruleTable(scene.rules, { b, of: result, wrt, reference: (name) => name });
+    appendAttentionMaps(b, attention, { result, target, seed, rules });
+  }
   const at = map?.layer.value ?? fullGradient?.picture.value;
   if (at === undefined) return;
   const { result, target, renamed } = scene;

@@ -1,5 +1,6 @@
 import type { RuleSetSpec } from '../autodiff/index.ts';
 import type { ValueName } from '../onnx/index.ts';
+import type { AttentionMapRequest } from './attention-maps.ts';
 import type { Feature } from './features.ts';
 import type { FullGradientRequest } from './full-gradient.ts';
 import type { MapRequest } from './maps.ts';
@@ -132,6 +133,8 @@ export interface ProgramRequest {
   readonly backward?: BackwardRequest | undefined;
   /** The map of each row at the one layer that rows vary in. */
   readonly map?: MapRequest | undefined;
+  /** What attention says of each token. */
+  readonly attention?: AttentionMapRequest | undefined;
   /** FullGrad's map of each row. */
   readonly fullGradient?: FullGradientRequest | undefined;
   /** The output has no batch axis, as that of a torchvision detector: it is given one, of 1. */
