@@ -22,9 +22,9 @@ import type {
   Method,
   Modality,
   OptionValue,
-  PairForm,
   ProgramPlan,
   ProgramRequest,
+  Reading,
 } from '../programs/index.ts';
 import { findMethod } from './methods/index.ts';
 
@@ -43,8 +43,8 @@ export interface AttributeRequest {
   readonly scale?: TargetRef['scale'];
   /** The output has no batch axis: it is read as that of one input. */
   readonly unbatched?: boolean;
-  /** The output compares each picture with each text, or is the embedding of one of them: the answer is how alike a pair is. */
-  readonly pairs?: PairForm;
+  /** What is read off the output, where not the output itself is explained: how alike a pair is, the mask of an instance. */
+  readonly reading?: Reading;
   /** The box that the target belongs to, for methods that look for it in other answers. */
   readonly detection?: DetectionAim;
   /**
@@ -200,7 +200,7 @@ class Scene implements AttributionContext {
       inputs: own,
       features,
       unbatched: request.unbatched,
-      pairs: output === this.output && output !== this.layer?.value ? request.pairs : undefined,
+      reading: output === this.output && output !== this.layer?.value ? request.reading : undefined,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: LAYOUTS[host.provider],
@@ -227,7 +227,7 @@ class Scene implements AttributionContext {
       const answer = await runner.answer(inputPoint);
       if (
         host.model.graph.outputs.some(({ name }) => name === output) &&
-        !(await answersLikeOriginal(host, inputs, output, answer, program.pairs))
+        !(await answersLikeOriginal(host, inputs, output, answer, program.reading))
       ) {
         if (!(await host.leaveProvider('answers differently from the unmodified model')))
           throw new Error(`the compiled program answers differently from the model: output "${output}"`);

@@ -27,7 +27,7 @@ import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
 import { findMethod } from './methods/index.ts';
-import type { DetectionAim, Modality } from '../programs/index.ts';
+import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
 import { chooseOutput } from '../programs/index.ts';
@@ -168,15 +168,16 @@ export class ExplainableModel {
   async #aim(
     encoded: Encoded,
     { box, region, target, neuron, output }: ExplainOptions,
-  ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'pairs' | 'target' | 'detection'>>> {
+  ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'reading' | 'target' | 'detection'>>> {
     if (encoded.kind === 'image-text') {
       if (box !== undefined || region !== undefined || target !== undefined)
         throw new UsageError(
           'a picture and a text are explained by how alike they are: leave --target, --box and --region out',
         );
-      const { output: compared, ...pairs } = similarityForm(this.host.model.graph.outputs, output);
+      const { output: compared, with: other } = similarityForm(this.host.model.graph.outputs, output);
+      const reading: Reading = other === undefined ? { kind: 'diagonal' } : { kind: 'cosine', with: other };
       return neuron === undefined
-        ? { output: compared, pairs, target: { label: encoded.text.texts[0]!, indices: [0] } }
+        ? { output: compared, reading, target: { label: encoded.text.texts[0]!, indices: [0] } }
         : { output: compared };
     }
     if (box === undefined && region === undefined) return {};

@@ -20,7 +20,7 @@ import { appendFullGradient } from './full-gradient.ts';
 import { appendMap } from './maps.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
-import { comparePairs } from './pairs.ts';
+import { appendReading, readBeside } from './reading.ts';
 import { PROGRAM } from './request.ts';
 import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
@@ -44,7 +44,7 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const kept = [...own, request.output, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
   if (request.map !== undefined) kept.push(request.map.layer.value);
   if (request.attention !== undefined) kept.push(...attentionValues(request.attention));
-  if (request.pairs?.with !== undefined) kept.push(request.pairs.with);
+  kept.push(...readBeside(request.reading));
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
   const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
   const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
@@ -84,9 +84,9 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const result =
     request.unbatched === true
       ? b.op('Unsqueeze', [asked, b.int64s([0])], {}, { dims: declared && [1, ...declared] })
-      : request.pairs === undefined
+      : request.reading === undefined
         ? asked
-        : comparePairs(b, asked, request.pairs, renamed);
+        : appendReading(b, asked, request.reading, renamed);
   const before = b.nodes().length;
   const explained = expressed(b, result, request.expression, build);
   // What rules compare with a run on the baseline is part of that run too.

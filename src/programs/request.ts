@@ -2,6 +2,7 @@ import type { RuleSetSpec } from '../autodiff/index.ts';
 import type { ValueName } from '../onnx/index.ts';
 import type { AttentionMapRequest } from './attention-maps.ts';
 import type { Feature } from './features.ts';
+import type { Reading } from './reading.ts';
 import type { FullGradientRequest } from './full-gradient.ts';
 import type { MapRequest } from './maps.ts';
 
@@ -62,11 +63,6 @@ export type Reduction =
   | 'square-share'
   /** as it is, with the embedding's axis. */
   | 'raw';
-
-/** How a row's two sides are compared: the diagonal of the output [rows, rows], or its cosine `with` another output [rows, size]. */
-export interface PairForm {
-  readonly with?: ValueName;
-}
 
 export interface BackwardRequest {
   /** How the backward pass goes through each operator; the gradient unless said. */
@@ -139,10 +135,8 @@ export interface ProgramRequest {
   readonly fullGradient?: FullGradientRequest | undefined;
   /** The output has no batch axis, as that of a torchvision detector: it is given one, of 1. */
   readonly unbatched?: boolean | undefined;
-  /**
-   * The output compares every row with every other, or is one of two embeddings: each row is compared with itself, [rows, 1].
-   */
-  readonly pairs?: PairForm | undefined;
+  /** What is read off the output, where not the output itself is explained. */
+  readonly reading?: Reading | undefined;
   /** Values of the model that are given too, for each row. */
   readonly capture?: readonly ValueName[] | undefined;
   /**

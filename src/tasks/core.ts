@@ -11,5 +11,6 @@ export { detectorForm, intersectionOverUnion, proposals, readBoxes } from './det
 export type { BoxElement, Detection, DetectorForm } from './detection.ts';
 export { similarityForm } from './similarity.ts';
 export type { SimilarityForm } from './similarity.ts';
+export { maskWeights } from './masks.ts';
 export { regionAt } from './segmentation.ts';
 export type { Region } from './segmentation.ts';
