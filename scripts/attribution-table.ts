@@ -11,7 +11,7 @@ import { table, writeBlock } from './blocks.ts';
 
 const MODELS = ['mlp', 'cnn', 'resnet', 'bert', 'gpt', 'vit'];
 /** The same models in float64. */
-const DOUBLES = ['mlp-float64', 'cnn-float64', 'bert-float64'];
+const DOUBLES = MODELS.map((name) => `${name}-float64`);
 const places = (each: Case) =>
   each.layer === undefined
     ? ''

@@ -4,8 +4,8 @@
  *     ONNXRAY_PYTHON=python npm run bench:peers              writes the table into bench/README.md
  *     ONNXRAY_PYTHON=python npm run bench:peers -- --quick   few steps and samples, prints only
  *
- * `--only TEXT` runs the rows whose name contains it, prints only. Peak memory is the high-water mark of a child that
- * does one row once.
+ * `--only TEXT` runs the rows whose name contains it, prints only. A run of more than ten seconds is repeated 3 times, any other
+ * 5 times, after a small one that warms up. Peak memory is the high-water mark of a child that does one row once.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -40,16 +40,19 @@ const { values: flags } = parseArgs({
 });
 const { quick } = flags;
 const RUNS = quick ? 1 : 5;
+/** Of what takes longer than LONG_MS. */
+const LONG_RUNS = quick ? 1 : 3;
+const LONG_MS = 10_000;
 
 interface Row {
   readonly name: string;
-  readonly peer: string;
-  /** The peer's function in server.py, and its options. */
-  readonly call: string;
+  /** The function of server.py, by peer. */
+  readonly peers: Readonly<Record<string, string>>;
+  /** The peers' options. */
   readonly given: Readonly<Record<string, number>>;
   readonly method: string | Method;
   readonly options: NonNullable<AttributeRequest['options']>;
-  /** Why the peer has no such method for this model. */
+  /** Why the peers have no such method for this model. */
   readonly missing?: string;
 }
 
@@ -61,75 +64,68 @@ function rowsOf(key: CaseName): readonly Row[] {
   const [coalitions, subsets] = quick ? [320, 160] : [2048, 1000];
   const stdevs = text ? 0.01 : 0.15;
   const [window, stride] = text ? [1, 1] : [28, 14];
-  const captum = { peer: 'Captum' };
-  const shap = {
-    name: `Kernel SHAP, ${coalitions} samples`,
-    given: { samples: coalitions },
-    method: surrogate('kernel-shap'),
-    // Never narrow enough: all samples are run, as by the peers.
-    options: { n_samples: coalitions, tolerance: 1e-9, features: text ? 'auto' : 'regions' },
-  };
-  const lime = {
-    name: `LIME, ${subsets} samples`,
-    given: { samples: subsets },
-    method: surrogate('lime'),
-    options: { n_samples: subsets, features: text ? 'auto' : 'regions' },
-  };
+  const features = text ? 'auto' : 'regions';
+  const refuses = 'not on BERT: no rule for GELU, layer norm and products of attention';
   return [
     {
-      ...captum,
       name: `integrated gradients, ${steps} steps`,
-      call: 'integrated-gradients',
+      peers: { Captum: 'integrated-gradients' },
       given: { steps },
       method: 'integrated-gradients',
       options: { steps },
     },
     {
-      ...captum,
       name: `GradientSHAP, ${samples} samples`,
-      call: 'expected-gradients',
+      peers: { Captum: 'expected-gradients' },
       given: { samples },
       method: 'expected-gradients',
       options: { n_samples: samples },
     },
     {
-      ...captum,
       name: `SmoothGrad, ${noisy} samples`,
-      call: 'smooth-grad',
+      peers: { Captum: 'smooth-grad' },
       given: { samples: noisy, stdevs },
       method: 'smooth-grad',
       options: { nt_samples: noisy, stdevs },
     },
     {
-      ...captum,
       name: 'DeepLIFT',
-      call: 'deep-lift',
+      peers: { Captum: 'deep-lift' },
       given: {},
       method: 'deep-lift',
       options: {},
-      ...(text ? { missing: 'not on BERT: no rule for GELU, layer norm and products of attention' } : {}),
+      ...(text ? { missing: refuses } : {}),
     },
     {
-      ...captum,
       name: 'LRP-epsilon',
-      call: 'lrp-epsilon',
+      peers: { Captum: 'lrp-epsilon' },
       given: {},
       method: 'lrp-epsilon',
       options: { epsilon: 1e-9 },
       ...(text ? { missing: 'not on BERT: refuses GELU, layer norm and embeddings' } : {}),
     },
     {
-      ...captum,
       name: text ? 'occlusion, each token' : 'occlusion, 225 windows',
-      call: 'occlusion',
+      peers: { Captum: 'occlusion' },
       given: { window, stride },
       method: 'occlusion',
       options: { window, stride },
     },
-    { ...captum, ...shap, call: 'kernel-shap' },
-    { ...shap, peer: 'shap', call: 'kernel-shap-package' },
-    { ...captum, ...lime, call: 'lime' },
-    { ...lime, peer: 'lime', call: 'lime-package' },
+    {
+      name: `Kernel SHAP, ${coalitions} samples`,
+      peers: { Captum: 'kernel-shap', shap: 'kernel-shap-package' },
+      given: { samples: coalitions },
+      method: surrogate('kernel-shap'),
+      // Never narrow enough: all samples are run, as by the peers.
+      options: { n_samples: coalitions, tolerance: 1e-9, features },
+    },
+    {
+      name: `LIME, ${subsets} samples`,
+      peers: { Captum: 'lime', lime: 'lime-package' },
+      given: { samples: subsets },
+      method: surrogate('lime'),
+      options: { n_samples: subsets, features },
+    },
   ];
 }
 
@@ -235,48 +231,73 @@ function ourMemory(key: CaseName, at: number): number {
   return Number(child.stdout);
 }
 
-async function peerMemory(key: CaseName, inputs: NamedTensors, row: Row): Promise<number> {
+async function peerMemory(key: CaseName, inputs: NamedTensors, method: string, options: Row['given']): Promise<number> {
   const peer = new Peer();
   await peer.open(key, inputs, TARGETS[key]);
-  await peer.ask({ do: 'explain', method: row.call, options: row.given });
+  await peer.ask({ do: 'explain', method, options });
   const { mib } = await peer.ask({ do: 'peak' });
   peer.close();
   return mib!;
 }
 
+/** A few of the samples or steps, to warm up. */
+const few = <T extends object>(options: T): T => {
+  const counts = Object.entries(options).filter(([name]) => /samples|steps/.test(name));
+  return { ...options, ...Object.fromEntries(counts.map(([name, count]) => [name, Math.min(160, Number(count))])) };
+};
+
 async function compare(key: CaseName): Promise<string[][]> {
   const [model, peer] = [await open(key), new Peer()];
   const inputs = await inputsOf(key, model);
   const { logits } = await peer.open(key, inputs, TARGETS[key]);
+  const ask = async (method: string, options: Row['given']): Promise<Answer> => {
+    const answer = await peer.ask({ do: 'explain', method, options, scores: true });
+    if (answer.error !== undefined) throw new Error(`${method} on the ${key}: ${answer.error}`);
+    return answer;
+  };
   const result: string[][] = [];
   for (const [at, row] of rowsOf(key).entries()) {
-    if (flags.only !== undefined && !`${key} ${row.name} ${row.peer}`.includes(flags.only)) continue;
-    const label = `${row.name}, against ${row.peer}`;
-    const first = await explain(key, model, inputs, row);
+    if (flags.only !== undefined && !`${key} ${row.name}`.includes(flags.only)) continue;
+    const peers = row.missing === undefined ? Object.entries(row.peers) : [];
+    const first = await explain(key, model, inputs, { ...row, options: few(row.options) });
     const off = Math.max(...Array.from(first.answer.data as Float32Array, (each, i) => Math.abs(each - logits![i]!)));
     if (!(off < 1e-4)) throw new Error(`the two ${key} models differ by ${off}`);
-    const times: { ours: number[]; peer: number[] } = { ours: [], peer: [] };
-    if (row.missing !== undefined) {
-      for (let run = 0; run < RUNS; run++) times.ours.push((await explain(key, model, inputs, row)).ms);
-      const cells = [label, CASES[key].name, row.missing, median(times.ours).toFixed(0)];
-      result.push([...cells, '', '', ourMemory(key, at).toFixed(0), '']);
-      console.error(result.at(-1)!.join(' | '));
-      continue;
+    for (const [, call] of peers) await ask(call, few(row.given));
+    const ours: number[] = [];
+    const theirs = peers.map((): number[] => []);
+    const found = { ours: first.scores as ArrayLike<number>, peers: peers.map(() => new Float32Array()) };
+    let runs = RUNS;
+    for (let run = 0; run < runs; run++) {
+      for (const [each, [, call]] of peers.entries()) {
+        const { ms, scores } = await ask(call, row.given);
+        theirs[each]!.push(ms!);
+        found.peers[each] = new Float32Array(Uint8Array.from(Buffer.from(scores!, 'base64')).buffer);
+      }
+      const { ms, scores } = await explain(key, model, inputs, row);
+      ours.push(ms);
+      found.ours = scores;
+      if (ms > LONG_MS) runs = LONG_RUNS;
     }
-    const ask = { do: 'explain', method: row.call, options: row.given };
-    const known = await peer.ask({ ...ask, scores: true });
-    if (known.error !== undefined) throw new Error(`${label} on the ${key}: ${known.error}`);
-    for (let run = 0; run < RUNS; run++) {
-      times.peer.push((await peer.ask(ask)).ms!);
-      times.ours.push((await explain(key, model, inputs, row)).ms);
+    const [o, om] = [median(ours), ourMemory(key, at)];
+    if (row.missing !== undefined)
+      result.push([row.name, CASES[key].name, row.missing, o.toFixed(0), '', '', om.toFixed(0), '']);
+    for (const [each, [name, call]] of peers.entries()) {
+      const [p, pm] = [median(theirs[each]!), await peerMemory(key, inputs, call, row.given)];
+      const cells = [
+        `${row.name}, against ${name}`,
+        CASES[key].name,
+        p.toFixed(0),
+        o.toFixed(0),
+        `${(p / o).toFixed(2)} x`,
+      ];
+      result.push([...cells, pm.toFixed(0), om.toFixed(0), cosine(found.ours, found.peers[each]!).toFixed(4)]);
     }
-    const bytes = Uint8Array.from(Buffer.from(known.scores!, 'base64'));
-    const [p, o] = [median(times.peer), median(times.ours)];
-    const cells = [label, CASES[key].name, p.toFixed(0), o.toFixed(0), `${(p / o).toFixed(2)} x`];
-    const [pm, om] = [await peerMemory(key, inputs, row), ourMemory(key, at)];
-    const agreement = cosine(first.scores, new Float32Array(bytes.buffer)).toFixed(4);
-    result.push([...cells, pm.toFixed(0), om.toFixed(0), agreement]);
-    console.error(result.at(-1)!.join(' | '));
+    console.error(
+      result
+        .slice(-Math.max(1, peers.length))
+        .map((cells) => cells.join(' | '))
+        .join('\n'),
+    );
   }
   peer.close();
   await model.release();
@@ -293,7 +314,7 @@ if (flags.memory !== undefined) {
     [name, version].join(' '),
   );
   const report = [
-    `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; ${THREADS} threads, medians of ${RUNS} alternating runs, ${new Date().toISOString().slice(0, 10)}.`,
+    `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; ${THREADS} threads, medians of ${RUNS} alternating runs (${LONG_RUNS} where one takes over ${LONG_MS / 1000} s), ${new Date().toISOString().slice(0, 10)}.`,
     table(
       ['method', 'model', 'peer, ms', 'onnxray, ms', 'peer / onnxray', 'peer, MiB', 'onnxray, MiB', 'cosine of scores'],
       rows,

@@ -26,7 +26,7 @@ from zennit.composites import EpsilonAlpha2Beta1, EpsilonAlpha2Beta1Flat, Epsilo
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from zennit.types import AvgPool, BatchNorm, Convolution, Linear
 
-from models import MODELS, Activation, Attention, Block, Cnn, Norm, gelu_tanh, randomize, without_convolutions
+from models import MODELS, Activation, Attention, Block, Cnn, Norm, for_float64, gelu_tanh, randomize
 
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
@@ -243,25 +243,28 @@ def main(folder):
                         "baselines": numbers(many), "answer": numbers(model(x))}
         (folder / f"{name}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
         print(name, len(cases), "cases")
-        if name in ("mlp", "cnn", "bert"):
-            double = f"{name}-float64"
-            if token:  # onnxruntime has no float64 kernel of Erf: the tanh form of GELU
-                for module in model.modules():
-                    if isinstance(module, Activation) and module.f is nn.functional.gelu:
-                        module.f = gelu_tanh
-                cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
-                document["answer"] = numbers(model(ids))
-            else:  # onnxruntime has no float64 kernel of Conv and AveragePool: products with gathered patches
-                own_rules = ("lrp", "deep-lift", "guided", "deconvnet")
-                cases = [each for each in cases if "layer" not in each and not (name == "cnn" and each["method"].startswith(own_rules))]
-                # Captum's Shapley values are summed up in float32.
-                cases = [each for each in cases if "ShapleyValues" not in each["reference"]]
-                document["type"] = "float64"
-            plain = without_convolutions(model) if isinstance(model, Cnn) else model
-            torch.testing.assert_close(plain(ids if token else x), model(ids if token else x))
-            export(plain, ids if token else x, double, folder, torch.float64)
-            (folder / f"{double}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
-            print(double, len(cases), "cases")
+        double = f"{name}-float64"
+        gelus = [each for each in model.modules() if isinstance(each, Activation) and each.f is nn.functional.gelu]
+        for each in gelus:  # onnxruntime has no float64 kernel of Erf: the tanh form of GELU
+            each.f = gelu_tanh
+        if gelus and token:
+            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
+        elif gelus:
+            cases = [*gradient_cases(model, x, base, False, "x"), *attention_cases(model, x, False, "x"), *perturbation_cases(model, x, base, "x")]
+        plain = for_float64(model)
+        if token:
+            document["answer"] = numbers(model(ids))
+        else:
+            # The rules of whole layers know convolutions, not products with gathered patches.
+            layered = ("lrp", "deep-lift", "guided", "deconvnet") if name in ("cnn", "resnet") else ()
+            cases = [each for each in cases if "layer" not in each and not each["method"].startswith(layered)]
+            # Captum's Shapley values are summed up in float32.
+            cases = [each for each in cases if "ShapleyValues" not in each["reference"]]
+            document |= {"type": "float64", "answer": numbers(model(x))}
+        torch.testing.assert_close(plain(ids if token else x), model(ids if token else x))
+        export(plain, ids if token else x, double, folder, torch.float64)
+        (folder / f"{double}.json").write_text(json.dumps({**document, "target": TARGET, "cases": cases}, separators=(",", ":")) + "\n")
+        print(double, len(cases), "cases")
 
 
 if __name__ == "__main__":

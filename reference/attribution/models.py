@@ -210,13 +210,14 @@ MODELS = {"mlp": Mlp, "cnn": Cnn, "resnet": ResNet, "bert": Bert, "gpt": Gpt, "v
 
 
 class Patches(nn.Module):
-    """A 3 x 3 convolution with stride 1 over pictures of one size as a product with gathered patches."""
+    """A convolution over pictures of one size as a product with gathered patches."""
 
     def __init__(self, conv, side):
         super().__init__()
-        self.conv, self.side = conv, side + 2 * conv.padding[0] - 2
+        (kernel, _), (stride, _), (padding, _) = conv.kernel_size, conv.stride, conv.padding
+        self.conv, self.side = conv, (side + 2 * padding - kernel) // stride + 1
         places = torch.arange(1, conv.in_channels * side * side + 1).view(1, conv.in_channels, side, side).double()
-        patches = nn.functional.unfold(places, 3, padding=conv.padding[0])  # 0 where there is padding
+        patches = nn.functional.unfold(places, kernel, padding=padding, stride=stride)  # 0 where there is padding
         self.register_buffer("places", patches[0].T.long().reshape(-1))
 
     def forward(self, x):
@@ -231,8 +232,15 @@ class Mean2(nn.Module):
         return x.mean((2, 3), keepdim=True)
 
 
-def without_convolutions(model):
-    """The Cnn without convolutions and average pools, the same function."""
+def for_float64(model):
+    """The same function without what onnxruntime has no float64 kernel of: convolutions and average pools."""
     model = copy.deepcopy(model)
-    model.conv1, model.conv2, model.pool2 = Patches(model.conv1, 8), Patches(model.conv2, 4), Mean2()
+    if isinstance(model, Cnn):
+        model.conv1, model.conv2, model.pool2 = Patches(model.conv1, 8), Patches(model.conv2, 4), Mean2()
+    if isinstance(model, ResNet):
+        model.stem, model.pool = Patches(model.stem, 8), Mean2()
+        for block in (model.block1, model.block2):
+            block.conv1, block.conv2 = Patches(block.conv1, 8), Patches(block.conv2, 8)
+    if isinstance(model, Vit):
+        model.patch = Patches(model.patch, 8)
     return model

@@ -1,13 +1,14 @@
 /** From a box or a place of a picture to the part of an output that is explained. */
 import { UserError, UsageError } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
-import { numbers } from '../programs/index.ts';
+import type { GraphBuilder, ValueName } from '../onnx/index.ts';
+import { appendProbabilities, chooseOutput, numbers } from '../programs/index.ts';
 import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { detectorForm, maskWeights, readBoxes, regionAt } from '../tasks/core.ts';
-import type { DetectorForm } from '../tasks/core.ts';
+import { detectorForm, maskWeights, parseOutputTerms, readBoxes, regionAt } from '../tasks/core.ts';
+import type { DetectorForm, OutputTerm } from '../tasks/core.ts';
 import type { TargetRef } from '../explanation/index.ts';
-import type { WeightedTarget } from './attribute.ts';
+import type { BuiltTarget, WeightedTarget } from './attribute.ts';
 
 /** What --box says about a request. */
 export interface BoxAim {
@@ -117,4 +118,46 @@ export function aimAtRegion(
     indices: region.indices,
     weights: { type: answer.type, dims: answer.dims, data },
   };
+}
+
+/**
+ * A sum over several outputs, such as `logprob(start_logits[7]) + logprob(end_logits[9])`; `named` are those it names. Costs
+ * a forward pass, which tells their dims. Throws a UserError for a place that is not in its output.
+ */
+export async function aimAtOutputs(
+  host: ModelHost,
+  inputs: NamedTensors,
+  text: string,
+  named: readonly string[],
+): Promise<{ readonly output: string; readonly target: BuiltTarget }> {
+  for (const name of named) chooseOutput(host.model, name);
+  const session = await host.openOriginal();
+  const answers = await session.run(inputs, { outputs: named }).finally(() => session.release());
+  const dims = new Map(named.map((name) => [name, answers[name]!.dims.slice(1)]));
+  const { terms, scale } = parseOutputTerms(text, dims);
+  const [output, ...alongside] = [...new Set(terms.map((term) => term.output))] as [string, ...string[]];
+  return {
+    output,
+    target: {
+      label: text.replaceAll(/\s+/g, ' ').trim(),
+      name: JSON.stringify([scale, terms]),
+      alongside,
+      build: (b, ...values) => {
+        const valueOf = new Map([output, ...alongside].map((name, at) => [name, values[at]!]));
+        const scaled = (value: ValueName) =>
+          scale === undefined ? value : appendProbabilities(b, value, scale === 'probability');
+        const parts = terms.map((term) => sumOfTerm(b, scaled(valueOf.get(term.output)!), term, values[0]));
+        return parts.reduce((left, right) => b.add(left, right));
+      },
+    },
+  };
+}
+
+/** The weighted sum of a term's places in [rows, ...]: [rows, 1], in the type of `like`. */
+function sumOfTerm(b: GraphBuilder, value: ValueName, { weight, box }: OutputTerm, like: ValueName): ValueName {
+  const axes = box.map((_, axis) => axis + 1);
+  const [starts, ends] = [b.int64s(box.map(([from]) => from)), b.int64s(box.map(([, to]) => to))];
+  const part = b.slice(value, starts, ends, axes);
+  const sum = b.cast(b.unsqueeze(b.sum(part, axes, false), [1]), b.type(like));
+  return b.mul(sum, b.scalar(weight, like));
 }

@@ -88,7 +88,9 @@ export interface BuiltTarget {
   readonly label: string;
   /** Programs are cached by it: another function needs another name. */
   readonly name: string;
-  /** Appends nodes that make [rows, ...] of the output [rows, ...]; all elements of a row are summed up. */
+  /** Other outputs that it is made of. */
+  readonly alongside?: readonly string[];
+  /** Appends nodes that make [rows, ...] of the output [rows, ...] and those alongside; all elements of a row are summed up. */
   readonly build: BuildTarget;
 }
 
@@ -197,6 +199,7 @@ class Scene implements AttributionContext {
       ...plan,
       output,
       expression: output === this.output ? this.#expression : undefined,
+      alongside: output === this.output && isBuilt(request.target) ? request.target.alongside : undefined,
       inputs: own,
       features,
       unbatched: request.unbatched,

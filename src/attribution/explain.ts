@@ -22,13 +22,20 @@ import type {
 import { UsageError, UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { expressionScale, parseTarget, requireTokenizer, similarityForm, topPredictions } from '../tasks/core.ts';
+import {
+  expressionScale,
+  outputsNamed,
+  parseTarget,
+  requireTokenizer,
+  similarityForm,
+  topPredictions,
+} from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
 import { findMethod } from './methods/index.ts';
 import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
-import { aimAtBox, aimAtRegion } from './aim.ts';
+import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
 import { chooseOutput } from '../programs/index.ts';
 
@@ -124,12 +131,13 @@ export class ExplainableModel {
     const { explanation, answer } = await attribute(this.host, {
       ...options,
       inputs: encoded.tensors,
-      target:
-        typeof target === 'object'
-          ? target
-          : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels))),
       scale: typeof target === 'string' && options.box === undefined ? expressionScale(target) : undefined,
       ...aim,
+      target:
+        aim.target ??
+        (typeof target === 'object'
+          ? target
+          : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels)))),
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
       baselineName: nameOf(baseline, encoded),
       modality: modalityOf(encoded),
@@ -164,7 +172,7 @@ export class ExplainableModel {
     await this.host.release();
   }
 
-  /** What --box or --region ask for, in place of a target in the first output. */
+  /** What --box, --region or a target over several outputs ask for, in place of a target in the first output. */
   async #aim(
     encoded: Encoded,
     { box, region, target, neuron, output }: ExplainOptions,
@@ -180,7 +188,13 @@ export class ExplainableModel {
         ? { output: compared, reading, target: { label: encoded.text.texts[0]!, indices: [0] } }
         : { output: compared };
     }
-    if (box === undefined && region === undefined) return {};
+    if (box === undefined && region === undefined) {
+      const outputs = this.host.model.graph.outputs.map(({ name }) => name);
+      const named = typeof target === 'string' ? outputsNamed(target, outputs) : [];
+      if (named.length === 0 || typeof target !== 'string') return {};
+      if (output !== undefined) throw new UsageError(`--target names its output "${named[0]}": leave --output out`);
+      return aimAtOutputs(this.host, encoded.tensors, target, named);
+    }
     if (box !== undefined && region !== undefined) throw new UsageError('give --box or --region, not both');
     if (neuron !== undefined) throw new UsageError('--neuron is explained in place of a box or region: leave one out');
     const { labels } = this.folder;
@@ -199,8 +213,7 @@ export class ExplainableModel {
   }
 
   /** A target that needs no look at the answer: it was named, and the output's dims stand in the model. */
-  #given(target: string | undefined, { output, neuron, box }: ExplainOptions): TargetRef | undefined {
-    if (box !== undefined) return undefined;
+  #given(target: string | undefined, { output, neuron }: ExplainOptions): TargetRef | undefined {
     const name = chooseOutput(this.host.model, output);
     const dims = this.host.model.graph.outputs.find((info) => info.name === name)?.dims?.slice(1);
     if (!target?.trim() || neuron !== undefined || !isStatic(dims)) return undefined;

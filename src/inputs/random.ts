@@ -24,20 +24,58 @@ export function seededRandom(seed: number): Random {
   return () => next() / 2 ** 32;
 }
 
-/** Standard normal numbers from a uniform stream (Box-Muller, both of each pair). */
+/** Layers of equal area that the half bell is cut into, and where the lowest one's tail begins. */
+const LAYERS = 128;
+const TAIL = 3.442619855899;
+const AREA = 9.91256303526217e-3;
+/** Values of a signed 25-bit number are on either side of it. */
+const HALF = 2 ** 24;
+
+/** Of each layer: up to where a point is surely under the bell, its width by unit, and the bell's height at its edge. */
+const [SURE, WIDTH, HEIGHT] = zigguratTables();
+
+function zigguratTables(): readonly [Float64Array, Float64Array, Float64Array] {
+  const [sure, width, height] = [new Float64Array(LAYERS), new Float64Array(LAYERS), new Float64Array(LAYERS)];
+  const bell = (x: number) => Math.exp(-0.5 * x * x);
+  const lowest = AREA / bell(TAIL);
+  [sure[0], width[0], height[0]] = [(TAIL / lowest) * HALF, lowest / HALF, 1];
+  [width[LAYERS - 1], height[LAYERS - 1]] = [TAIL / HALF, bell(TAIL)];
+  let edge = TAIL;
+  for (let layer = LAYERS - 2; layer >= 1; layer--) {
+    const next = Math.sqrt(-2 * Math.log(AREA / edge + bell(edge)));
+    [sure[layer + 1], width[layer], height[layer]] = [(next / edge) * HALF, next / HALF, bell(next)];
+    edge = next;
+  }
+  return [sure, width, height];
+}
+
+/**
+ * Standard normal numbers from a uniform stream, by the ziggurat of Marsaglia & Tsang 2000, https://doi.org/10.18637/jss.v005.i08:
+ * millions are drawn for noisy pictures, and it is several times as fast as Box-Muller. Layer and place come from different
+ * bits of a number (Doornik 2005).
+ */
 export function normalRandom(random: Random): Random {
-  let second: number | undefined;
   return () => {
-    if (second !== undefined) {
-      const kept = second;
-      second = undefined;
-      return kept;
+    for (;;) {
+      const bits = (random() * 2 ** 32) | 0;
+      const layer = bits & (LAYERS - 1);
+      const place = bits >> 7;
+      const x = place * WIDTH[layer]!;
+      if (Math.abs(place) < SURE[layer]!) return x;
+      if (layer === 0) return Math.sign(place) * beyondTail(random);
+      const height = HEIGHT[layer]! + random() * (HEIGHT[layer - 1]! - HEIGHT[layer]!);
+      if (height < Math.exp(-0.5 * x * x)) return x;
     }
-    const radius = Math.sqrt(-2 * Math.log(1 - random()));
-    const angle = 2 * Math.PI * random();
-    second = radius * Math.sin(angle);
-    return radius * Math.cos(angle);
   };
+}
+
+/** A number from the bell's tail (Marsaglia 1964). */
+function beyondTail(random: Random): number {
+  for (;;) {
+    const x = -Math.log(1 - random()) / TAIL;
+    const y = -Math.log(1 - random());
+    if (2 * y > x * x) return TAIL + x;
+  }
 }
 
 /** That many numbers of a stream. */

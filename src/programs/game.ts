@@ -68,7 +68,11 @@ export class Game {
     if (fresh.size === 0) return;
     const coalitions = [...fresh.values()];
     const { values } = await this.#runner.run(
-      { weights: coalitions.map(() => 1), masks: (row) => this.#mask(coalitions[row]!) },
+      {
+        weights: coalitions.map(() => 1),
+        masks: (row) => this.#mask(coalitions[row]!),
+        inputRow: coalitions.findIndex((coalition) => !coalition.includes(0)),
+      },
       this.#target,
     );
     let row = 0;

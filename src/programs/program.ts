@@ -41,7 +41,8 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const rules = request.backward?.rules ?? (request.layout === 'blocked' ? BLOCKED : GRADIENT);
   const layer = request.backward?.at?.layer.value;
   const own = [...request.features, ...request.inputs].map(({ value }) => value);
-  const kept = [...own, request.output, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
+  const asking = [request.output, ...(request.alongside ?? [])];
+  const kept = [...own, ...asking, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
   if (request.map !== undefined) kept.push(request.map.layer.value);
   if (request.attention !== undefined) kept.push(...attentionValues(request.attention));
   kept.push(...readBeside(request.reading));
@@ -60,7 +61,7 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const renamed = new Map<ValueName, ValueName>(laid.map(({ feature, point }) => [feature.value, point]));
   for (const { cases } of laid)
     if (cases !== undefined)
-      for (const [value, picked] of computeCases(b, model, cases, [request.output])) renamed.set(value, picked);
+      for (const [value, picked] of computeCases(b, model, cases, asking)) renamed.set(value, picked);
   for (const info of graph.inputs)
     if (!renamed.has(info.name)) renamed.set(info.name, repeatRows(b, info.name, rows.count));
   // What stands in a point's place is not computed again: an embedding, a layer.
@@ -88,7 +89,8 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
         ? asked
         : appendReading(b, asked, request.reading, renamed);
   const before = b.nodes().length;
-  const explained = expressed(b, result, request.expression, build);
+  const beside = (request.alongside ?? []).map((name) => renamed.get(name) ?? name);
+  const explained = expressed(b, [result, ...beside], request.expression, build);
   // What rules compare with a run on the baseline is part of that run too.
   const made = b.nodes().slice(before);
   const answered = b.dims(explained);
@@ -117,20 +119,28 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   return request.layout === 'webgpu' ? lowerForWebGpu(program) : program;
 }
 
-/** Appends what is made of an output before its elements are weighted: [rows, ...] to [rows, ...]. */
-export type BuildTarget = (b: GraphBuilder, output: ValueName) => ValueName;
+/**
+ * Appends what is made of an output before its elements are weighted: [rows, ...] to [rows, ...]. After the output come
+ * those that the target names alongside it.
+ */
+export type BuildTarget = (b: GraphBuilder, ...outputs: [ValueName, ...ValueName[]]) => ValueName;
 
 function expressed(
   b: GraphBuilder,
-  output: ValueName,
+  outputs: [ValueName, ...ValueName[]],
   expression: string | undefined,
   build: BuildTarget | undefined,
 ): ValueName {
-  if (expression === undefined) return output;
-  if (build !== undefined) return build(b, output);
+  if (expression === undefined) return outputs[0];
+  if (build !== undefined) return build(b, ...outputs);
+  return appendProbabilities(b, outputs[0], expression === 'probability');
+}
+
+/** Appends the probabilities, or their logarithms, that a softmax over the last axis makes of an output [rows, ..., classes]. */
+export function appendProbabilities(b: GraphBuilder, output: ValueName, plain: boolean): ValueName {
   if (b.rank(output) < 2) throw new UserError('probabilities need an output with an axis of classes');
   const axis = b.rank(output) - 1;
-  if (expression === 'probability') return b.softmax(output, axis);
+  if (plain) return b.softmax(output, axis);
   const centred = b.sub(output, b.max(output, [axis]));
   return b.sub(centred, b.log(b.sum(b.exp(centred), [axis])));
 }

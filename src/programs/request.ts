@@ -103,6 +103,8 @@ export interface ProgramRequest {
    * function of this name in the run's context appends.
    */
   readonly expression?: string | undefined;
+  /** Further outputs that go into that function. */
+  readonly alongside?: readonly ValueName[] | undefined;
   /** The model's own features: what baselines are given for. */
   readonly inputs: readonly Feature[];
   /** Where rows vary: those inputs, or a layer. */

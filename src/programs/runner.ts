@@ -47,6 +47,8 @@ export interface Rows {
   readonly direction?: (row: number, input: string) => Numbers;
   /** Elements of a layer that conductance is taken through. */
   readonly neuron?: DenseTensor;
+  /** Which row is the input itself, where its position does not say so: then no other run is needed for the answer. */
+  readonly inputRow?: number;
 }
 
 export interface RunResult {
@@ -121,8 +123,9 @@ export class ProgramRunner {
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
       const compared = results[PROGRAM.baselineValues];
       if (compared !== undefined) for (const value of numbers(compared)) baselineValues.push(value);
-      output = lastRow(results[PROGRAM.output]!);
-      if (this.#rowIsInput(rows, end - 1)) this.answered = output;
+      output = oneRow(results[PROGRAM.output]!, end - start - 1);
+      for (let row = start; row < end && this.answered === undefined; row++)
+        if (this.#rowIsInput(rows, row)) this.answered = oneRow(results[PROGRAM.output]!, row - start);
       addSums(sums, results, 'onnxray/scores/');
       addSums(squares, results, 'onnxray/squares/');
       const gradients = results[PROGRAM.maskGradients];
@@ -191,8 +194,10 @@ export class ProgramRunner {
     return output;
   }
 
-  #rowIsInput({ alphas }: Rows, row: number): boolean {
+  #rowIsInput({ alphas, masks, inputRow }: Rows, row: number): boolean {
+    if (inputRow !== undefined) return row === inputRow;
     const { rows, noise } = this.#request;
+    if (rows === 'masks' || rows === 'planes') return masks === undefined;
     return rows === 'alphas' && noise === undefined && (alphas?.[row] ?? 1) === 1;
   }
 
@@ -343,7 +348,9 @@ function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMO
   for (const { name, dims: declared } of program.graph.inputs)
     if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
   for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(memoryBudget / Math.max(1, activationBytes(program, dims)))));
+  const each = Math.max(1, activationBytes(program, dims));
+  const bytes = Math.min(memoryBudget, Math.max(FAST_BYTES, LEAST_ROWS * each));
+  return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
 }
 
 /** Dims of the program's inputs for this input; those with rows without their first. */
@@ -370,8 +377,14 @@ function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, 
   );
 }
 
-/** Larger batches are no faster on a CPU, and progress and aborting wait for a whole batch. */
-const MAX_ROWS = 16;
+/**
+ * Activations of this size keep a CPU busy; with more, rows are no faster (and on the encoder of the zoo, whose values then
+ * leave the caches, slower), while progress and aborting wait longer.
+ */
+const FAST_BYTES = 128 * 2 ** 20;
+/** Rows that read the weights together, however large they are. */
+const LEAST_ROWS = 4;
+const MAX_ROWS = 64;
 
 /** The numbers of a float tensor; half precision widened to float32. Throws a UserError for what is not of floats. */
 export function numbers({ type, data }: DenseTensor): Numbers {
@@ -417,8 +430,11 @@ function splitRows(tensor: DenseTensor, count: number): Numbers[] {
   return Array.from({ length: count }, (_, row) => data.slice(row * size, (row + 1) * size));
 }
 
-function lastRow({ type, dims, data }: DenseTensor): DenseTensor {
+function oneRow({ type, dims, data }: DenseTensor, row: number): DenseTensor {
   const size = sizeOf(dims.slice(1));
-  const rows = numbers({ type, dims, data });
-  return { type, dims: [1, ...dims.slice(1)], data: rows.slice(rows.length - size) };
+  return {
+    type,
+    dims: [1, ...dims.slice(1)],
+    data: numbers({ type, dims, data }).slice(row * size, (row + 1) * size),
+  };
 }

@@ -3,8 +3,8 @@ export { guessTask, labelsOf, modelFolder, requireTokenizer } from './folder.ts'
 export type { Json, ModelFolder, Task } from './folder.ts';
 export { parseTarget, topPredictions } from './target.ts';
 export type { Prediction } from './target.ts';
-export type { Target, TargetTerm } from './target-type.ts';
-export { expressionScale, isExpression } from './target-expression.ts';
+export type { OutputTerm, Target, TargetTerm } from './target-type.ts';
+export { expressionScale, isExpression, outputsNamed, parseOutputTerms } from './target-expression.ts';
 export { targetValue, targetWeights } from './target-weights.ts';
 export { nearestNames } from './nearest.ts';
 export { detectorForm, intersectionOverUnion, proposals, readBoxes } from './detection.ts';

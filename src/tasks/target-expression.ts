@@ -2,15 +2,18 @@
  * Targets that are sums: `2*spam - 0.5*ham`, `sum(0:5,2)`, `mean(:,1)`, `logprob(0,5) + logprob(1,7)`, `prob(spam)`.
  *
  *     expression := ['-'] term (('+' | '-') term)*
- *     term       := [number '*'] (place | function '(' ranges ')')
+ *     term       := [number '*'] (place | function '(' places ')' | OUTPUT '[' ranges ']')
  *     function   := sum | mean | logprob | prob
+ *     places     := ranges | OUTPUT '[' ranges ']'
  *     ranges     := a label, or one range for each axis after the batch: index | from:to | :
  *
  * Ranges are half-open, negative numbers count from the end. `logprob` and `prob` are of the softmax over the last axis,
  * summed over the ranges. A label with a hyphen, a plus or parentheses goes by its index here.
+ *
+ * A sum over several outputs names them: `logprob(start_logits[7]) + logprob(end_logits[9])`.
  */
 import { UserError } from '../onnx/index.ts';
-import type { TargetTerm } from './target-type.ts';
+import type { OutputTerm, TargetTerm } from './target-type.ts';
 
 const FUNCTIONS = ['sum', 'mean', 'logprob', 'prob'] as const;
 type Scale = 'log-probability' | 'probability';
@@ -18,6 +21,33 @@ type Scale = 'log-probability' | 'probability';
 /** Whether a target's text is an expression of this grammar. */
 export function isExpression(text: string): boolean {
   return /\b(?:sum|mean|logprob|prob)\s*\(|\*|\+/.test(text);
+}
+
+/** Those of the outputs that a target's text names: `end_logits[9]`. */
+export function outputsNamed(text: string, outputs: readonly string[]): readonly string[] {
+  return outputs.filter((name) => new RegExp(`(?<![\\w.:/-])${escaped(name)}\\[`).test(text));
+}
+
+const escaped = (name: string) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+/** The terms of an expression that names outputs; `dims` by output, without the batch axis. */
+export function parseOutputTerms(
+  text: string,
+  dims: ReadonlyMap<string, readonly number[]>,
+): { readonly terms: readonly OutputTerm[]; readonly scale: Scale | undefined } {
+  const scale = expressionScale(text);
+  const terms = splitTerms(text).map(({ sign, body }): OutputTerm => {
+    const { weight, name, inside } = readTerm(text, body, scale);
+    const [, output, ranges] = /^(.*)\[([^[\]]*)\]$/s.exec(inside) ?? [];
+    const own = output === undefined ? undefined : dims.get(output.trim());
+    if (own === undefined)
+      throw new UserError(
+        `target "${text}": "${inside}" should be an output with a place in it, such as ${[...dims.keys()][0]}[0]`,
+      );
+    const box = boxOf(text, ranges!.trim(), own, () => undefined);
+    return { output: output!.trim(), weight: sign * (name === 'mean' ? weight / sizeOfBox(box) : weight), box };
+  });
+  return { terms, scale };
 }
 
 /** On what scale an expression's values are; undefined for the output as it is. */
@@ -39,20 +69,30 @@ export function parseExpression(
 ): { readonly terms: readonly TargetTerm[]; readonly scale: Scale | undefined } {
   const scale = expressionScale(text);
   const terms = splitTerms(text).map(({ sign, body }): TargetTerm => {
-    const [, factor, rest] = /^(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*\*\s*)?(.*)$/is.exec(body)!;
-    const weight = sign * Number(factor ?? 1);
-    const call = /^(\w+)\s*\((.*)\)$/s.exec(rest!.trim());
-    const name = FUNCTIONS.find((each) => each === call?.[1]);
-    if (name === undefined && scale !== undefined)
-      throw new UserError(`target "${text}" adds up values on different scales: "${rest}" is not a probability`);
-    const box = boxOf(text, (name === undefined ? rest! : call![2]!).trim(), dims, place);
-    const size = box.reduce((product, [from, to]) => product * (to - from), 1);
-    return { weight: name === 'mean' ? weight / size : weight, box };
+    const { weight, name, inside } = readTerm(text, body, scale);
+    const box = boxOf(text, inside, dims, place);
+    return { weight: sign * (name === 'mean' ? weight / sizeOfBox(box) : weight), box };
   });
   return { terms, scale };
 }
 
-/** Splits at plus and minus outside parentheses, but for the sign of an index or of an exponent. */
+const sizeOfBox = (box: TargetTerm['box']) => box.reduce((product, [from, to]) => product * (to - from), 1);
+
+/** The factor of a term, its function if it has one, and what that is of. */
+function readTerm(
+  text: string,
+  body: string,
+  scale: Scale | undefined,
+): { readonly weight: number; readonly name: (typeof FUNCTIONS)[number] | undefined; readonly inside: string } {
+  const [, factor, rest] = /^(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*\*\s*)?(.*)$/is.exec(body)!;
+  const call = /^(\w+)\s*\((.*)\)$/s.exec(rest!.trim());
+  const name = FUNCTIONS.find((each) => each === call?.[1]);
+  if (name === undefined && scale !== undefined)
+    throw new UserError(`target "${text}" adds up values on different scales: "${rest}" is not a probability`);
+  return { weight: Number(factor ?? 1), name, inside: (name === undefined ? rest! : call![2]!).trim() };
+}
+
+/** Splits at plus and minus outside parentheses and brackets, but for the sign of an index or of an exponent. */
 function splitTerms(text: string): { readonly sign: number; readonly body: string }[] {
   const terms: { sign: number; body: string }[] = [];
   let [sign, body, depth] = [1, '', 0];
@@ -62,8 +102,8 @@ function splitTerms(text: string): { readonly sign: number; readonly body: strin
     body = '';
   };
   for (const letter of text) {
-    if (letter === '(') depth++;
-    if (letter === ')') depth--;
+    if (letter === '(' || letter === '[') depth++;
+    if (letter === ')' || letter === ']') depth--;
     if (depth < 0) break;
     const isSign = (letter === '+' || letter === '-') && depth === 0 && !/\de$|,\s*$/i.test(body);
     if (!isSign) body += letter;
@@ -72,7 +112,7 @@ function splitTerms(text: string): { readonly sign: number; readonly body: strin
       sign = letter === '-' ? -1 : 1;
     }
   }
-  if (depth !== 0) throw new UserError(`target "${text}": a parenthesis is missing`);
+  if (depth !== 0) throw new UserError(`target "${text}": a parenthesis or bracket is missing`);
   push();
   return terms;
 }

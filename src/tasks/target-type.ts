@@ -18,3 +18,8 @@ export interface TargetTerm {
   /** Half-open range of each axis after the batch axis. */
   readonly box: readonly (readonly [number, number])[];
 }
+
+/** A term of a target over several outputs. */
+export interface OutputTerm extends TargetTerm {
+  readonly output: string;
+}

@@ -1,11 +1,13 @@
 /** What is explained need not be one element of the output. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ExplainableModel, attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
-import { UsageError } from '../../src/onnx/index.ts';
+import { UsageError, readModel } from '../../src/onnx/index.ts';
 import type { DenseTensor } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { parseTarget, targetValue } from '../../src/tasks/index.ts';
+import { testFolder } from '../folder.ts';
 import { fixtures, openFixture } from './references.ts';
 
 const fixture = fixtures().find(({ name }) => name === 'mlp')!;
@@ -91,4 +93,74 @@ test('a surrogate goes by its name', async () => {
   expect(explanation.method).toBe('lime');
   expect(explanation.target).toMatchObject({ label: 'logprob(2)', scale: 'log-probability' });
   await model.release();
+});
+
+describe('a target over several outputs', () => {
+  const folder = testFolder('targets');
+  let model: ExplainableModel;
+  beforeAll(async () => {
+    const given = readModel(readFileSync('test/attribution/fixtures/mlp.onnx'));
+    const hidden = given.graph.nodes.findLast(({ operator }) => operator === 'Relu')!;
+    // The same value under a name of its own, as an output.
+    const nodes = given.graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((name) => (name === hidden.outputs[0] ? 'hidden.last' : name)),
+      outputs: node.outputs.map((name) => (name === hidden.outputs[0] ? 'hidden.last' : name)),
+    }));
+    const outputs = [...given.graph.outputs, { name: 'hidden.last', type: 'float32' as const, dims: ['batch', 8] }];
+    const file = folder.write('two.onnx', { ...given, graph: { ...given.graph, nodes, outputs } });
+    model = await ExplainableModel.open(file, { cache: false });
+  });
+  afterAll(() => model.release());
+
+  const explain = async (target: string, options: { output?: string; method?: string } = {}) => {
+    const request = { method: 'input-x-gradient', target, ...options };
+    const { explanation } = await model.explain({ tensors: { x } }, request);
+    return { ...explanation, scores: [...explanation.attributions['x']!.data] };
+  };
+
+  test('has the weighted sum of their scores', async () => {
+    const [logit, unit] = [await explain('1'), await explain('sum(2:5)', { output: 'hidden.last' })];
+    const both = await explain('2*logits[1] - hidden.last[2:5]');
+    close(
+      both.scores,
+      logit.scores.map((score, index) => 2 * score - unit.scores[index]!),
+    );
+    expect(both.value).toBeCloseTo(2 * logit.value - unit.value, 5);
+    expect(both.target.label).toBe('2*logits[1] - hidden.last[2:5]');
+    close(
+      (await explain('mean(hidden.last[2:5])')).scores,
+      unit.scores.map((score) => score / 3),
+    );
+  });
+
+  test('takes the probabilities of each output by itself, as a span of an answer needs', async () => {
+    const [one, other] = [await explain('logprob(1)'), await explain('logprob(-2)', { output: 'hidden.last' })];
+    const both = await explain('logprob(logits[1]) + logprob(hidden.last[-2])');
+    close(
+      both.scores,
+      one.scores.map((score, index) => score + other.scores[index]!),
+    );
+    const integrated = await explain('logprob(logits[1]) + logprob(hidden.last[-2])', {
+      method: 'integrated-gradients',
+    });
+    expect(integrated.value).toBeCloseTo(one.value + other.value, 5);
+    expect(Math.abs(integrated.convergenceDelta!)).toBeLessThan(0.02);
+    expect((await explain('logits[0] + hidden.last[1]', { method: 'exact-shapley' })).scores).toHaveLength(6);
+  });
+
+  test.each([
+    [
+      'logits[3] + hidden.last[0]',
+      'target "logits[3] + hidden.last[0]": "3" is no range of axis 1, which has indices 0 to 2',
+    ],
+    ['logits[1] + 2', 'target "logits[1] + 2": "2" should be an output with a place in it, such as logits[0]'],
+    ['logits[1', 'target "logits[1": a parenthesis or bracket is missing'],
+  ])('is refused in one line where it makes no sense: %s', async (target, message) => {
+    await expect(explain(target)).rejects.toThrow(message);
+  });
+
+  test('names its outputs itself', async () => {
+    await expect(explain('logits[1]', { output: 'logits' })).rejects.toThrow(UsageError);
+  });
 });

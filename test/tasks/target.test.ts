@@ -168,7 +168,7 @@ describe('sums', () => {
     ['sum(:,1) - sum(:,1)', 'the target "sum(:,1) - sum(:,1)" is nothing: its parts take each other away'],
     ['sum(0:3,1)', 'target "sum(0:3,1)": "0:3" is no range of axis 1, which has indices 0 to 1'],
     ['sum(1)', 'target "sum(1)": "1" has 1 of the 2 axes after the batch axis (dims 2 x 4)'],
-    ['sum(1,2', 'target "sum(1,2": a parenthesis is missing'],
+    ['sum(1,2', 'target "sum(1,2": a parenthesis or bracket is missing'],
     ['sum(1,2) +', 'target "sum(1,2) +": something is missing beside "+" or "-"'],
     [
       'sum(0,1) + logprob(1,1)',

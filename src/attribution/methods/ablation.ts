@@ -82,6 +82,7 @@ export const featurePermutation = defineMethod({
       {
         weights: [...rows.map(() => 1), 1],
         baselines: [...rows.map((row) => row % samples), 0],
+        inputRow: rows.length,
         masks: (row) => {
           const mask = new Float32Array(count + 1).fill(1);
           if (row < rows.length) mask[Math.floor(row / samples)] = 0;

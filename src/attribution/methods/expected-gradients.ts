@@ -48,6 +48,7 @@ export const expectedGradients = defineMethod({
         weights: [...known.map(() => 0), ...order.map(() => 1 / samples), 0],
         baselines: [...known, ...order, 0],
         deviation: stdevs ?? 0,
+        inputRow: baselines + samples,
         noise: (row, _input, size) =>
           row >= baselines && row < baselines + samples ? drawNumbers(size, normal) : new Float32Array(size),
       },

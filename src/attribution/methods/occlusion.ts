@@ -42,6 +42,7 @@ export const occlusion = defineMethod({
     const { values } = await runner.run(
       {
         weights: [1, ...windows.map(() => 1)],
+        inputRow: 0,
         masks: (row) => {
           const mask = new Float32Array(players.count + 1).fill(1);
           if (row > 0) for (const position of covered(row - 1)) mask[position] = 0;

@@ -101,6 +101,7 @@ async function noisyMoments(
       weights: [...Array<number>(samples).fill(1 / samples), 0],
       noise: (row, _input, size) => (row === samples ? new Float32Array(size) : drawNumbers(size, draw)),
       deviation: stdevs ?? RELATIVE_DEVIATION,
+      inputRow: samples,
     },
     target,
   );
