@@ -3,10 +3,10 @@ import { UserError, UsageError } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import { appendProbabilities, chooseOutput, numbers } from '../programs/index.ts';
-import type { DetectionAim, Modality } from '../programs/index.ts';
+import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { detectorForm, parseOutputTerms, readBoxes, regionAt } from '../tasks/core.ts';
-import type { OutputTerm } from '../tasks/core.ts';
+import { detectorForm, maskWeights, parseOutputTerms, readBoxes, regionAt } from '../tasks/core.ts';
+import type { DetectorForm, OutputTerm } from '../tasks/core.ts';
 import type { TargetRef } from '../explanation/index.ts';
 import type { BuiltTarget, WeightedTarget } from './attribute.ts';
 
@@ -14,7 +14,9 @@ import type { BuiltTarget, WeightedTarget } from './attribute.ts';
 export interface BoxAim {
   readonly output: string;
   readonly unbatched: boolean;
-  readonly target: TargetRef;
+  readonly target: TargetRef | ((answer: DenseTensor) => WeightedTarget);
+  /** Of an instance's mask that is made of prototypes. */
+  readonly reading?: Reading;
   readonly detection: DetectionAim;
 }
 
@@ -47,23 +49,54 @@ export async function aimAtBox(
         : `there is no box ${box}: the detector finds ${boxes.length === 1 ? 'one box, 0' : `${boxes.length}, 0 to ${boxes.length - 1}`}`,
     );
   const element = found.elements[part];
-  if (element === undefined)
-    throw new UsageError(`with --box, --target is one of ${Object.keys(found.elements).join(', ')}, not "${part}"`);
+  const hasMask = form.masks !== undefined && found.mask !== undefined;
+  const parts = [...Object.keys(found.elements), ...(hasMask ? ['mask'] : [])];
+  if (!parts.includes(part)) throw new UsageError(`with --box, --target is one of ${parts.join(', ')}, not "${part}"`);
   const name = labels?.[found.label] ?? `class ${found.label}`;
   const label = `${name} ${found.score.toFixed(2)} (box ${box})`;
+  const detection = {
+    form,
+    found,
+    height,
+    width,
+    dims: each(outputs, ({ dims }) => dims),
+    types: each(outputs, ({ type }) => type),
+  };
+  if (element === undefined) return { ...aimAtMask(form, detection, `mask of ${label}`), detection };
   return {
     output: element.output,
     unbatched: element.unbatched,
     target: { label: part === 'class' ? label : `${part} of ${label}`, indices: element.indices },
-    detection: {
-      form,
-      found,
-      height,
-      width,
-      dims: each(outputs, ({ dims }) => dims),
-      types: each(outputs, ({ type }) => type),
-    },
+    detection,
   };
+}
+
+/** The mean over an instance's mask of what makes it: raw values of prototypes, or shares from 0 to 1 where the model gives those. */
+function aimAtMask(
+  { masks, boxes }: DetectorForm,
+  { found, height, width }: DetectionAim,
+  label: string,
+): Omit<BoxAim, 'detection'> {
+  const { row, first, turned } = found.mask!;
+  const { output, prototypes } = masks!;
+  const target = (answer: DenseTensor) => {
+    const values = numbers(answer);
+    const weights = maskWeights(
+      values,
+      answer.dims,
+      prototypes === undefined ? { row, least: 0.5 } : { row: 0, least: 0 },
+      {
+        x0: found.x0 / width,
+        y0: found.y0 / height,
+        x1: found.x1 / width,
+        y1: found.y1 / height,
+      },
+    );
+    return { label, weights: { type: answer.type, dims: answer.dims, data: weights } };
+  };
+  if (prototypes === undefined) return { output, unbatched: true, target };
+  const reading = { kind: 'mask', prototypes: output, count: prototypes, row, first, turned } as const;
+  return { output: boxes, unbatched: false, reading, target };
 }
 
 function each<T>(outputs: NamedTensors, of: (tensor: DenseTensor) => T): Readonly<Record<string, T>> {

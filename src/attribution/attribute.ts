@@ -24,6 +24,7 @@ import type {
   OptionValue,
   ProgramPlan,
   ProgramRequest,
+  Reading,
 } from '../programs/index.ts';
 import { findMethod } from './methods/index.ts';
 
@@ -42,6 +43,8 @@ export interface AttributeRequest {
   readonly scale?: TargetRef['scale'];
   /** The output has no batch axis: it is read as that of one input. */
   readonly unbatched?: boolean;
+  /** What is read off the output, where not the output itself is explained: how alike a pair is, the mask of an instance. */
+  readonly reading?: Reading;
   /** The box that the target belongs to, for methods that look for it in other answers. */
   readonly detection?: DetectionAim;
   /**
@@ -200,6 +203,7 @@ class Scene implements AttributionContext {
       inputs: own,
       features,
       unbatched: request.unbatched,
+      reading: output === this.output && output !== this.layer?.value ? request.reading : undefined,
       baseline:
         this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: LAYOUTS[host.provider],
@@ -226,7 +230,7 @@ class Scene implements AttributionContext {
       const answer = await runner.answer(inputPoint);
       if (
         host.model.graph.outputs.some(({ name }) => name === output) &&
-        !(await answersLikeOriginal(host, inputs, output, answer))
+        !(await answersLikeOriginal(host, inputs, output, answer, program.reading))
       ) {
         if (!(await host.leaveProvider('answers differently from the unmodified model')))
           throw new Error(`the compiled program answers differently from the model: output "${output}"`);
@@ -355,7 +359,8 @@ function fixedDims(
   const tokens = features.some(({ kind }) => kind === 'tokens');
   return Object.fromEntries(
     Object.entries(inputs).map(([name, { dims }]) => {
-      if (!tokens) return [name, dims];
+      // Beside a text too, a picture comes in one size.
+      if (!tokens || dims.length === 4) return [name, dims];
       // All but the batch, which is 1: only so is it known that the rows of a program are the batch of what it gives.
       const named = declared.find((info) => info.name === name)?.dims;
       return [name, dims.map((dim, axis) => (axis === 0 ? dim : (named?.[axis] ?? `${name}/${axis}`)))];

@@ -1,23 +1,40 @@
 /** From what a person has (a model with its files and a sentence, a picture, tensors) to an explanation. */
-import { baselineIds, checkTensors, encodeText, imageBaseline, loadTokenizer } from '../inputs/core.ts';
+import {
+  baselineIds,
+  checkTensors,
+  encodeText,
+  imageBaseline,
+  loadTokenizer,
+  takesImage,
+  takesText,
+} from '../inputs/core.ts';
 import type {
+  ImageBaseline,
   ImageEncoder,
   ImageFileEncoding,
   ImageSource,
   Pixels,
   Rectangle,
+  TextBaseline,
   TextEncoding,
   TextTokenizer,
 } from '../inputs/core.ts';
 import { UsageError, UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { expressionScale, outputsNamed, parseTarget, requireTokenizer, topPredictions } from '../tasks/core.ts';
+import {
+  expressionScale,
+  outputsNamed,
+  parseTarget,
+  requireTokenizer,
+  similarityForm,
+  topPredictions,
+} from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
 import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
 import { findMethod } from './methods/index.ts';
-import type { DetectionAim, Modality } from '../programs/index.ts';
+import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
 import { chooseOutput } from '../programs/index.ts';
@@ -26,6 +43,8 @@ import { chooseOutput } from '../programs/index.ts';
 export type Subject =
   | { readonly text: string; readonly pair?: string }
   | { readonly image: ImageSource }
+  /** For a model that compares the two: how alike they are. */
+  | { readonly image: ImageSource; readonly text: string }
   | { readonly tensors: NamedTensors };
 
 /**
@@ -75,6 +94,12 @@ export interface Explained {
 export type Encoded =
   | { readonly kind: 'text'; readonly encoding: TextEncoding; readonly tensors: NamedTensors }
   | { readonly kind: 'image'; readonly encoding: ImageFileEncoding; readonly tensors: NamedTensors }
+  | {
+      readonly kind: 'image-text';
+      readonly image: ImageFileEncoding;
+      readonly text: TextEncoding;
+      readonly tensors: NamedTensors;
+    }
   | { readonly kind: 'tensors'; readonly tensors: NamedTensors };
 
 /** A model with the files beside it, open for explanations; the room's doors have its `open`. Release it when done. */
@@ -98,8 +123,7 @@ export class ExplainableModel {
   /** Explains one answer. Throws a UserError that says what is wrong with the subject, target, baseline or options. */
   async explain(subject: Subject, options: ExplainOptions = {}): Promise<Explained> {
     const encoded = await this.encode(subject);
-    const baseline =
-      options.baseline ?? (encoded.kind === 'text' && encoded.encoding.neutral.pad !== undefined ? 'pad' : 'zero');
+    const baseline = options.baseline ?? (textOf(encoded)?.neutral.pad === undefined ? 'zero' : 'pad');
     const { labels } = this.folder;
     const { target } = options;
     const aim = await this.#aim(encoded, options);
@@ -115,15 +139,33 @@ export class ExplainableModel {
           ? target
           : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels)))),
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
-      baselineName: typeof baseline === 'object' ? 'given' : String(baseline),
+      baselineName: nameOf(baseline, encoded),
       modality: modalityOf(encoded),
     });
     const predictions = options.neuron === undefined && aim.target === undefined ? predictionsOf(answer, labels) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
     const described = { ...explanation, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
-    return encoded.kind === 'image'
-      ? { explanation: described, picture: encoded.encoding.preview }
-      : { explanation: described };
+    const picture = pictureOf(encoded)?.preview;
+    return picture === undefined ? { explanation: described } : { explanation: described, picture };
+  }
+
+  /**
+   * How alike a picture is to each of several texts, each explained by itself; with two texts and more, the shares a softmax
+   * gives them stand in `predictions`, where the model scales its similarities for one.
+   */
+  async explainTexts(
+    image: ImageSource,
+    texts: readonly string[],
+    options: ExplainOptions = {},
+  ): Promise<readonly Explained[]> {
+    const explained: Explained[] = [];
+    for (const text of texts) explained.push(await this.explain({ image, text }, options));
+    const { with: other } = similarityForm(this.host.model.graph.outputs, options.output);
+    if (texts.length < 2 || other !== undefined) return explained;
+    const values = Float32Array.from(explained, ({ explanation }) => explanation.value);
+    const answer: DenseTensor = { type: 'float32', dims: [1, values.length], data: values };
+    const predictions = topPredictions(answer, texts, texts.length, true);
+    return explained.map((each) => ({ ...each, explanation: { ...each.explanation, predictions } }));
   }
 
   async release(): Promise<void> {
@@ -134,7 +176,18 @@ export class ExplainableModel {
   async #aim(
     encoded: Encoded,
     { box, region, target, neuron, output }: ExplainOptions,
-  ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'target' | 'detection'>>> {
+  ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'reading' | 'target' | 'detection'>>> {
+    if (encoded.kind === 'image-text') {
+      if (box !== undefined || region !== undefined || target !== undefined)
+        throw new UsageError(
+          'a picture and a text are explained by how alike they are: leave --target, --box and --region out',
+        );
+      const { output: compared, with: other } = similarityForm(this.host.model.graph.outputs, output);
+      const reading: Reading = other === undefined ? { kind: 'diagonal' } : { kind: 'cosine', with: other };
+      return neuron === undefined
+        ? { output: compared, reading, target: { label: encoded.text.texts[0]!, indices: [0] } }
+        : { output: compared };
+    }
     if (box === undefined && region === undefined) {
       const outputs = this.host.model.graph.outputs.map(({ name }) => name);
       const named = typeof target === 'string' ? outputsNamed(target, outputs) : [];
@@ -177,16 +230,19 @@ export class ExplainableModel {
    * Throws a UserError for a text without a tokenizer, a broken picture, or tensors that do not suit the model.
    */
   async encode(subject: Subject): Promise<Encoded> {
+    const both = takesText(this.inputs) && takesImage(this.inputs);
+    if (both && 'text' in subject !== 'image' in subject && !('tensors' in subject))
+      throw new UserError('the model compares a picture with a text: give --image and --text');
+    if ('text' in subject && 'image' in subject) {
+      const pictures = this.inputs.filter(({ dims }) => dims?.length === 4);
+      const others = this.inputs.filter((input) => !pictures.includes(input));
+      const image = await this.#encodeImage(subject.image, pictures, this.folder.preprocessor);
+      const text = this.#encodeTexts([subject.text], others);
+      return { kind: 'image-text', image, text, tensors: { ...image.tensors, ...text.tensors } };
+    }
     if ('text' in subject) {
-      const files = requireTokenizer(this.folder);
-      this.#tokenizer ??= loadTokenizer(files);
       const texts = subject.pair === undefined ? [subject.text] : [subject.text, subject.pair];
-      const encoding = encodeText(
-        this.#tokenizer,
-        texts,
-        this.inputs,
-        this.folder.config ? { config: this.folder.config } : {},
-      );
+      const encoding = this.#encodeTexts(texts, this.inputs);
       return { kind: 'text', encoding, tensors: encoding.tensors };
     }
     if ('image' in subject) {
@@ -197,7 +253,18 @@ export class ExplainableModel {
     checkOneRow(subject.tensors);
     return { kind: 'tensors', tensors: subject.tensors };
   }
+
+  #encodeTexts(texts: readonly string[], inputs: readonly ValueInfo[]): TextEncoding {
+    this.#tokenizer ??= loadTokenizer(requireTokenizer(this.folder));
+    return encodeText(this.#tokenizer, texts, inputs, this.folder.config ? { config: this.folder.config } : {});
+  }
 }
+
+/** The text, and the picture, of what has one. */
+const textOf = (encoded: Encoded): TextEncoding | undefined =>
+  encoded.kind === 'text' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.text : undefined;
+const pictureOf = (encoded: Encoded): ImageFileEncoding | undefined =>
+  encoded.kind === 'image' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.image : undefined;
 
 /** A neuron is explained in the output's place; only methods that go from the output through it take both. */
 function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
@@ -219,6 +286,13 @@ function checkOneRow(tensors: NamedTensors): void {
   }
 }
 
+function nameOf(baseline: Baseline, encoded: Encoded): string {
+  if (typeof baseline === 'object') return 'given';
+  if (encoded.kind !== 'image-text') return String(baseline);
+  const { picture, text } = pairBaselines(encoded.text, baseline);
+  return picture === text ? String(text) : `${picture} and ${text}`;
+}
+
 function resolveBaseline(
   encoded: Encoded,
   baseline: Baseline,
@@ -229,6 +303,13 @@ function resolveBaseline(
   if (typeof baseline === 'object') {
     for (const [name, tensor] of Object.entries(baseline)) checkBaselineShape(name, tensor, encoded.tensors);
     return fillBaseline(baseline, encoded.tensors, inputs);
+  }
+  if (encoded.kind === 'image-text') {
+    const { picture, text } = pairBaselines(encoded.text, baseline);
+    return {
+      [encoded.image.input]: imageBaseline(encoded.image, picture, { seed }),
+      [encoded.text.input]: baselineIds(encoded.text, text),
+    };
   }
   if (encoded.kind === 'text') {
     if (baseline === 'pad' || baseline === 'mask' || baseline === 'unk')
@@ -248,6 +329,16 @@ function resolveBaseline(
       { type, dims, data: numbersToData(type, Array<number>(sizeOf(dims)).fill(baseline)) },
     ]),
   );
+}
+
+/** Each side has a baseline of its own: what is said is for the side it suits, and the other is compared with zeros or padding. */
+function pairBaselines(
+  { neutral }: TextEncoding,
+  baseline: Exclude<Baseline, NamedTensors>,
+): { readonly picture: ImageBaseline; readonly text: TextBaseline } {
+  const ofText = baseline === 'pad' || baseline === 'mask' || baseline === 'unk';
+  if (ofText) return { picture: 'zero', text: baseline };
+  return { picture: baseline, text: baseline === 'zero' || neutral.pad === undefined ? 'zero' : 'pad' };
 }
 
 /** A baseline is shaped as the input, but may have any number of rows. */
@@ -277,20 +368,28 @@ function modalityOf(encoded: Encoded): Modality {
     const { input, layout } = encoded.encoding;
     return { kind: 'image', input, layout };
   }
+  if (encoded.kind === 'image-text') {
+    const { image, text } = encoded;
+    const context = { words: text.words, segments: text.segments };
+    return { kind: 'image', input: image.input, layout: image.layout, text: { input: text.input, context } };
+  }
   return { kind: 'tensors' };
 }
 
 function describeSubject(encoded: Encoded, detection: DetectionAim | undefined): Partial<Explanation> {
-  if (encoded.kind === 'text') {
-    const { input, texts, tokens, offsets, segments, words, truncated } = encoded.encoding;
-    return { tokens, text: { input, texts, offsets, segments, words, truncated } };
-  }
-  if (encoded.kind === 'image') {
-    const { input, width, height, crop, layout, path } = encoded.encoding;
-    const box = detection === undefined ? {} : { box: boxInPicture(detection, crop) };
-    return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }), ...box } };
-  }
-  return {};
+  const [text, picture] = [textOf(encoded), pictureOf(encoded)];
+  return { ...(text === undefined ? {} : describeText(text)), ...(picture && describePicture(picture, detection)) };
+}
+
+function describeText(encoding: TextEncoding): Pick<Explanation, 'tokens' | 'text'> {
+  const { input, texts, tokens, offsets, segments, words, truncated } = encoding;
+  return { tokens, text: { input, texts, offsets, segments, words, truncated } };
+}
+
+function describePicture(encoding: ImageFileEncoding, detection: DetectionAim | undefined): Pick<Explanation, 'image'> {
+  const { input, width, height, crop, layout, path } = encoding;
+  const box = detection === undefined ? {} : { box: boxInPicture(detection, crop) };
+  return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }), ...box } };
 }
 
 /** A box in pixels of the model's input, in pixels of the picture. */
@@ -305,9 +404,9 @@ function boxInPicture({ found, width, height }: DetectionAim, crop: Rectangle): 
 }
 
 function subjectWarnings(encoded: Encoded): readonly string[] {
-  if (encoded.kind === 'image') return encoded.encoding.warnings;
-  if (encoded.kind !== 'text' || encoded.encoding.truncated === 0) return [];
-  return [`the model does not read the last ${encoded.encoding.truncated} tokens: the text is longer than it takes`];
+  const truncated = textOf(encoded)?.truncated ?? 0;
+  const cut = `the model does not read the last ${truncated} tokens: the text is longer than it takes`;
+  return [...(pictureOf(encoded)?.warnings ?? []), ...(truncated === 0 ? [] : [cut])];
 }
 
 /** The best classes, for an output that is one row of them. */

@@ -29,7 +29,8 @@ export function hostOptions({ threads, provider }: RuntimeFlags): HostOptions {
 
 /** Flags that say what is explained. */
 export interface SubjectFlags {
-  readonly text?: string;
+  /** One, or with --image several. */
+  readonly text?: readonly string[];
   readonly pair?: string;
   readonly image?: string;
   readonly inputs?: string;
@@ -37,7 +38,7 @@ export interface SubjectFlags {
 
 export function addSubjectFlags(command: Command): Command {
   return command
-    .option('--text <text>', 'explain the answer to a text')
+    .option('--text <text>', 'explain the answer to a text; with --image, how alike the two are', collectText)
     .option('--pair <text>', 'the second text of a pair, with --text')
     .option('--image <file>', 'explain the answer to a picture (PNG, JPEG, WebP)')
     .option('--inputs <file>', 'explain the answer to tensors: JSON { "<input>": { "dims", "type", "data" } }');
@@ -45,15 +46,21 @@ export function addSubjectFlags(command: Command): Command {
 
 /** The one subject the flags name. */
 export function readSubject({ text, pair, image, inputs }: SubjectFlags, declared: readonly ValueInfo[]): Subject {
+  if (text !== undefined && text.length > 1)
+    throw new UsageError('give one --text; "explain" takes several with --image, and the second of a pair is --pair');
+  if (text !== undefined && image !== undefined && inputs === undefined) {
+    if (pair !== undefined) throw new UsageError('--pair is the second of two texts: leave --image out');
+    return { image, text: text[0]! };
+  }
   const given = [text, image, inputs].filter((flag) => flag !== undefined);
   if (given.length !== 1)
     throw new UsageError(
       given.length === 0
         ? 'say what to explain: --text, --image or --inputs'
-        : 'give only one of --text, --image and --inputs',
+        : 'give only one of --text, --image and --inputs, or --image with --text for a model that compares the two',
     );
   if (pair !== undefined && text === undefined) throw new UsageError('--pair goes with --text');
-  if (text !== undefined) return pair === undefined ? { text } : { text, pair };
+  if (text !== undefined) return pair === undefined ? { text: text[0]! } : { text: text[0]!, pair };
   if (image !== undefined) return { image };
   return { tensors: readTensors(readText(inputs!), inputs!, declared) };
 }
@@ -97,6 +104,8 @@ export function readText(file: string): string {
     throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
   }
 }
+
+const collectText = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];
 
 /** Collects `--option key=value`, given any number of times. */
 export function collectOption(

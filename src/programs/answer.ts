@@ -1,7 +1,9 @@
 /** The answer that is asked about: which output, what of it, and whether a compiled program still gives it. */
 import { UserError, isFloat } from '../onnx/index.ts';
-import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
+import type { DenseTensor, Model, NamedTensors, ValueName } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
+import type { Reading } from './reading.ts';
+import { readBeside } from './reading.ts';
 import { numbers, sameNumbers } from './runner.ts';
 
 /** The output that is asked about: the one named, or the first of floats. Throws a UserError for one that cannot be explained. */
@@ -31,14 +33,45 @@ export async function answersLikeOriginal(
   feeds: NamedTensors,
   output: string,
   answer: DenseTensor,
+  reading?: Reading,
 ): Promise<boolean> {
   const session = await host.openOriginal();
   try {
     const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
-    const original = (await session.run(known, { outputs: [output] }))[output]!;
-    const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
+    const answers = await session.run(known, { outputs: [output, ...readBeside(reading)] });
+    const { type } = answers[output]!;
+    const original = reading === undefined ? answers[output]! : readAnswer(answers, output, reading);
+    const tolerance = type === 'float32' || type === 'float64' ? 1e-3 : 1e-2;
     return sameNumbers(numbers(answer), numbers(original), tolerance);
   } finally {
     await session.release();
   }
+}
+
+/** What `appendReading` reads, from the model's own answers to one input. */
+export function readAnswer(answers: NamedTensors, output: ValueName, reading: Reading): DenseTensor {
+  const own = numbers(answers[output]!);
+  const floats = (dims: readonly number[], data: Float32Array): DenseTensor => ({ type: 'float32', dims, data });
+  if (reading.kind === 'diagonal') return floats([1, 1], Float32Array.of(own[0]!));
+  if (reading.kind === 'cosine') {
+    const other = numbers(answers[reading.with]!);
+    let [product, left, right] = [0, 0, 0];
+    for (let at = 0; at < own.length; at++) {
+      product += own[at]! * other[at]!;
+      left += own[at]! ** 2;
+      right += other[at]! ** 2;
+    }
+    return floats([1, 1], Float32Array.of(product / Math.sqrt(left * right)));
+  }
+  const { prototypes, count, row, first, turned } = reading;
+  const maps = answers[prototypes]!;
+  const columns = answers[output]!.dims[2]!;
+  const [height, width] = maps.dims.slice(2) as [number, number];
+  const values = numbers(maps);
+  const mask = new Float32Array(height * width);
+  for (let each = 0; each < count; each++) {
+    const weight = own[turned ? (first + each) * columns + row : row * columns + first + each]!;
+    for (let at = 0; at < mask.length; at++) mask[at]! += weight * values[each * mask.length + at]!;
+  }
+  return floats([1, height, width], mask);
 }

@@ -5,7 +5,7 @@
  * batch and, where asked, a backward pass by some set of rules, all in one graph. `ProgramRunner` runs it in batches.
  * A `Method` is a name, options and a function over these.
  */
-export { answersLikeOriginal, chooseOutput } from './answer.ts';
+export { answersLikeOriginal, chooseOutput, readAnswer } from './answer.ts';
 export { Game, allCoalitions, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
@@ -31,8 +31,11 @@ export type { Quadrature, QuadratureName } from './quadrature.ts';
 export { PROGRAM } from './request.ts';
 export { copyNodes } from './copies.ts';
 export { hasNoRows, repeatRows } from './rows.ts';
+export { attentionMap } from './attention-maps.ts';
+export type { AttentionForm, AttentionMapRequest, Tower } from './attention-maps.ts';
 export { WITHOUT_GRADIENT } from './maps.ts';
 export type { Fold, MapForm, MapRequest } from './maps.ts';
+export type { Reading } from './reading.ts';
 export type { BackwardRequest, PlanesRequest, ProgramRequest, Reduction } from './request.ts';
 export { ProgramRunner, numbers, sameNumbers, zeros } from './runner.ts';
 export type { Numbers, Rows, RunContext, RunResult } from './runner.ts';

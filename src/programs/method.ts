@@ -6,16 +6,30 @@ import type { OptionSpecs, OptionsOf } from './options.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import type { Numbers, ProgramRunner } from './runner.ts';
 
+interface TextModality {
+  readonly input: string;
+  readonly context: Pick<TextContext, 'words' | 'segments'>;
+}
+
 /** What the input is, for methods that group its elements: words of a text, regions of a picture. */
 export type Modality =
-  | { readonly kind: 'text'; readonly input: string; readonly context: Pick<TextContext, 'words' | 'segments'> }
-  | { readonly kind: 'image'; readonly input: string; readonly layout: 'NCHW' | 'NHWC' }
+  | ({ readonly kind: 'text' } & TextModality)
+  | {
+      readonly kind: 'image';
+      readonly input: string;
+      readonly layout: 'NCHW' | 'NHWC';
+      /** The text a picture is compared with. */
+      readonly text?: TextModality;
+    }
   | { readonly kind: 'tensors' };
 
 /** The parts of a program's request that a method decides; the rest is what is explained. */
 export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
   Partial<
-    Pick<ProgramRequest, 'backward' | 'noise' | 'binary' | 'map' | 'fullGradient' | 'capture' | 'planes' | 'channels'>
+    Pick<
+      ProgramRequest,
+      'backward' | 'noise' | 'binary' | 'map' | 'fullGradient' | 'attention' | 'capture' | 'planes' | 'channels'
+    >
   > & {
     /** Where rows vary, where that is not what is scored. */
     readonly features?: readonly Feature[];

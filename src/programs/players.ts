@@ -43,7 +43,8 @@ export interface PlayerOptions {
 /** The players of an input: the groups the caller gave, or those that suit what the input is. */
 export function findPlayers(context: AttributionContext, { features, regions }: PlayerOptions): Players {
   const { modality, inputs, groups } = context;
-  checkChoice(features, modality.kind);
+  const text = modality.kind === 'text' ? modality : modality.kind === 'image' ? modality.text : undefined;
+  checkChoice(features, text === undefined ? modality.kind : 'text', modality.kind === 'image');
   const all: Record<string, DenseTensor> = {};
   const places: (readonly number[])[] = [];
   const found = context.features.map((feature): readonly [Feature, InputUnits] => {
@@ -51,8 +52,8 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     if (tensor === undefined) throw new UserError(`input "${feature.input}" was not given`);
     const given = groups?.[feature.input];
     if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
-    if (modality.kind === 'text' && feature.input === modality.input)
-      return [feature, textUnits(modality.context, sizeOf(tensor.dims), features !== 'tokens')];
+    if (text !== undefined && feature.input === text.input)
+      return [feature, textUnits(text.context, sizeOf(tensor.dims), features !== 'tokens')];
     if (features === 'superpixels') return [feature, superpixelsOf(tensor, modality, regions!, feature.input)];
     if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4)
       return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', regions!)];
@@ -86,10 +87,11 @@ function superpixelsOf(tensor: DenseTensor, modality: Modality, perSide: number,
   return { units, places: centres };
 }
 
-function checkChoice(features: string, kind: string): void {
+function checkChoice(features: string, kind: string, picture: boolean): void {
   if ((features === 'words' || features === 'tokens') && kind !== 'text')
     throw new UserError(`features=${features} is for texts`);
-  if (features === 'superpixels' && kind === 'text') throw new UserError('features=superpixels is for pictures');
+  if (features === 'superpixels' && kind === 'text' && !picture)
+    throw new UserError('features=superpixels is for pictures');
   if (features === 'elements' && kind === 'text') throw new UserError('features=elements is not for texts: use tokens');
 }
 

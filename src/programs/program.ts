@@ -14,11 +14,13 @@ import {
   pruneModel,
 } from '../onnx/index.ts';
 import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
+import { appendAttentionMaps, attentionValues } from './attention-maps.ts';
 import type { Feature } from './features.ts';
 import { appendFullGradient } from './full-gradient.ts';
 import { appendMap } from './maps.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
+import { appendReading, readBeside } from './reading.ts';
 import { PROGRAM } from './request.ts';
 import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
@@ -42,6 +44,8 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const asking = [request.output, ...(request.alongside ?? [])];
   const kept = [...own, ...asking, ...(layer === undefined ? [] : [layer]), ...(request.capture ?? [])];
   if (request.map !== undefined) kept.push(request.map.layer.value);
+  if (request.attention !== undefined) kept.push(...attentionValues(request.attention));
+  kept.push(...readBeside(request.reading));
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
   const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
   const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
@@ -81,7 +85,9 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   const result =
     request.unbatched === true
       ? b.op('Unsqueeze', [asked, b.int64s([0])], {}, { dims: declared && [1, ...declared] })
-      : asked;
+      : request.reading === undefined
+        ? asked
+        : appendReading(b, asked, request.reading, renamed);
   const before = b.nodes().length;
   const beside = (request.alongside ?? []).map((name) => renamed.get(name) ?? name);
   const explained = expressed(b, [result, ...beside], request.expression, build);
@@ -154,7 +160,7 @@ function targetValues(b: GraphBuilder, output: ValueName): ValueName {
 /** The map a request asks for, of every row. */
 function appendMaps(
   b: GraphBuilder,
-  { map, fullGradient }: ProgramRequest,
+  { map, fullGradient, attention }: ProgramRequest,
   scene: {
     readonly result: ValueName;
     readonly target: ValueName;
@@ -162,6 +168,13 @@ function appendMaps(
     readonly renamed: ReadonlyMap<ValueName, ValueName>;
   },
 ): void {
+  if (attention !== undefined) {
+    const { result, target } = scene;
+    const seed = b.op('Expand', [target, b.shape(result)], {}, { dims: b.dims(result) });
+    const wrt = attentionValues(attention);
+    const rules = ruleTable(scene.rules, { b, of: result, wrt, reference: (name) => name });
+    appendAttentionMaps(b, attention, { result, target, seed, rules });
+  }
   const at = map?.layer.value ?? fullGradient?.picture.value;
   if (at === undefined) return;
   const { result, target, renamed } = scene;

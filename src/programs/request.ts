@@ -1,6 +1,8 @@
 import type { RuleSetSpec } from '../autodiff/index.ts';
 import type { ValueName } from '../onnx/index.ts';
+import type { AttentionMapRequest } from './attention-maps.ts';
 import type { Feature } from './features.ts';
+import type { Reading } from './reading.ts';
 import type { FullGradientRequest } from './full-gradient.ts';
 import type { MapRequest } from './maps.ts';
 
@@ -129,10 +131,14 @@ export interface ProgramRequest {
   readonly backward?: BackwardRequest | undefined;
   /** The map of each row at the one layer that rows vary in. */
   readonly map?: MapRequest | undefined;
+  /** What attention says of each token. */
+  readonly attention?: AttentionMapRequest | undefined;
   /** FullGrad's map of each row. */
   readonly fullGradient?: FullGradientRequest | undefined;
   /** The output has no batch axis, as that of a torchvision detector: it is given one, of 1. */
   readonly unbatched?: boolean | undefined;
+  /** What is read off the output, where not the output itself is explained. */
+  readonly reading?: Reading | undefined;
   /** Values of the model that are given too, for each row. */
   readonly capture?: readonly ValueName[] | undefined;
   /**

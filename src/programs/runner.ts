@@ -3,6 +3,7 @@ import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
+import { attentionMap } from './attention-maps.ts';
 import { compileProgram } from './program.ts';
 import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
@@ -111,7 +112,9 @@ export class ProgramRunner {
     const values: number[] = [];
     const baselineValues: number[] = [];
     const [maskGradients, maps]: [Numbers[], Numbers[]] = [[], []];
-    const captured = new Map<string, Numbers[]>(this.#request.capture?.map((value) => [value, []]));
+    const { capture = [], attention } = this.#request;
+    const seen = [...capture, ...(attention?.towers.map(({ input }) => attentionMap(input)) ?? [])];
+    const captured = new Map<string, Numbers[]>(seen.map((value) => [value, []]));
     const total = rows.weights.length;
     let output: DenseTensor | undefined;
     for (let start = 0; start < total; start += this.rowsPerRun) {

@@ -25,6 +25,8 @@ export interface Detection {
   readonly objectness: number;
   /** `class`, `objectness` where the detector has it, and its four coordinates in its own format (`x0` or `cx`, ...). */
   readonly elements: Readonly<Record<string, BoxElement>>;
+  /** Of heads that segment: which of the boxes it is in the outputs, and where the weights of its prototypes stand. */
+  readonly mask?: { readonly row: number; readonly first: number; readonly turned: boolean };
 }
 
 /** How a detector's outputs are read. */
@@ -33,6 +35,8 @@ export interface DetectorForm {
   readonly boxes: string;
   readonly scores: string;
   readonly labels?: string;
+  /** Of heads that segment: the prototypes [1, count, height, width], or masks [N, 1, height, width] as they are. */
+  readonly masks?: { readonly output: string; readonly prototypes: number | undefined };
 }
 
 const NO_FORM =
@@ -52,8 +56,11 @@ export function detectorForm(outputs: NamedTensors): DetectorForm {
     );
     const scores = lists.find(([other, each]) => isFloats(each) && !/class|label/i.test(other));
     const labels = lists.find(([other]) => other !== scores?.[0]);
-    if (scores && labels && count > 0)
-      return { kind: 'boxes-scores-labels', boxes: name, scores: scores[0], labels: labels[0] };
+    if (scores && labels && count > 0) {
+      const pasted = entries.find(([, each]) => isFloats(each) && each.dims.length >= 3 && each.dims[0] === count);
+      const masks = pasted && { masks: { output: pasted[0], prototypes: undefined } };
+      return { kind: 'boxes-scores-labels', boxes: name, scores: scores[0], labels: labels[0], ...masks };
+    }
     const table = byName(entries, /score|logit|class|conf/i).find(
       ([other, each]) => other !== name && after(each).length === 2 && after(each)[0] === count && isFloats(each),
     );
@@ -64,11 +71,25 @@ export function detectorForm(outputs: NamedTensors): DetectorForm {
     if (second === undefined || more !== undefined || !isFloats(tensor)) continue;
     if (second === 6 && first <= 1000 && wholeColumn(tensor, 6))
       return { kind: 'end-to-end', boxes: name, scores: name };
-    if (first > 4 && first < second) return { kind: 'yolov8', boxes: name, scores: name };
-    if (second > 5 && second < first) return { kind: 'yolov5', boxes: name, scores: name };
+    if (first > 4 && first < second)
+      return { kind: 'yolov8', boxes: name, scores: name, ...prototypesBeside(entries, name, first - 4) };
+    if (second > 5 && second < first)
+      return { kind: 'yolov5', boxes: name, scores: name, ...prototypesBeside(entries, name, second - 5) };
   }
   const shapes = entries.map(([name, { dims }]) => `"${name}" [${dims.join(', ')}]`).join(', ');
   throw new UserError(`the model's outputs are not ${NO_FORM}; they are ${shapes}`);
+}
+
+/** The maps [1, count, height, width] that masks are made of, where there is one class at least beside their weights. */
+function prototypesBeside(
+  entries: readonly (readonly [string, DenseTensor])[],
+  name: string,
+  columns: number,
+): Pick<DetectorForm, 'masks'> {
+  const found = entries.find(
+    ([other, { dims }]) => other !== name && dims.length === 4 && dims[0] === 1 && dims[1]! < columns,
+  );
+  return found === undefined ? {} : { masks: { output: found[0], prototypes: found[1].dims[1]! } };
 }
 
 /**
@@ -128,7 +149,7 @@ interface RowReader {
   read(row: number): Row;
 }
 
-function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels }: DetectorForm): RowReader {
+function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels, masks }: DetectorForm): RowReader {
   const table = matrix(outputs[boxes]!);
   const turned = kind === 'yolov8';
   const [count, width] = turned ? [table.columns, table.rows] : [table.rows, table.columns];
@@ -170,13 +191,15 @@ function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels }: Detec
     };
   if (kind === 'yolov5' || turned) {
     const first = turned ? 4 : 5;
+    const last = width - (masks?.prototypes ?? 0);
     return {
       ...common,
       read(row) {
-        const classes = Array.from({ length: width - first }, (_, index) => at(row, first + index));
+        const classes = Array.from({ length: last - first }, (_, index) => at(row, first + index));
         const label = largest(classes);
         const own = { class: element(row, first + label), ...(turned ? {} : { objectness: element(row, 4) }) };
-        return build(row, label, classes, turned ? 1 : at(row, 4), own);
+        const box = build(row, label, classes, turned ? 1 : at(row, 4), own);
+        return masks === undefined ? box : { ...box, mask: { row, first: last, turned } };
       },
     };
   }
@@ -189,7 +212,8 @@ function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels }: Detec
       read(row) {
         const indices = unbatched || dims.length === 2 ? [row] : [row, 0];
         const own = { class: { output: scores, indices, unbatched } };
-        return { ...build(row, kinds[row]!, [list[row]!], 1, own), score: list[row]! };
+        const mask = masks && { mask: { row, first: 0, turned } };
+        return { ...build(row, kinds[row]!, [list[row]!], 1, own), score: list[row]!, ...mask };
       },
     };
   }

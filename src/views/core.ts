@@ -34,7 +34,8 @@ export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from '
 export { interventionAnsi, interventionHtml, interventionSvg } from './heatmap.ts';
 export type { InterventionRenderOptions } from './heatmap.ts';
 export { formatDuration, formatExact, formatNumber, formatPercent, formatSigned } from './format.ts';
-export { captionOf, drawImages, subjectOf } from './figure.ts';
+export { captionOf, drawImages, figuresSvg, subjectOf } from './figure.ts';
+export { sidesOf } from './sides.ts';
 export { predictionValues } from './judgement.ts';
 export { methodFacts } from './method.ts';
 export { contactSheet } from './contact-sheet.ts';

@@ -17,6 +17,7 @@ import { formatPercent } from './format.ts';
 import { dataUri } from './png.ts';
 import type { PngEncoder } from './png.ts';
 import { MUTED, INK, makeScale } from './scale.ts';
+import { sidesOf } from './sides.ts';
 import type { Scale, Theme } from './scale.ts';
 import { label, solid, stack, svgDocument } from './svg.ts';
 import type { Drawing } from './svg.ts';
@@ -110,67 +111,79 @@ export interface FigureOptions extends ImageScoreOptions {
   readonly encodePng: PngEncoder;
 }
 
-/** One explanation as a complete SVG figure: heading, picture or text, legend, bars, numbers, cautions. */
+/** One explanation as a complete SVG figure: heading, picture or text or both, legend, bars, numbers, cautions. */
 export async function figureSvg(explanation: Explanation, options: FigureOptions): Promise<string> {
+  return figuresSvg([explanation], options);
+}
+
+/** Explanations of the same picture below one another, as one complete SVG document. */
+export async function figuresSvg(explanations: readonly Explanation[], options: FigureOptions): Promise<string> {
+  const drawings: Drawing[] = [];
+  for (const explanation of explanations) drawings.push(await figureDrawing(explanation, options));
+  return svgDocument(stack(drawings, 44), {
+    theme: options.theme,
+    margin: 24,
+    title: explanations.map(({ method, target }) => `${method}: ${target.label}`).join(', '),
+    lang: options.language === 'zh' ? 'zh-CN' : 'en',
+  });
+}
+
+async function figureDrawing(explanation: Explanation, options: FigureOptions): Promise<Drawing> {
   const { language, theme } = options;
   const width = options.width ?? 720;
-  const words = MESSAGES[language];
-  const subject = subjectOf(explanation, options);
-  const heading = headingSvg(explanation, width, theme, language);
-  const bars = (): Drawing =>
-    barsSvg(explanation, barsOf(explanation, { top: options.top ?? 12 }), {
-      width: Math.min(width, 480),
-      theme,
-      language,
-    });
-  const legendWidth = Math.min(width, 320);
-  const parts: Drawing[] = [heading];
-  if (subject.kind === 'text')
-    parts.push(
-      tokensSvg(explanation, subject.scale, { width, theme }),
-      legendSvg(explanation, subject.scale, { width: legendWidth, theme, language }),
-      bars(),
-    );
-  else if (subject.kind === 'image') {
-    const images = drawImages(explanation, subject);
-    parts.push(
-      await sideBySide(
-        [
-          ...(images.original ? [{ name: words.picture, image: images.original }] : []),
-          ...(images.overlay ? [{ name: words.overlay, image: images.overlay }] : []),
-          { name: words.heatMap, image: images.heat },
-        ],
-        width,
-        theme,
-        options.encodePng,
-      ),
-      legendSvg(explanation, subject.scores.scale, {
-        width: legendWidth,
-        theme,
-        language,
-        ramp: images.overlay ? 'overlay' : 'heat',
-      }),
-    );
-  } else if (subject.kind === 'matrix')
-    parts.push(await heatMapDrawing(subject.map, words, { theme, encodePng: options.encodePng, width }));
-  else parts.push(bars());
+  const parts: Drawing[] = [headingSvg(explanation, width, theme, language)];
+  const captions: string[] = [];
+  for (const side of sidesOf(explanation)) {
+    const subject = subjectOf(side, options);
+    parts.push(...(await sideDrawings(side, subject, { ...options, width })));
+    captions.push(...captionOf(side, subject, language));
+  }
   const facts = factsOf(explanation, language)
     .map(({ name, value }) => `${name}: ${value}`)
     .join('\u00a0· ');
   const lines = [
-    ...captionOf(explanation, subject, language),
+    ...new Set(captions),
     completenessSentence(explanation, language),
     facts,
     ...cautions(explanation, language),
     ...explanation.warnings.map((warning) => warningText(warning, language).text),
   ];
   parts.push(paragraph(lines, width, theme));
-  return svgDocument(stack(parts, 20), {
-    theme,
-    margin: 24,
-    title: `${explanation.method}: ${explanation.target.label}`,
-    lang: language === 'zh' ? 'zh-CN' : 'en',
-  });
+  return stack(parts, 20);
+}
+
+async function sideDrawings(
+  explanation: Explanation,
+  subject: Subject,
+  { language, theme, encodePng, top = 12, width }: FigureOptions & { readonly width: number },
+): Promise<Drawing[]> {
+  const words = MESSAGES[language];
+  const bars = (): Drawing =>
+    barsSvg(explanation, barsOf(explanation, { top }), { width: Math.min(width, 480), theme, language });
+  const legendWidth = Math.min(width, 320);
+  if (subject.kind === 'text')
+    return [
+      tokensSvg(explanation, subject.scale, { width, theme }),
+      legendSvg(explanation, subject.scale, { width: legendWidth, theme, language }),
+      bars(),
+    ];
+  if (subject.kind === 'matrix') return [await heatMapDrawing(subject.map, words, { theme, encodePng, width })];
+  if (subject.kind === 'features') return [bars()];
+  const images = drawImages(explanation, subject);
+  const panels = [
+    ...(images.original ? [{ name: words.picture, image: images.original }] : []),
+    ...(images.overlay ? [{ name: words.overlay, image: images.overlay }] : []),
+    { name: words.heatMap, image: images.heat },
+  ];
+  return [
+    await sideBySide(panels, width, theme, encodePng),
+    legendSvg(explanation, subject.scores.scale, {
+      width: legendWidth,
+      theme,
+      language,
+      ramp: images.overlay ? 'overlay' : 'heat',
+    }),
+  ];
 }
 
 function headingSvg(explanation: Explanation, width: number, theme: Theme, language: Language): Drawing {

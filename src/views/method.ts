@@ -79,7 +79,10 @@ export type KnownMethod =
   | 'finer-cam'
   | 'shapley-cam'
   | 'seg-xres-cam'
-  | 'd-rise';
+  | 'd-rise'
+  | 'rollout'
+  | 'chefer'
+  | 'legrad';
 
 const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   saliency: { kind: 'sequential', unit: 'sensitivity' },
@@ -150,6 +153,9 @@ const KNOWN: Readonly<Record<KnownMethod, Omit<MethodFacts, 'name'>>> = {
   'shapley-cam': { kind: 'sequential', unit: 'score' },
   'seg-xres-cam': { kind: 'sequential', unit: 'score' },
   'd-rise': { kind: 'sequential', unit: 'score' },
+  rollout: { kind: 'sequential', unit: 'score' },
+  chefer: { kind: 'sequential', unit: 'score' },
+  legrad: { kind: 'sequential', unit: 'score' },
 };
 
 /**

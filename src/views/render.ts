@@ -17,6 +17,7 @@ import type { PngEncoder, Rasterizer } from './png.ts';
 import { renderReport } from './report.ts';
 import { makeScale } from './scale.ts';
 import type { Theme } from './scale.ts';
+import { sidesOf } from './sides.ts';
 import { bar, padEnd, padStart, tokensAnsi } from './tokens-ansi.ts';
 import type { TerminalColor } from './tokens-ansi.ts';
 import { warningText } from './warnings.ts';
@@ -98,28 +99,32 @@ export function explanationAnsi(explanation: Explanation, options: RenderOptions
   const width = Math.max(20, options.width ?? 80);
   const color = options.color ?? 'none';
   const words = MESSAGES[language];
-  const subject = subjectOf(explanation, options);
   const value = `${words.valueOf(explanation.output, explanation.target.label)}: ${formatNumber(explanation.value, 4)}`;
   const top = predictionValues(explanation).rows[0];
   const heading = [explanation.method, ...(top ? [`${words.prediction}: ${top.label} ${top.text}`] : []), value]
     .map(terminalSafe)
     .join('  ·  ');
   const blocks = [wrapText(heading, width).join('\n')];
-  if (subject.kind === 'text')
-    blocks.push(
-      tokensAnsi(explanation, subject.scale, { color, width, language }),
-      legendAnsi(explanation, subject.scale, { color, language, width }),
-    );
-  else if (subject.kind === 'image')
-    blocks.push(
-      imageAnsi(subject.scores, { color, width }),
-      legendAnsi(explanation, subject.scores.scale, { color, language, width }),
-    );
-  else if (subject.kind === 'matrix') blocks.push(heatMapAnsi(subject.map, width));
-  else blocks.push(featureRows(explanation, width));
-  const legend = subject.kind === 'features' || subject.kind === 'matrix' ? 0 : 2;
+  const captions: string[] = [];
+  for (const side of sidesOf(explanation)) {
+    const subject = subjectOf(side, options);
+    if (subject.kind === 'text')
+      blocks.push(
+        tokensAnsi(side, subject.scale, { color, width, language }),
+        legendAnsi(side, subject.scale, { color, language, width }),
+      );
+    else if (subject.kind === 'image')
+      blocks.push(
+        imageAnsi(subject.scores, { color, width }),
+        legendAnsi(side, subject.scores.scale, { color, language, width }),
+      );
+    else if (subject.kind === 'matrix') blocks.push(heatMapAnsi(subject.map, width));
+    else blocks.push(featureRows(side, width));
+    const legend = subject.kind === 'features' || subject.kind === 'matrix' ? 0 : 2;
+    captions.push(...captionOf(side, subject, language).slice(legend));
+  }
   const notes = [
-    ...captionOf(explanation, subject, language).slice(legend),
+    ...captions,
     completenessSentence(explanation, language),
     ...cautions(explanation, language),
     ...explanation.warnings.map((warning) => warningText(warning, language).text),

@@ -16,6 +16,7 @@ import type { PngEncoder } from './png.ts';
 import type { Bilingual } from './report-markup.ts';
 import { both, drawBoth, image, inBoth } from './report-markup.ts';
 import type { Ramp, Scale } from './scale.ts';
+import { sidesOf } from './sides.ts';
 import { svgDocument } from './svg.ts';
 import { tokensHtml } from './tokens-html.ts';
 import { warningText } from './warnings.ts';
@@ -85,8 +86,14 @@ async function givenHtml(section: ReportSection, { language, encodePng }: Page):
       const whole = `<blockquote class="scroll" dir="${dir}" tabindex="0">${escapeMarkup(text)}</blockquote>`;
       return `${start}<details><summary>${both((words) => words.wholeText(text.length))}</summary>${whole}</details>`;
     });
-    return `<div>${head}${texts.join('\n')}</div>`;
+    const compared = await pictureHtml(section, '', { language, encodePng });
+    return `<div>${head}${texts.join('\n')}${compared}</div>`;
   }
+  return pictureHtml(section, head, { language, encodePng });
+}
+
+async function pictureHtml(section: ReportSection, head: string, { language, encodePng }: Page): Promise<string> {
+  const first = section.explanations[0];
   if (section.picture === undefined || first?.image === undefined) return '';
   const picture = fitPicture(section.picture, 480);
   const crop = scaledCrop(first.image, picture);
@@ -112,10 +119,18 @@ function answersHtml(explanation: Explanation | undefined): string {
 
 /** Six rows, so that the same things stand beside each other across methods. */
 async function methodHtml(explanation: Explanation, section: ReportSection, page: Page): Promise<string> {
-  const subject = subjectOf(explanation, section.picture && { picture: section.picture });
+  const [main, ...others] = sidesOf(explanation).map((side) => ({
+    side,
+    subject: subjectOf(side, section.picture && { picture: section.picture }),
+  }));
+  const { side, subject } = main!;
   const { name } = methodFacts(explanation);
   const target = explanation.target.label;
-  const view = await viewHtml(explanation, subject, page);
+  const view = await viewHtml(side, subject, page);
+  // The words of a text that the picture is compared with.
+  const more: string[] = [];
+  for (const other of others)
+    more.push((await viewHtml(other.side, other.subject, page)).first, legendHtml(other.side, other.subject));
   const bars =
     subject.kind === 'image'
       ? view.second
@@ -127,7 +142,7 @@ async function methodHtml(explanation: Explanation, section: ReportSection, page
   return `<article class="method">
 <header><h3>${escapeMarkup(explanation.method)}</h3><p class="small">${name === undefined ? '' : both((words) => words.methods[name])}</p></header>
 ${view.first}
-${legendHtml(explanation, subject)}
+${`${legendHtml(side, subject)}${more.join('')}`}
 ${bars}
 ${numbersHtml(explanation)}
 ${cautionsHtml(explanation)}

@@ -8,7 +8,8 @@ import type { Explanation } from '../../src/explanation/index.ts';
 import { testFolder } from '../folder.ts';
 
 const MODELS = path.join(import.meta.dirname, 'detectors');
-const KINDS = ['yolov8', 'yolov5', 'detr', 'ssd', 'nms'];
+const SEGMENT = ['yolov8-seg', 'yolov5-seg', 'mask-rcnn'];
+const KINDS = ['yolov8', 'yolov5', 'detr', 'ssd', 'nms', ...SEGMENT];
 const models: Record<string, ExplainableModel> = {};
 const preprocessing = { do_resize: false, do_normalize: false, do_rescale: true };
 
@@ -83,6 +84,40 @@ describe.each(KINDS)('a detector that answers as %s', (kind) => {
     await expect(explain(kind, { method: 'grad-cam', box: 9 })).rejects.toThrow(
       'there is no box 9: the detector finds 2, 0 to 1',
     );
+  });
+});
+
+interface Gradients {
+  readonly class: { readonly value: number; readonly gradient: readonly number[] };
+  readonly mask: Gradients['class'];
+}
+const gradients = JSON.parse(readFileSync(path.join(MODELS, 'masks.json'), 'utf8')) as Record<string, Gradients>;
+
+describe.each(SEGMENT)('an instance that %s finds', (kind) => {
+  test.each(['class', 'mask'] as const)('has the gradient of its %s that autograd gives', async (target) => {
+    const { value, attributions } = await explain(kind, {
+      method: 'saliency',
+      options: { signed: true },
+      box: 0,
+      target,
+    });
+    const reference = gradients[kind]![target];
+    expect(value).toBeCloseTo(reference.value, 4);
+    const { data } = attributions['images']!;
+    let [difference, size] = [0, 0];
+    reference.gradient.forEach((each, at) => {
+      difference += (data[at]! - each) ** 2;
+      size += each ** 2;
+    });
+    expect(Math.sqrt(difference / size)).toBeLessThan(1e-4);
+  });
+
+  test('shows where its mask comes from, by any method', async () => {
+    for (const method of ['grad-cam', 'integrated-gradients', 'occlusion']) {
+      const found = await explain(kind, { method, box: 0, target: 'mask' });
+      expect(found.target.label).toMatch(/^mask of class 0 0\.\d\d \(box 0\)$/);
+      expect(shareAround(found, 2, 1), method).toBeGreaterThan(0.7);
+    }
   });
 });
 

@@ -28,9 +28,11 @@ export const leaveOneOut = defineMethod({
   options: {},
   usesBaseline: true,
   layers: 'none',
-  attribute: (context) =>
-    ablate(context, { features: context.modality.kind === 'text' ? 'tokens' : 'elements', regions: 1 }),
+  attribute: (context) => ablate(context, { features: hasText(context) ? 'tokens' : 'elements', regions: 1 }),
 });
+
+const hasText = ({ modality }: AttributionContext) =>
+  modality.kind === 'text' || (modality.kind === 'image' && modality.text !== undefined);
 
 async function ablate(context: AttributionContext, options: PlayerOptions): Promise<Attribution> {
   const game = await Game.open(context, findPlayers(context, options));

@@ -5,6 +5,7 @@ import type { Method } from '../../programs/index.ts';
 import { SURROGATES } from '../../surrogates/index.ts';
 import { featureAblation, featurePermutation, leaveOneOut } from './ablation.ts';
 import { internalInfluence, layerConductance, neuronConductance } from './at-layer.ts';
+import { ATTENTION_METHODS } from './attention.ts';
 import { attnLrp, cpLrp } from './attn-lrp.ts';
 import { CAM_METHODS } from './cam/index.ts';
 import { deconvnet } from './deconvnet.ts';
@@ -62,6 +63,7 @@ export const METHODS: readonly Method[] = [
   meaningfulPerturbation,
   dRise,
   ...CAM_METHODS,
+  ...ATTENTION_METHODS,
 ];
 
 /** Every method there is: those of this room, and the surrogates. */

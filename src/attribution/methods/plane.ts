@@ -1,5 +1,5 @@
 import { UserError } from '../../onnx/index.ts';
-import type { AttributionContext } from '../../programs/index.ts';
+import type { AttributionContext, Feature } from '../../programs/index.ts';
 
 /** Axes a window slides over: the positions of a picture, else the first axis after the batch. */
 export interface Plane {
@@ -9,8 +9,10 @@ export interface Plane {
   readonly positions: Int32Array;
 }
 
-/** Throws a UserError when several inputs can be scored. */
-export function planeOf({ features, inputs, modality }: AttributionContext): Plane {
+/** Throws a UserError when several inputs can be scored, but for the picture beside a text. */
+export function planeOf(context: AttributionContext): Plane {
+  const { inputs, modality } = context;
+  const features = planeFeatures(context);
   if (features.length !== 1)
     throw new UserError(`positions are of one input, but the model has ${features.length} that can be scored`);
   const { dims } = inputs[features[0]!.input]!;
@@ -31,17 +33,18 @@ export function planeOf({ features, inputs, modality }: AttributionContext): Pla
 
 /** The context with one group for each position. */
 export function positionsOnly(context: AttributionContext, positions: Int32Array): AttributionContext {
-  const { features, inputs, baseline, modality, layer, neuron, detection, seed } = context;
-  const { input } = features[0]!;
+  const { inputs, baseline, modality, layer, neuron, detection, seed } = context;
+  const own = planeFeatures(context);
+  const { input } = own[0]!;
   const groups = { type: 'int64', dims: inputs[input]!.dims, data: BigInt64Array.from(positions, BigInt) } as const;
   return {
-    open: (plan) => context.open(plan),
+    open: (plan) => context.open({ features: own, ...plan }),
     model: () => context.model(),
     output: context.output,
     answer: () => context.answer(),
     embeddingTable: (feature) => context.embeddingTable(feature),
     target: (runner) => context.target(runner),
-    features,
+    features: own,
     inputs,
     baseline,
     modality,
@@ -51,4 +54,11 @@ export function positionsOnly(context: AttributionContext, positions: Int32Array
     detection,
     seed,
   };
+}
+
+/** Of a picture compared with a text, windows slide over the picture. */
+function planeFeatures({ features, modality }: AttributionContext): readonly Feature[] {
+  return modality.kind === 'image' && modality.text !== undefined
+    ? features.filter(({ input }) => input === modality.input)
+    : features;
 }

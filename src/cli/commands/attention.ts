@@ -120,8 +120,8 @@ async function run(location: string, flags: AttentionFlags): Promise<void> {
 }
 
 function textOf(encoded: Encoded): TokenText | undefined {
-  if (encoded.kind !== 'text') return undefined;
-  const { tokens, offsets, ids } = encoded.encoding;
+  if (encoded.kind !== 'text' && encoded.kind !== 'image-text') return undefined;
+  const { tokens, offsets, ids } = encoded.kind === 'text' ? encoded.encoding : encoded.text;
   return { tokens, ids, special: offsets.map((range) => range === null) };
 }
 

@@ -10,8 +10,11 @@ import { UsageError, UserError } from '../../onnx/index.ts';
 import {
   contactSheet,
   encodeNpy,
+  encodePng,
   explanationAnsi,
+  figuresSvg,
   renderExplanation,
+  renderReport,
   svgToPng,
   terminalColor,
   terminalSafe,
@@ -85,6 +88,7 @@ export function addExplain(program: Command): void {
       `\nMethods:\n${ALL_METHODS.map(describeMethod).join('\n')}\n\nExamples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
+  onnxray explain clip --image cat.jpg --text "a cat" --text "a dog" --method grad-cam --out pairs.html
   onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
     )
     .action(run);
@@ -100,6 +104,8 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
   if (flags.image !== undefined && isFolder(flags.image)) return runFolder(location, flags, flags.image);
+  if (flags.image !== undefined && flags.text !== undefined && flags.text.length > 1)
+    return runTexts(location, flags, flags.image, flags.text);
   // What can be refused without a model is refused first.
   const method = findMethod(flags.method);
   const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
@@ -153,8 +159,8 @@ async function runFolder(location: string, flags: ExplainFlags, pictures: string
     .filter((file) => PICTURES.test(file))
     .sort();
   if (files.length === 0) throw new UserError(`there is no PNG, JPEG or WebP picture in ${pictures}`);
-  if (flags.text !== undefined || flags.inputs !== undefined)
-    throw new UsageError('give only one of --text, --image and --inputs');
+  if (flags.text !== undefined) throw new UsageError('texts are compared with one picture: give a file with --image');
+  if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.method, flags.quiet ?? false);
   const signal = interruptSignal();
@@ -183,6 +189,46 @@ async function runFolder(location: string, flags: ExplainFlags, pictures: string
         process.stdout.write(
           `${terminalSafe(title)}  ${terminalSafe(explanations[0]!.target.label)}  ${explanations[0]!.value.toPrecision(5)}\n`,
         );
+  } finally {
+    progress.clear();
+    await model.release();
+  }
+}
+
+/** A picture and several texts: one figure or report of all, one JSON document of a list, or a view for each on the terminal. */
+async function runTexts(location: string, flags: ExplainFlags, image: string, texts: readonly string[]): Promise<void> {
+  const method = findMethod(flags.method);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
+  if (format === 'npy') throw new UsageError('scores for several texts are written as .json, not .npy');
+  if (flags.pair !== undefined) throw new UsageError('--pair is the second of two texts: leave --image out');
+  if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
+  if (flags.out !== undefined) await checkPlace(flags.out);
+  const model = await ExplainableModel.open(location, hostOptions(flags));
+  const progress = progressLine(flags.method, flags.quiet ?? false);
+  try {
+    const options = { ...explainOptions(flags, model), method, signal: interruptSignal(), onProgress: progress };
+    const all = await model.explainTexts(image, texts, options);
+    progress.clear();
+    const explanations = all.map(({ explanation }) => explanation);
+    const list = () => `[${explanations.map(serializeExplanation).join(',')}]\n`;
+    const picture = all[0]!.picture;
+    const { language } = flags;
+    if (format === 'json') await writeWhole(flags.out!, list());
+    else if (format === 'html') {
+      const sections = explanations.map((each) => ({
+        title: each.target.label,
+        explanations: [each],
+        ...(picture && { picture }),
+      }));
+      await writeWhole(flags.out!, await renderReport({ language, models: [explanations[0]!.model], sections }));
+    } else if (format !== undefined) {
+      const drawn = { language, theme: 'light', encodePng, ...(picture && { picture }) } as const;
+      const svg = await figuresSvg(explanations, drawn);
+      await writeWhole(flags.out!, format === 'svg' ? svg : await svgToPng(svg));
+    }
+    if (flags.json) process.stdout.write(list());
+    else if (format === undefined) process.stdout.write(all.map((each) => terminalView(each, language)).join('\n'));
+    else process.stdout.write(`wrote ${flags.out}\n`);
   } finally {
     progress.clear();
     await model.release();

@@ -214,7 +214,7 @@ async function encode(model: ExplainableModel, subject: Subject): Promise<Prepar
   if (encoded.kind === 'image')
     return { subject: { inputs: encoded.tensors }, special: [], warnings: encoded.encoding.warnings };
   if (encoded.kind === 'tensors') return { subject: { inputs: encoded.tensors }, special: [], warnings: [] };
-  const { tokens, offsets, truncated } = encoded.encoding;
+  const { tokens, offsets, truncated } = encoded.kind === 'text' ? encoded.encoding : encoded.text;
   const cut = `the model does not read the last ${truncated} tokens: the text is longer than it takes`;
   return {
     subject: { inputs: encoded.tensors, tokens },
@@ -225,7 +225,8 @@ async function encode(model: ExplainableModel, subject: Subject): Promise<Prepar
 
 /** A second input of the kind of the first: text for text, a file for a file. */
 function otherSubject(flags: SharedFlags, given: string, model: ExplainableModel, pair?: string): Subject {
-  if (flags.text !== undefined) return readSubject({ text: given, ...(pair !== undefined && { pair }) }, model.inputs);
+  if (flags.text !== undefined)
+    return readSubject({ text: [given], ...(pair !== undefined && { pair }) }, model.inputs);
   if (pair !== undefined) throw new UsageError('--corrupted-pair goes with --text and --pair');
   return readSubject(flags.image === undefined ? { inputs: given } : { image: given }, model.inputs);
 }

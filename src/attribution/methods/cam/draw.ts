@@ -43,7 +43,12 @@ export async function drawMap(context: AttributionContext, drawing: Drawing): Pr
   const values = direct ? await layerValues(context, place) : undefined;
   const runner = await context.open(
     values === undefined
-      ? { rows: 'points', map, inputPoint: (input) => pointOf(context, place.picture, input, IDENTITY) }
+      ? {
+          rows: 'points',
+          features: [place.picture.feature],
+          map,
+          inputPoint: (input) => pointOf(context, place.picture, input, IDENTITY),
+        }
       : { rows: 'points', features: [layer], map, inputPoint: () => values },
   );
   const asked = await context.target(runner);

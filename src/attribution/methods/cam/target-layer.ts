@@ -110,7 +110,7 @@ function foldValue(facts: Facts | undefined, layout: Layout, picture: Picture): 
 }
 
 /** Tokens as a grid of the picture's proportions: what whole patch size leaves the fewest tokens over. */
-function foldTokens(tokens: number, channels: number, picture: Picture): Fold | undefined {
+export function foldTokens(tokens: number, channels: number, picture: Picture): Fold | undefined {
   let best: Fold | undefined;
   for (let patch = 1; patch <= Math.min(picture.height, picture.width); patch++) {
     const [height, width] = [Math.floor(picture.height / patch), Math.floor(picture.width / patch)];

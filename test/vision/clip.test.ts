@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ExplainableModel } from '../../src/attribution/index.ts';
+import type { Explanation } from '../../src/explanation/index.ts';
+import { TEXT_MODEL, testFolder } from '../folder.ts';
+import { expectRefusal, onnxray, onnxrayJson } from '../cli/onnxray.ts';
+
+const FOLDER = path.join(import.meta.dirname, 'clip');
+const PICTURE = path.join(FOLDER, 'picture.png');
+const home = testFolder('clip');
+
+interface Case {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly value: number;
+  readonly methods: readonly {
+    readonly method: string;
+    readonly reference: string;
+    readonly pixels?: readonly number[];
+    readonly words?: readonly number[];
+  }[];
+}
+
+const { cases } = JSON.parse(readFileSync(path.join(FOLDER, 'reference.json'), 'utf8')) as {
+  readonly cases: readonly Case[];
+};
+
+/** |ours - theirs| over |theirs|. */
+function relativeError(ours: ArrayLike<number>, theirs: readonly number[]): number {
+  expect(ours.length).toBe(theirs.length);
+  let [difference, size] = [0, 0];
+  theirs.forEach((each, at) => {
+    difference += (ours[at]! - each) ** 2;
+    size += each ** 2;
+  });
+  return Math.sqrt(difference / Math.max(size, 1e-12));
+}
+
+const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'integrated-gradients': { steps: '400', rule: 'gauss-legendre' },
+};
+
+let model: ExplainableModel;
+beforeAll(async () => {
+  model = await ExplainableModel.open(FOLDER, { cache: false, threads: 1 });
+});
+afterAll(() => model.release());
+
+describe.each(cases)('the similarity of a picture and “$text”', ({ text, value, methods }) => {
+  test.each(methods)('by $method has the scores of $reference', async ({ method, pixels, words }) => {
+    const { explanation } = await model.explain({ image: PICTURE, text }, { method, options: OPTIONS[method] ?? {} });
+    expect(explanation.value).toBeCloseTo(value, 4);
+    expect(explanation.target.label).toBe(text);
+    const { [explanation.text!.input]: ofWords, ...rest } = explanation.attributions;
+    const ofPixels = Object.values(rest)[0];
+    if (pixels !== undefined) expect(relativeError(ofPixels!.data, pixels)).toBeLessThan(1e-4);
+    if (words === undefined) expect(ofWords).toBeUndefined();
+    else expect(relativeError(ofWords!.data, words)).toBeLessThan(1e-4);
+  });
+});
+
+test('ids are those of the tokenizer that made the file', async () => {
+  for (const { text, ids } of cases) {
+    const encoded = await model.encode({ image: PICTURE, text });
+    expect(encoded.kind === 'image-text' && encoded.text.ids).toEqual(ids);
+  }
+});
+
+test('scores of pixels and words together add up to the change of the similarity', async () => {
+  const { explanation } = await model.explain({ image: PICTURE, text: 'a red flower' });
+  expect(Math.abs(explanation.convergenceDelta!)).toBeLessThan(
+    0.01 * Math.abs(explanation.value - explanation.baselineValue!),
+  );
+});
+
+test('several texts share a softmax, and are explained as each by itself', async () => {
+  const texts = ['a photo of a cat', 'a rocket in the sky'];
+  const args = ['explain', FOLDER, '--image', PICTURE, '--method', 'saliency'];
+  const both = await onnxrayJson<Explanation[]>([...args, ...texts.flatMap((text) => ['--text', text])]);
+  expect(both.map(({ target }) => target.label)).toEqual(texts);
+  const [first, second] = both.map(({ value }) => value) as [number, number];
+  const share = 1 / (1 + Math.exp(second - first));
+  expect(both[0]!.predictions!.find(({ label }) => label === texts[0])!.value).toBeCloseTo(share, 5);
+  const alone = await onnxrayJson<Explanation>([...args, '--text', texts[1]!]);
+  expect(alone.attributions).toEqual(both[1]!.attributions);
+  expect(alone.predictions).toBeUndefined();
+});
+
+test('the picture and the words are drawn together, for each text', async () => {
+  const args = ['explain', FOLDER, '--image', PICTURE, '--method', 'input-x-gradient'];
+  const texts = ['--text', 'a photo of a cat', '--text', 'a dog <b>'];
+  for (const name of ['pairs.svg', 'pairs.html']) {
+    const { code, stderr } = await onnxray([...args, ...texts, '--out', home.at(name)]);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const drawn = readFileSync(home.at(name), 'utf8');
+    expect(drawn.match(/data:image\/png/g)!.length).toBeGreaterThanOrEqual(6);
+    for (const word of ['photo', 'dog']) expect(drawn).toContain(`${word}<`);
+    expect(drawn).not.toContain('<b>');
+  }
+  const shown = await onnxray([...args, ...texts]);
+  expect(shown.stdout).toContain('photo');
+  expect(shown.code).toBe(0);
+});
+
+test('what does not fit is refused in one line', async () => {
+  expectRefusal(await onnxray(['explain', FOLDER, '--image', PICTURE]), 1, /give --image and --text/);
+  expectRefusal(await onnxray(['explain', FOLDER, '--text', 'a cat']), 1, /give --image and --text/);
+  expectRefusal(
+    await onnxray(['explain', FOLDER, '--image', PICTURE, '--text', 'a', '--text', ' ']),
+    1,
+    /the text is empty/,
+  );
+  expectRefusal(
+    await onnxray(['explain', FOLDER, '--image', PICTURE, '--text', 'a cat', '--target', '0']),
+    2,
+    /leave --target/,
+  );
+  expectRefusal(await onnxray(['explain', TEXT_MODEL, '--text', 'a', '--text', 'b']), 2, /give one --text/);
+});
