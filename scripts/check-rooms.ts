@@ -17,6 +17,7 @@ const ROWS = [
   ['surrogates'],
   ['attribution', 'attention', 'glassbox', 'training'],
   ['evaluation', 'inspection'],
+  ['jobs'],
   ['views'],
   ['batch', 'atlas', 'server'],
   ['cli'],
