@@ -6,6 +6,7 @@ import {
   appendGradients,
   findFeatures,
   foldPadding,
+  narrowToRead,
   normalizeModel,
   opsetOf,
   inferGraph,
@@ -20,8 +21,9 @@ export type Dims = Readonly<Record<string, readonly (number | string)[]>>;
 
 /** Forward and backward with respect to pixels or embeddings, of the sum of the output. */
 export function gradientModel(model: Model, output: string, dims: Dims): Model {
-  const canonical = foldPadding(normalizeModel(model, { dims }));
-  const feature = findFeatures(canonical)[0]!;
+  const whole = foldPadding(normalizeModel(model, { dims }));
+  const feature = findFeatures(whole)[0]!;
+  const canonical = narrowToRead(whole, [feature.value, output]);
   const b = new GraphBuilder(canonical);
   b.setOutputs([]);
   const seed = b.onesLike(output);
