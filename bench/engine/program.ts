@@ -9,6 +9,7 @@ import {
   narrowToRead,
   normalizeModel,
   opsetOf,
+  prepareFor,
   inferGraph,
   isStatic,
   pruneModel,
@@ -23,7 +24,8 @@ export type Dims = Readonly<Record<string, readonly (number | string)[]>>;
 export function gradientModel(model: Model, output: string, dims: Dims): Model {
   const whole = foldPadding(normalizeModel(model, { dims }));
   const feature = findFeatures(whole)[0]!;
-  const canonical = narrowToRead(whole, [feature.value, output]);
+  const kept = [feature.value, output];
+  const canonical = prepareFor({ set: 'blocked' }, narrowToRead(whole, kept), kept);
   const b = new GraphBuilder(canonical);
   b.setOutputs([]);
   const seed = b.onesLike(output);
