@@ -1,7 +1,7 @@
 /**
  * The pictures of docs/vision.md that units of the embedded image model look for, and what its layers keep of a photograph.
  *
- *     npx tsx scripts/visualisation-page.ts [--steps 256]
+ *     npx tsx scripts/visualisation-page.ts [--steps 200]
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { table, writeBlock } from './blocks.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const flag = process.argv.indexOf('--steps');
-const options = flag < 0 ? {} : { steps: Number(process.argv[flag + 1]) };
+const options = { steps: flag < 0 ? 200 : Number(process.argv[flag + 1]) };
 const model = await ExplainableModel.open(path.join(root, 'zoo/image-imagenet'));
 const units: VisualisedUnit[] = [];
 const say = (found: { readonly units: readonly VisualisedUnit[] }) => {
