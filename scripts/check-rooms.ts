@@ -17,7 +17,7 @@ const ROWS = [
   ['surrogates'],
   ['attention'],
   ['attribution', 'glassbox', 'training'],
-  ['evaluation', 'inspection'],
+  ['evaluation', 'inspection', 'visualisation'],
   ['jobs'],
   ['views'],
   ['batch', 'atlas', 'server'],

@@ -15,4 +15,5 @@ export * from './attribution/index.ts';
 export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';
+export * from './visualisation/index.ts';
 export * from './inspection/index.ts';

@@ -7,6 +7,7 @@ import { addGradient } from './commands/gradient.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addAblate, addPatch } from './commands/intervene.ts';
 import { addStudio } from './commands/studio.ts';
+import { addVisualise } from './commands/visualise.ts';
 
 /** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
 export function buildProgram(): Command {
@@ -26,7 +27,17 @@ Examples:
   onnxray explain zoo/image-imagenet --image cat.jpg --out why.html
   onnxray studio`,
     );
-  for (const add of [addInspect, addExplain, addAttention, addPatch, addAblate, addGradient, addDemo, addStudio])
+  for (const add of [
+    addInspect,
+    addExplain,
+    addAttention,
+    addPatch,
+    addAblate,
+    addGradient,
+    addDemo,
+    addStudio,
+    addVisualise,
+  ])
     add(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });

@@ -6,6 +6,7 @@
  * A `Method` is a name, options and a function over these.
  */
 export { answersLikeOriginal, chooseOutput, readAnswer } from './answer.ts';
+export { adam } from './adam.ts';
 export { Game, allCoalitions, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';

@@ -40,5 +40,7 @@ export { predictionValues } from './judgement.ts';
 export { methodFacts } from './method.ts';
 export { contactSheet } from './contact-sheet.ts';
 export type { SheetOptions, SheetRow } from './contact-sheet.ts';
+export { visualisationSheet } from './visualisation-sheet.ts';
+export type { VisualisationSheetOptions } from './visualisation-sheet.ts';
 export { contourImage } from './contour.ts';
 export { encodeNpy } from './npy.ts';

@@ -1,4 +1,4 @@
-import { defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
+import { adam, defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
 import type { Plane } from './plane.ts';
 import { planeOf, positionsOnly } from './plane.ts';
@@ -131,20 +131,5 @@ function pictureGrid({ height, width }: Plane, cells: number): Grid {
         }
       return sum;
     },
-  };
-}
-
-/** Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, with their defaults. */
-function adam(size: number, rate: number): (values: Float64Array, gradient: Float64Array) => void {
-  const [first, second] = [new Float64Array(size), new Float64Array(size)];
-  let step = 0;
-  return (values, gradient) => {
-    step++;
-    for (let at = 0; at < size; at++) {
-      first[at] = 0.9 * first[at]! + 0.1 * gradient[at]!;
-      second[at] = 0.999 * second[at]! + 0.001 * gradient[at]! ** 2;
-      const mean = first[at]! / (1 - 0.9 ** step);
-      values[at]! -= (rate * mean) / (Math.sqrt(second[at]! / (1 - 0.999 ** step)) + 1e-8);
-    }
   };
 }

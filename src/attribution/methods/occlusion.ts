@@ -1,5 +1,5 @@
-import { defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
-import { planeOf, positionsOnly } from './plane.ts';
+import { defineMethod } from '../../programs/index.ts';
+import { openMasked, planeOf, spreadPositions } from './plane.ts';
 
 /**
  * The answer minus the answer with a sliding window replaced by the baseline. A position's score is the mean over the
@@ -24,28 +24,30 @@ export const occlusion = defineMethod({
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { window, stride, overlap }) {
-    const { height, width, positions } = planeOf(context);
+    const plane = planeOf(context);
+    const { height, width } = plane;
     const flat = height === 1;
     const size = window ?? (flat ? 1 : Math.max(1, Math.round(Math.max(height, width) / 8)));
     const step = stride ?? Math.max(1, Math.floor(size / 2));
-    const players = findPlayers(positionsOnly(context, positions), { features: 'auto', regions: 1 });
     const starts = (length: number) =>
       Array.from({ length: Math.ceil(Math.max(0, length - size) / step) + 1 }, (_, at) => at * step);
     const windows = starts(height).flatMap((y) => starts(width).map((x) => [flat ? 0 : y, x] as const));
-    const covered = (at: number) => {
-      const [y, x] = windows[at]!;
-      const rows = flat ? [0] : range(y, Math.min(y + size, height));
-      return rows.flatMap((row) => range(x, Math.min(x + size, width)).map((column) => row * width + column));
+    /** Calls back with the positions from `start` to `end` of each line a window covers. */
+    const cover = (at: number, each: (start: number, end: number) => void) => {
+      const [top, x] = windows[at]!;
+      const bottom = flat ? 1 : Math.min(top + size, height);
+      for (let y = top; y < bottom; y++) each(y * width + x, y * width + Math.min(x + size, width));
     };
-    const runner = await context.open({ rows: 'masks', binary: true, groups: players.groups });
+    const runner = await openMasked(context, plane, true);
+    const length = runner.groupCount();
     const target = await context.target(runner);
     const { values } = await runner.run(
       {
         weights: [1, ...windows.map(() => 1)],
         inputRow: 0,
         masks: (row) => {
-          const mask = new Float32Array(players.count + 1).fill(1);
-          if (row > 0) for (const position of covered(row - 1)) mask[position] = 0;
+          const mask = new Float32Array(length).fill(1);
+          if (row > 0) cover(row - 1, (start, end) => mask.fill(0, start, end));
           return mask;
         },
       },
@@ -53,14 +55,17 @@ export const occlusion = defineMethod({
     );
     const [sums, counts] = [new Float64Array(height * width), new Float64Array(height * width)];
     windows.forEach((_, at) => {
-      for (const position of covered(at)) {
-        sums[position]! += values[0]! - values[at + 1]!;
-        counts[position]!++;
-      }
+      const drop = values[0]! - values[at + 1]!;
+      cover(at, (start, end) => {
+        for (let position = start; position < end; position++) {
+          sums[position]! += drop;
+          counts[position]!++;
+        }
+      });
     });
     const scores = overlap === 'sum' ? sums : sums.map((sum, position) => sum / Math.max(1, counts[position]!));
     return {
-      scores: spreadOver(players, scores, false),
+      scores: spreadPositions(context, plane, scores),
       value: values[0]!,
       baselineValue: null,
       sumsTo: null,
@@ -68,5 +73,3 @@ export const occlusion = defineMethod({
     };
   },
 });
-
-const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);

@@ -1,5 +1,7 @@
 import { UserError } from '../../onnx/index.ts';
-import type { AttributionContext, Feature } from '../../programs/index.ts';
+import type { Scores } from '../../explanation/index.ts';
+import { findPlayers } from '../../programs/index.ts';
+import type { AttributionContext, Feature, ProgramRunner } from '../../programs/index.ts';
 
 /** Axes a window slides over: the positions of a picture, else the first axis after the batch. */
 export interface Plane {
@@ -29,6 +31,38 @@ export function planeOf(context: AttributionContext): Plane {
   const inner = size / width;
   for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner);
   return { height: 1, width, positions };
+}
+
+/**
+ * A program whose rows are masks over the positions: one number for each, and for what has no picture's axes one more, of what
+ * always stays. A picture's masks are sent as one plane and spread over its channels in the graph.
+ * @param binary whether they are of 0 and 1 only.
+ */
+export async function openMasked(context: AttributionContext, plane: Plane, binary: boolean): Promise<ProgramRunner> {
+  const { inputs, modality } = context;
+  const features = planeFeatures(context);
+  const { kind, input } = features[0]!;
+  if (kind === 'elements' && inputs[input]!.dims.length === 4) {
+    const layout = modality.kind === 'image' ? modality.layout : 'NCHW';
+    const { height, width } = plane;
+    const planes = { height, width, layout, stretch: false, alignCorners: false } as const;
+    return context.open({ rows: 'planes', features, planes });
+  }
+  const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: 1 });
+  return context.open({ rows: 'masks', groups: players.groups, ...(binary ? { binary } : {}) });
+}
+
+/** Each position's number at all its elements, shaped as the input. */
+export function spreadPositions(
+  context: AttributionContext,
+  { positions }: Plane,
+  values: Float64Array,
+): Readonly<Record<string, Scores>> {
+  const { inputs } = context;
+  const { input } = planeFeatures(context)[0]!;
+  return {
+    [input]: { dims: inputs[input]!.dims, data: Float64Array.from(positions, (position) => values[position]!) },
+  };
 }
 
 /** The context with one group for each position. */

@@ -1,8 +1,8 @@
 import { seededRandom } from '../../inputs/core.ts';
 import type { Random } from '../../inputs/core.ts';
-import { defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
+import { defineMethod } from '../../programs/index.ts';
 import type { Plane } from './plane.ts';
-import { planeOf, positionsOnly } from './plane.ts';
+import { openMasked, planeOf, spreadPositions } from './plane.ts';
 
 /** Masks made and run at once. */
 const CHUNK = 64;
@@ -26,26 +26,30 @@ export const rise = defineMethod({
   layers: 'none',
   async attribute(context, { n_masks, cells, keep }) {
     const plane = planeOf(context);
-    const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: 1 });
-    const runner = await context.open({ rows: 'masks', groups: players.groups });
+    const runner = await openMasked(context, plane, false);
+    const length = runner.groupCount();
     const target = await context.target(runner);
     const random = seededRandom(context.seed);
-    const sums = new Float64Array(players.count);
+    const sums = new Float64Array(plane.height * plane.width);
     for (let done = 0; done < n_masks!; done += CHUNK) {
       const masks = Array.from({ length: Math.min(CHUNK, n_masks! - done) }, () =>
         randomMask(plane, cells!, keep!, random),
       );
-      const { values } = await runner.run({ weights: masks.map(() => 1), masks: (row) => masks[row]! }, target);
+      const { values } = await runner.run(
+        { weights: masks.map(() => 1), masks: (row) => masks[row]!.subarray(0, length) },
+        target,
+      );
       masks.forEach((mask, row) => {
-        for (let at = 0; at < sums.length; at++) sums[at]! += values[row]! * mask[at]!;
+        const value = values[row]!;
+        for (let at = 0; at < sums.length; at++) sums[at]! += value * mask[at]!;
       });
     }
     const whole = await runner.run({ weights: [1] }, target, { quietly: true });
     return {
-      scores: spreadOver(
-        players,
+      scores: spreadPositions(
+        context,
+        plane,
         sums.map((sum) => sum / (n_masks! * keep!)),
-        false,
       ),
       value: whole.values[0]!,
       baselineValue: null,
@@ -71,19 +75,23 @@ export function randomMask(
   const grid = Float32Array.from({ length: side * side }, () => (random() < keep ? 1 : 0));
   const [cellHeight, cellWidth] = [Math.ceil(height / cells), Math.ceil(width / cells)];
   const [top, left] = [Math.floor(random() * cellHeight), Math.floor(random() * cellWidth)];
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
-      mask[y * width + x] = bilinear(grid, side, (y + top) / cellHeight, (x + left) / cellWidth);
+  // Bilinear, first along the lines of the grid, then between them.
+  const lines = new Float64Array(side * width);
+  for (let row = 0; row < side; row++)
+    for (let x = 0; x < width; x++) {
+      const [at, next, share] = between((x + left) / cellWidth, side);
+      lines[row * width + x] = (1 - share) * grid[row * side + at]! + share * grid[row * side + next]!;
+    }
+  for (let y = 0; y < height; y++) {
+    const [at, next, share] = between((y + top) / cellHeight, side);
+    const [above, below] = [at * width, next * width];
+    for (let x = 0; x < width; x++) mask[y * width + x] = (1 - share) * lines[above + x]! + share * lines[below + x]!;
+  }
   return mask;
 }
 
-function bilinear(grid: Float32Array, side: number, y: number, x: number): number {
-  const [top, left] = [Math.min(side - 1, Math.floor(y)), Math.min(side - 1, Math.floor(x))];
-  const [bottom, right] = [Math.min(side - 1, top + 1), Math.min(side - 1, left + 1)];
-  const [down, across] = [y - top, x - left];
-  const at = (row: number, column: number) => grid[row * side + column]!;
-  return (
-    (1 - down) * ((1 - across) * at(top, left) + across * at(top, right)) +
-    down * ((1 - across) * at(bottom, left) + across * at(bottom, right))
-  );
+/** The grid's two lines around a place, and how far it is to the second. */
+function between(place: number, side: number): readonly [number, number, number] {
+  const at = Math.min(side - 1, Math.floor(place));
+  return [at, Math.min(side - 1, at + 1), place - at];
 }
