@@ -2,10 +2,12 @@
  * Activation patching of every layer x position: onnxray against TransformerLens and against plain batched hooks on
  * PyTorch's CPU, the same weights and inputs, turns alternating.
  *
- *     ONNXRAY_PYTHON=python npx tsx bench/patching.ts            writes the table into bench/README.md
- *     ONNXRAY_PYTHON=python npx tsx bench/patching.ts --quick    a small model, one round, one thread, prints only
+ *     ONNXRAY_PYTHON=python npm run bench:patching                    writes the table into bench/README.md
+ *     ONNXRAY_PYTHON=python npm run bench:patching -- --width 768     GPT-2's own width, which takes twice as long; prints only
+ *     ONNXRAY_PYTHON=python npm run bench:patching -- --quick         a small model, one thread, prints only
  *
- * The model is a GPT-2 (12 layers, 768 wide, the full vocabulary) with random weights and 64 tokens: 768 patches.
+ * The model is a GPT-2 (12 layers, the full vocabulary) with random weights and 64 tokens: 768 patches, all of them run on
+ * each side. Each side has been warmed up on a few tokens.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,15 +19,23 @@ import { ModelHost, VERSIONS, patch } from 'onnxray';
 import type { DenseTensor } from 'onnxray';
 import { table, writeBlock } from '../scripts/blocks.ts';
 
-const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    width: { type: 'string', default: '512' },
+    rounds: { type: 'string', default: '1' },
+  },
+});
 const root = path.resolve(import.meta.dirname, '..');
 const THREADS = flags.quick ? 1 : 2;
 const TOKENS = flags.quick ? 24 : 64;
 const BATCH = 16;
-const ROUNDS = flags.quick ? 1 : 3;
+const ROUNDS = Number(flags.rounds);
+/** Tokens of the warm-up: programs are compiled and loaded, and no more. */
+const FEW = 4;
 const SIZE = flags.quick
   ? { layers: 6, width: 96, heads: 6, vocabulary: 500 }
-  : { layers: 12, width: 768, heads: 12, vocabulary: 50257 };
+  : { layers: 12, width: Number(flags.width), heads: Number(flags.width) / 64, vocabulary: 50257 };
 
 interface Answer {
   readonly ms: number;
@@ -73,12 +83,12 @@ try {
   const made = await ask<Made>({ do: 'make', folder, ...SIZE, tokens: TOKENS, threads: THREADS });
   const host = await ModelHost.open(path.join(folder, 'model.onnx'), { threads: THREADS, cache: false });
   const subject = (tokens: readonly number[]) => ({ inputs: { input_ids: ids(tokens) } });
-  const ours = async (): Promise<Answer> => {
+  const ours = async (tokens = TOKENS): Promise<Answer> => {
     const started = performance.now();
     const found = await patch(host, {
-      clean: subject(made.clean),
-      corrupted: subject(made.corrupted),
-      target: { label: String(made.target), indices: [TOKENS - 1, made.target] },
+      clean: subject(made.clean.slice(0, tokens)),
+      corrupted: subject(made.corrupted.slice(0, tokens)),
+      target: { label: String(made.target), indices: [tokens - 1, made.target] },
     });
     const { data } = found.tables[0]!.measures['difference']!;
     return {
@@ -88,11 +98,16 @@ try {
   };
   const sides = [
     { name: 'onnxray', run: ours },
-    { name: 'TransformerLens, get_act_patch_resid_pre', run: () => ask<Answer>({ do: 'transformer-lens' }) },
-    { name: `transformers with hooks, batches of ${BATCH}`, run: () => ask<Answer>({ do: 'hooks', batch: BATCH }) },
+    {
+      name: 'TransformerLens, get_act_patch_resid_pre',
+      run: (tokens = TOKENS) => ask<Answer>({ do: 'transformer-lens', tokens }),
+    },
+    {
+      name: `transformers with hooks, batches of ${BATCH}`,
+      run: (tokens = TOKENS) => ask<Answer>({ do: 'hooks', tokens, batch: BATCH }),
+    },
   ];
-  // Compiling and loading the segments is no part of the comparison; the peers are warmed up by a run as well.
-  const warm = await ours();
+  for (const { run } of sides) await run(FEW);
   const times = sides.map((): number[] => []);
   const answers: Answer[] = [];
   for (let round = 0; round < ROUNDS; round++)
@@ -101,7 +116,7 @@ try {
       times[at]!.push(answers[at].ms);
     }
   await host.release();
-  const patches = warm.values.length;
+  const patches = answers[0]!.values.length;
   const rows = sides.map(({ name }, at) => {
     const ms = median(times[at]!);
     return [
@@ -114,11 +129,11 @@ try {
   });
   const versions = Object.entries(made.versions).map(([name, version]) => `${name} ${version}`);
   const report = [
-    `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; GPT-2 with ${SIZE.layers} layers of ${SIZE.width}, ${SIZE.vocabulary} words, ${TOKENS} tokens, ${patches} patches, ${THREADS} threads, medians of ${ROUNDS} alternating rounds, ${new Date().toISOString().slice(0, 10)}.`,
+    `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; GPT-2 with ${SIZE.layers} layers of ${SIZE.width}, ${SIZE.vocabulary} words, ${TOKENS} tokens, ${patches} patches, ${THREADS} threads, ${ROUNDS === 1 ? 'one round' : `medians of ${ROUNDS} alternating rounds`}, ${new Date().toISOString().slice(0, 10)}.`,
     table(['', 'ms', 'patches per second', 'times onnxray', 'largest difference'], rows),
   ].join('\n\n');
   console.log(report);
-  if (!flags.quick) writeBlock(path.join(root, 'bench/README.md'), 'patching', report);
+  if (!flags.quick && flags.width === '512') writeBlock(path.join(root, 'bench/README.md'), 'patching', report);
 } finally {
   child.stdin.end();
   rmSync(folder, { recursive: true, force: true });

@@ -22,6 +22,7 @@ import {
   foldPadding,
   normalizeModel,
   openSession,
+  prepareFor,
   pruneModel,
   writeModel,
 } from 'onnxray';
@@ -77,8 +78,9 @@ const CASES: Readonly<Record<string, Case>> = {
 
 /** Forward and backward with respect to what is explained, and nothing else. */
 function gradientProgram({ file, output, dims }: Case, model: Model): Uint8Array {
-  const canonical = foldPadding(normalizeModel(model, { dims }));
-  const feature = findFeatures(canonical)[0]!;
+  const whole = foldPadding(normalizeModel(model, { dims }));
+  const feature = findFeatures(whole)[0]!;
+  const canonical = prepareFor({ set: 'blocked' }, whole, [feature.value, output]);
   const b = new GraphBuilder(canonical);
   b.setOutputs([]);
   const gradient = appendGradients(b, {

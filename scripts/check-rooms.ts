@@ -18,6 +18,7 @@ const ROWS = [
   ['attention'],
   ['attribution', 'glassbox', 'training'],
   ['evaluation', 'inspection'],
+  ['jobs'],
   ['views'],
   ['batch', 'atlas', 'server'],
   ['cli'],

@@ -17,4 +17,5 @@ export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';
 export * from './inspection/index.ts';
+export * from './jobs/index.ts';
 export * from './views/browser.ts';

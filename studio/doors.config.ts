@@ -5,6 +5,7 @@ const built = (file: string): string => path.resolve(import.meta.dirname, '../di
 export const doors = {
   'onnxray/browser': built('browser.js'),
   'onnxray/pack': built('attention/pack.js'),
+  'onnxray/results': built('attention/results.js'),
   'onnxray/views': built('views/browser.js'),
   'onnxray/explanation': built('explanation/index.js'),
 };

@@ -112,7 +112,8 @@ def make(name, folder):
 def inputs(name, batch):
     if name in ("encoder", "decoder"):
         return (torch.arange(batch * TOKENS) * 37 % VOCABULARY).view(batch, TOKENS)
-    return torch.sin(torch.arange(batch * 3 * 224 * 224) / 300).view(batch, 3, 224, 224)
+    # In double, as JavaScript reckons: in float32 the angles alone would differ by more than rectifiers forgive.
+    return torch.sin(torch.arange(batch * 3 * 224 * 224, dtype=torch.float64) / 300).float().view(batch, 3, 224, 224)
 
 
 def export(folder):

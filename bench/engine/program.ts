@@ -6,8 +6,10 @@ import {
   appendGradients,
   findFeatures,
   foldPadding,
+  narrowToRead,
   normalizeModel,
   opsetOf,
+  prepareFor,
   inferGraph,
   isStatic,
   pruneModel,
@@ -20,8 +22,10 @@ export type Dims = Readonly<Record<string, readonly (number | string)[]>>;
 
 /** Forward and backward with respect to pixels or embeddings, of the sum of the output. */
 export function gradientModel(model: Model, output: string, dims: Dims): Model {
-  const canonical = foldPadding(normalizeModel(model, { dims }));
-  const feature = findFeatures(canonical)[0]!;
+  const whole = foldPadding(normalizeModel(model, { dims }));
+  const feature = findFeatures(whole)[0]!;
+  const kept = [feature.value, output];
+  const canonical = prepareFor({ set: 'blocked' }, narrowToRead(whole, kept), kept);
   const b = new GraphBuilder(canonical);
   b.setOutputs([]);
   const seed = b.onesLike(output);

@@ -17,16 +17,15 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { VERSIONS, numbersWeight, openSession, readModel, sizeOf, writeModel } from 'onnxray';
+import { VERSIONS, numbersWeight, openSession, readModel, writeModel } from 'onnxray';
 import type { DenseTensor, NamedTensors, Session } from 'onnxray';
 import { table, writeBlock } from '../../scripts/blocks.ts';
+import { KINDS, dimsOf, inputsOf } from './kinds.ts';
 import { gradientModel, productFlops, programBytes } from './program.ts';
-import type { Dims } from './program.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const THREADS = 2;
 const FULL_ROUNDS = 9;
-const VOCABULARY = 8192;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,40 +41,11 @@ const { values: flags, positionals } = parseArgs({
 const ROUNDS = Number(flags.rounds);
 const BATCHES = flags.batches.split(',').map(Number);
 
-interface Kind {
-  readonly title: string;
-  readonly input: string;
-  /** Dims of one row. */
-  readonly row: readonly number[];
-  /** Most that forward + backward may cost, in forwards. */
-  readonly goal: number;
-}
-const text = { input: 'input_ids', row: [128], goal: 2.2 };
-const image = { input: 'pixel_values', row: [3, 224, 224] };
-const KINDS: Readonly<Record<string, Kind>> = {
-  encoder: { ...text, title: 'encoder, 6 layers of 768' },
-  decoder: { ...text, title: 'decoder, 6 layers of 768' },
-  'resnet-50': { ...image, goal: 2.6, title: 'ResNet-50' },
-  'efficientnet-b0': { ...image, goal: 2.6, title: 'EfficientNet-B0' },
-  'vit-s-16': { ...image, goal: 2.2, title: 'ViT-S/16' },
-};
 const MEMORY_GOAL = 1.8;
 const [EAGER_GOAL, COMPILE_GOAL] = [2, 1.3];
 
 const fileOf = (name: string) => path.join(flags.folder, `${name}.onnx`);
 
-/** The same numbers as models.py gives PyTorch. */
-function inputsOf({ input, row }: Kind, batch: number): NamedTensors {
-  const dims = [batch, ...row];
-  const size = sizeOf(dims);
-  const tensor: DenseTensor =
-    row.length === 1
-      ? { type: 'int64', dims, data: BigInt64Array.from({ length: size }, (_, at) => BigInt((at * 37) % VOCABULARY)) }
-      : { type: 'float32', dims, data: Float32Array.from({ length: size }, (_, at) => Math.sin(at / 300)) };
-  return { [input]: tensor };
-}
-
-const dimsOf = ({ input, row }: Kind): Dims => ({ [input]: ['batch', ...row] });
 const openForward = (name: string) => openSession(readFileSync(fileOf(name)), { threads: THREADS });
 const programOf = (name: string) =>
   gradientModel(readModel(readFileSync(fileOf(name))), 'logits', dimsOf(KINDS[name]!));

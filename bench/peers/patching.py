@@ -3,8 +3,8 @@
 One request a line on stdin, one JSON answer a line on stdout:
   {"do": "make", "folder": F, "layers": L, "width": W, "heads": H, "vocabulary": V, "tokens": T, "threads": N}
       a GPT-2 of that size with random weights as F/model.onnx, and the two inputs
-  {"do": "transformer-lens"}                  patching.get_act_patch_resid_pre
-  {"do": "hooks", "batch": B}                 plain hooks on the transformers model, B patches in a batch
+  {"do": "transformer-lens", "tokens": N}     patching.get_act_patch_resid_pre on the first N tokens
+  {"do": "hooks", "tokens": N, "batch": B}    plain hooks on the transformers model, B patches in a batch
 """
 import json
 import os
@@ -51,7 +51,7 @@ class Peers:
         model = transformers.GPT2LMHeadModel(config).eval()
         for parameter in model.parameters():  # livelier than freshly initialised weights
             parameter.mul_(2) if parameter.dim() >= 2 else None
-        self.hf, self.tokens = model, tokens
+        self.hf = model
         generator = torch.Generator().manual_seed(1)
         self.clean = torch.randint(0, vocabulary, (1, tokens), generator=generator)
         self.corrupted = self.clean.clone()
@@ -76,24 +76,24 @@ class Peers:
                 "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
                              "transformer-lens": __import__("importlib.metadata").metadata.version("transformer-lens")}}
 
-    def transformer_lens(self):
+    def transformer_lens(self, tokens):
         started = time.perf_counter()
-        _, cache = self.lens.run_with_cache(self.clean)
-        values = patching.get_act_patch_resid_pre(self.lens, self.corrupted, cache, lambda logits: logits[0, -1, self.target])
+        _, cache = self.lens.run_with_cache(self.clean[:, :tokens])
+        values = patching.get_act_patch_resid_pre(self.lens, self.corrupted[:, :tokens], cache, lambda logits: logits[0, -1, self.target])
         return {"ms": 1000 * (time.perf_counter() - started), "values": values.flatten().tolist()}
 
-    def hooks(self, batch):
+    def hooks(self, tokens, batch):
         started = time.perf_counter()
         layers = list(self.hf.transformer.h)
         clean = {}
         handles = [layer.register_forward_pre_hook(lambda m, a, i=i: clean.__setitem__(i, a[0])) for i, layer in enumerate(layers)]
-        self.hf(self.clean)
+        self.hf.transformer(self.clean[:, :tokens], use_cache=False)
         for handle in handles:
             handle.remove()
         values = []
         for i, layer in enumerate(layers):
-            for start in range(0, self.tokens, batch):
-                positions = torch.arange(start, min(start + batch, self.tokens))
+            for start in range(0, tokens, batch):
+                positions = torch.arange(start, min(start + batch, tokens))
 
                 def change(module, args, i=i, positions=positions):
                     hidden = args[0].clone()
@@ -101,7 +101,7 @@ class Peers:
                     return (hidden, *args[1:])
                 handle = layer.register_forward_pre_hook(change)
                 # Only the last position's logits are wanted, as in onnxray.
-                hidden = self.hf.transformer(self.corrupted.expand(len(positions), -1), use_cache=False).last_hidden_state[:, -1]
+                hidden = self.hf.transformer(self.corrupted[:, :tokens].expand(len(positions), -1), use_cache=False).last_hidden_state[:, -1]
                 values += self.hf.lm_head(hidden)[:, self.target].tolist()
                 handle.remove()
         return {"ms": 1000 * (time.perf_counter() - started), "values": values}

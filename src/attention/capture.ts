@@ -6,17 +6,10 @@ import type { ModelHost } from '../runtime/core.ts';
 import { ATTENTION, addTarget, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import type { Attended, HeadFusion } from './reductions.ts';
-import {
-  confidence,
-  entropyByQuery,
-  fuseHeads,
-  massAtOffset,
-  meanDistance,
-  meanEntropy,
-  received,
-  topKeys,
-} from './reductions.ts';
+import { giveReduced, groupBlocks, isReduced, partReduced, reducedName } from './groups.ts';
+import type { Member, Reduced } from './groups.ts';
+import { fuseHeads, topKeys } from './reductions.ts';
+import type { HeadFusion } from './reductions.ts';
 import { hiddenOf } from './hidden.ts';
 import type { Tracer } from './trace.ts';
 
@@ -42,16 +35,10 @@ export type AttentionValue = (typeof ATTENTION_VALUES)[number];
  */
 export type Captured =
   | AttentionValue
-  | 'entropy'
-  | 'entropy-by-query'
-  | 'distance'
-  | 'confidence'
-  | 'received'
-  | 'size'
+  | Reduced
   | 'gradients'
   | 'gradient-x-attention'
   | 'importance'
-  | { readonly offset: number }
   | { readonly top: number }
   | { readonly fused: HeadFusion };
 
@@ -79,9 +66,8 @@ export interface CapturedBlock {
 
 /** The name of a captured value: itself, or `offset -1`, `top`, `fused mean`. */
 export function captureName(what: Captured): string {
-  if (typeof what === 'string') return what;
-  if ('offset' in what) return `offset ${what.offset}`;
-  return 'top' in what ? 'top' : `fused ${what.fused}`;
+  if (typeof what === 'object' && !('offset' in what)) return 'top' in what ? 'top' : `fused ${what.fused}`;
+  return typeof what === 'object' ? reducedName(what) : what;
 }
 
 /**
@@ -132,10 +118,12 @@ export async function captureWithOutputs(
         }),
   };
   const outputs = await runAttention(host, request, (model) => compileCapture(model, request), feeds, signal);
+  const reduced = partReduced(outputs);
   const found = located.map((block) => {
     const prefix = ATTENTION.output(block.index, '');
     const own = Object.entries(outputs).filter(([name]) => name.startsWith(prefix));
-    return { block, values: Object.fromEntries(own.map(([name, scores]) => [name.slice(prefix.length), scores])) };
+    const whole = Object.fromEntries(own.map(([name, scores]) => [name.slice(prefix.length), scores]));
+    return { block, values: { ...reduced.get(block.index), ...whole } };
   });
   const answers = kept.map((name) => [name, outputs[ATTENTION.whole(name)]!] as const);
   return { blocks: found, outputs: Object.fromEntries(answers) };
@@ -178,31 +166,41 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
     request.heads === undefined ? value : b.gather(value, b.int64s(request.heads), 1);
   const rowsOf = (value: ValueName) => (given === undefined ? value : b.gather(value, given, 2));
   const gradients = gradientsOf(b, blocks, request);
-  for (const open of blocks) {
-    const { block } = open;
-    const probabilities = wide(b, rowsOf(pick(open.probabilities)));
-    const first = blocks.find((each) => sameLengths(b, each.probabilities, open.probabilities)) ?? open;
-    const like = given === undefined ? first.probabilities : rowsOf(first.probabilities);
-    const attended: Attended = {
+  const members = blocks.map((open): Member => {
+    const { block, probabilities } = open;
+    return {
       block,
-      probabilities,
+      whole: probabilities,
+      probabilities: wide(b, rowsOf(pick(probabilities))),
       scores: wide(b, rowsOf(pick(inFourAxes(b, block.scores, block)))),
-      like,
-      rows: given ?? b.positions(like, 2),
-      before: cached(b, block, first.probabilities),
     };
+  });
+  const reduced = request.values.filter(isReduced);
+  if (reduced.length > 0)
+    for (const group of groupBlocks(b, members)) {
+      const { block, whole, probabilities } = group[0]!;
+      const attended = {
+        probabilities: group.map((member) => member.probabilities),
+        scores: group.map((member) => member.scores),
+        rows: given ?? b.positions(probabilities, 2),
+        before: cached(b, block, whole),
+      };
+      giveReduced(b, group, attended, reduced);
+    }
+  for (const member of members)
     for (const what of request.values) {
-      const name = ATTENTION.output(block.index, captureName(what));
+      if (isReduced(what)) continue;
+      const { index } = member.block;
+      const name = ATTENTION.output(index, captureName(what));
       if (typeof what === 'object' && 'top' in what) {
-        const { values, keys } = topKeys(b, attended, what.top);
+        const { values, keys } = topKeys(b, member.probabilities, what.top);
         give(b, values, name);
-        give(b, keys, ATTENTION.output(block.index, 'top-keys'));
+        give(b, keys, ATTENTION.output(index, 'top-keys'));
         continue;
       }
-      const value = captured(b, what, open, attended, { pick, rowsOf, gradients, tracer });
+      const value = captured(b, what, member, { pick, rowsOf, gradients, tracer });
       if (value !== undefined) give(b, value, name);
     }
-  }
   for (const output of request.outputs ?? []) {
     if (b.facts(output) === undefined) throw new UserError(`the model has no output "${output}"`);
     give(b, output, ATTENTION.whole(output));
@@ -213,12 +211,6 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
 /** Sums of many terms are made in float32 at least. */
 function wide(b: GraphBuilder, value: ValueName): ValueName {
   return b.type(value) === 'float16' || b.type(value) === 'bfloat16' ? b.cast(value, 'float32') : value;
-}
-
-/** Whether two values [batch, heads, queries, keys] are known to have as many queries and keys. */
-function sameLengths(b: GraphBuilder, left: ValueName, right: ValueName): boolean {
-  const [one, other] = [b.dims(left)?.slice(2), b.dims(right)?.slice(2)];
-  return one !== undefined && one.every((dim, axis) => dim !== undefined && dim === other?.[axis]);
 }
 
 /** In a decoder the last key is the last query's own: how many come before, undefined for none. */
@@ -237,18 +229,12 @@ interface Selection {
 
 function captured(
   b: GraphBuilder,
-  what: Exclude<Captured, { readonly top: number }>,
-  { block }: OpenBlock,
-  attended: Attended,
+  what: Exclude<Captured, Reduced | { readonly top: number }>,
+  { block, probabilities }: Member,
   { pick, rowsOf, gradients, tracer }: Selection,
 ): ValueName | undefined {
-  const { probabilities } = attended;
   const own = (value: ValueName) => pick(inFourAxes(b, value, block));
-  if (typeof what === 'object') {
-    if ('fused' in what) return fuseHeads(b, probabilities, what.fused);
-    // Places in another text are not before or after.
-    return block.kind === 'cross' ? undefined : massAtOffset(b, attended, what.offset);
-  }
+  if (typeof what === 'object') return fuseHeads(b, probabilities, what.fused);
   switch (what) {
     case 'probabilities':
       return probabilities;
@@ -264,18 +250,6 @@ function captured(
       return rowsOf(own(block.context));
     case 'hidden':
       return hiddenOf(tracer, block);
-    case 'entropy':
-      return meanEntropy(b, attended);
-    case 'entropy-by-query':
-      return entropyByQuery(b, attended);
-    case 'distance':
-      return block.kind === 'cross' ? undefined : meanDistance(b, attended);
-    case 'confidence':
-      return confidence(b, attended);
-    case 'received':
-      return received(b, attended);
-    case 'size':
-      return b.op('Shape', [probabilities]);
     case 'gradients':
       return rowsOf(own(gradients.get(block.probabilities)!));
     case 'gradient-x-attention':

@@ -45,17 +45,26 @@ const AFTER_SOFTMAX = new Set('Cast Identity Dropout Where Reshape Transpose Sli
 /** Operators between the context and its projection. */
 const AFTER_CONTEXT = new Set('Cast Identity Reshape Transpose Squeeze'.split(' '));
 
+/** Every run asks where a model attends, and finding out takes as long as a short run: models found before. */
+const found = new WeakMap<Model, readonly AttentionBlock[]>();
+
 /**
  * Finds attention blocks: a softmax over the last axis between two matrix products of values that depend on the input.
- * Expects the canonical form, in which fused attention operators are in primitives.
+ * Expects the canonical form, in which fused attention operators are in primitives. A model is searched once.
  */
-export function locateAttention(model: Model): AttentionBlock[] {
+export function locateAttention(model: Model): readonly AttentionBlock[] {
+  const blocks = found.get(model) ?? search(model);
+  found.set(model, blocks);
+  return blocks;
+}
+
+function search(model: Model): readonly AttentionBlock[] {
   const tracer = traceModel(model);
-  const found = model.graph.nodes.flatMap((node) => {
+  const blocks = model.graph.nodes.flatMap((node) => {
     const block = blockAt(tracer, node);
     return block === undefined ? [] : [block];
   });
-  return numberLayers(uniquePaths(besideCross(tracer, found)));
+  return numberLayers(uniquePaths(besideCross(tracer, blocks)));
 }
 
 function blockAt(tracer: Tracer, softmax: Node): Omit<AttentionBlock, 'index'> | undefined {

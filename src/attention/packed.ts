@@ -25,6 +25,13 @@ export interface AttentionOverview {
   readonly blocks: readonly ListedBlock[];
 }
 
+/** Queries and keys of one head as they stand in their product, scaling included where the model scales them: [places, size]. */
+export interface HeadVectors {
+  readonly size: number;
+  readonly queries: Float32Array;
+  readonly keys: Float32Array;
+}
+
 /** Rows and columns a head has at most in the overview. */
 const SMALL = 64;
 /** Bytes of probabilities one run may give, and of packed blocks that are kept. */
@@ -99,6 +106,23 @@ export class CapturedAttention {
   async rollout(signal: AbortSignal): Promise<PackedBlock> {
     const scores = await rollout(this.#host, this.#tensors, { signal });
     return pack(scores);
+  }
+
+  /** The vectors of one head, whose products make its attention scores. */
+  async vectors(index: number, head: number, signal: AbortSignal): Promise<HeadVectors> {
+    const [captured] = await captureAttention(this.#host, this.#tensors, {
+      blocks: [index],
+      heads: [head],
+      values: ['queries', 'keys'],
+      signal,
+    });
+    if (captured === undefined) throw new UserError(`there is no block ${index} in this model`);
+    const { queries, keys } = captured.values;
+    return {
+      size: queries!.dims.at(-1)!,
+      queries: Float32Array.from(queries!.data),
+      keys: Float32Array.from(keys!.data),
+    };
   }
 
   #capture(blocks: readonly number[], signal: AbortSignal): Promise<readonly CapturedBlock[]> {

@@ -1,83 +1,121 @@
 /** What is computed of attention probabilities within the graph, so that only answers leave it. */
 import { int } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
-import type { AttentionBlock } from './locate.ts';
 
-/** Probabilities [batch, heads, rows, keys] of a block, and which queries the rows are. */
+/**
+ * Blocks whose probabilities are known to be of one shape, and which queries their rows are. What goes through whole matrices
+ * is done block by block, where the numbers are still in the processor's cache; what comes of it is joined along the heads
+ * and finished for all blocks at once, because in a short pass the number of nodes is what costs.
+ */
 export interface Attended {
-  readonly block: AttentionBlock;
-  readonly probabilities: ValueName;
+  /** Of each block, [batch, heads, rows, keys]. */
+  readonly probabilities: readonly ValueName[];
   /** What the softmax was taken of, of the same shape. */
-  readonly scores: ValueName;
-  /** A value of as many rows and keys, maybe of another block: positions are made from it, so that blocks share them. */
-  readonly like: ValueName;
+  readonly scores: readonly ValueName[];
   /** Position of each row, int64 [rows]. */
   readonly rows: ValueName;
   /** How many keys come before the first query's own, int64 [1]; undefined for none. */
   readonly before: ValueName | undefined;
 }
 
-/** -sum p ln p over the keys of each query, in nats: [batch, heads, rows]. */
-export function entropyByQuery(b: GraphBuilder, { probabilities: p }: Attended): ValueName {
-  // 1e-30 ln 1e-30 is nothing beside any probability, and 0 ln 0 stays 0.
-  return b.neg(b.sum(b.mul(p, b.log(b.add(p, b.scalar(1e-30, p)))), [3], false));
+/** Of each block [batch, heads, ...]: of all, [batch, heads of all, ...]. */
+function joined(b: GraphBuilder, values: readonly ValueName[]): ValueName {
+  return values.length === 1 ? values[0]! : b.concat(values, 1);
+}
+
+/** A value of as many rows and keys as all of them. */
+const like = ({ probabilities }: Attended): ValueName => probabilities[0]!;
+
+/** The largest probability of each query, [batch, heads of all, rows]. */
+function largest(b: GraphBuilder, { probabilities }: Attended): ValueName {
+  return joined(
+    b,
+    probabilities.map((p) => b.max(p, [3], false)),
+  );
 }
 
 /**
- * The mean over queries of the entropy, [batch, heads]. No logarithm per element: as p = exp(s - L), L being the largest score
- * less the logarithm of the largest probability, the entropy is L - sum p s. (A product per head would be seven times slower
- * in onnxruntime than the elements' products and their sum.)
+ * -sum p ln p over the keys of each query, in nats: [batch, heads of all, rows]. No logarithm per element: as
+ * p = exp(s - L), L being the largest score less the logarithm of the largest probability, the entropy is L - sum p s.
+ * (A product per head would be seven times slower in onnxruntime than the elements' products and their sum.)
  */
-export function meanEntropy(b: GraphBuilder, { probabilities: p, scores, like }: Attended): ValueName {
-  // Masked scores go down to -inf, and their probability is 0; 0 times -inf would be no number.
-  const s = b.op('Max', [scores, b.scalar(-1e4, scores)]);
-  const largest = b.op('Max', [b.max(p, [3], false), b.scalar(1e-30, p)]);
-  const offset = b.mean(b.sub(b.max(s, [3], false), b.log(largest)), [2], false);
-  return b.sub(offset, b.div(b.sum(b.mul(p, s), [2, 3], false), rowCount(b, like)));
+export function entropyByQuery(b: GraphBuilder, attended: Attended): ValueName {
+  const { probabilities, scores } = attended;
+  const highest = joined(
+    b,
+    scores.map((s) => b.max(s, [3], false)),
+  );
+  const expected = joined(
+    b,
+    scores.map((s, at) => {
+      const p = probabilities[at]!;
+      // Masked scores go down to -inf, and their probability is 0; 0 times -inf would be no number.
+      return b.sum(b.mul(p, b.op('Max', [s, b.scalar(-1e4, s)])), [3], false);
+    }),
+  );
+  const top = b.op('Max', [largest(b, attended), b.scalar(1e-30, expected)]);
+  return b.op('Max', [b.sub(b.sub(highest, b.log(top)), expected), b.scalar(0, expected)]);
+}
+
+/** The mean over queries of the entropy, [batch, heads of all, 1]. */
+export function meanEntropy(b: GraphBuilder, attended: Attended): ValueName {
+  return b.mean(entropyByQuery(b, attended), [2]);
 }
 
 /**
- * The mean over queries of the expected distance |query - key| in tokens, [batch, heads]. Where there are more keys than
- * queries, as with a cache, the last key is the last query's own.
+ * The mean over queries of the expected distance |query - key| in tokens, [batch, heads of all, 1]. Where there are more keys
+ * than queries, as with a cache, the last key is the last query's own.
  */
 export function meanDistance(b: GraphBuilder, attended: Attended): ValueName {
-  const { probabilities: p, like } = attended;
+  const p = like(attended);
   const from = b.unsqueeze(ownKeys(b, attended), [1]);
-  const apart = b.cast(b.abs(b.sub(from, b.unsqueeze(b.positions(like, 3), [0]))), b.type(p));
-  return b.div(weighted(b, p, apart), rowCount(b, like));
+  const apart = b.cast(b.abs(b.sub(from, b.unsqueeze(b.positions(p, 3), [0]))), b.type(p));
+  const weight = b.reshapeTo(apart, [-1, 1]);
+  const total = joined(
+    b,
+    attended.probabilities.map((each) => b.matmul(byHead(b, each), weight)),
+  );
+  return b.div(total, b.count(p, [2], p));
 }
 
-/** The mean over queries of the largest probability, [batch, heads]: Voita et al. 2019, https://arxiv.org/abs/1905.09418. */
-export function confidence(b: GraphBuilder, { probabilities: p }: Attended): ValueName {
-  return b.mean(b.max(p, [3], false), [2], false);
+/** The mean over queries of the largest probability, [batch, heads of all, 1]: Voita et al. 2019, https://arxiv.org/abs/1905.09418. */
+export function confidence(b: GraphBuilder, attended: Attended): ValueName {
+  return b.mean(largest(b, attended), [2]);
 }
 
-/** The mean over queries of what each key receives, [batch, heads, keys]. */
-export function received(b: GraphBuilder, { probabilities: p }: Attended): ValueName {
-  return b.mean(p, [2], false);
+/** The mean over queries of what each key receives, [batch, heads of all, keys]. */
+export function received(b: GraphBuilder, { probabilities }: Attended): ValueName {
+  return joined(
+    b,
+    probabilities.map((p) => b.mean(p, [2], false)),
+  );
 }
 
 /**
- * The mean probability of the key `offset` places after the query, over the queries that have such a key, [batch, heads]:
- * -1 the previous token, 1 the next, 0 the same. Picks one element per query instead of going through the matrix.
+ * The mean probability of the keys `offsets` places after the query, over the queries that have such a key, [batch, heads of
+ * all, offsets]: -1 the previous token, 1 the next, 0 the same. Picks elements instead of going through the matrix.
  */
-export function massAtOffset(b: GraphBuilder, attended: Attended, offset: number): ValueName {
-  const { probabilities: p, like } = attended;
+export function massAtOffsets(b: GraphBuilder, attended: Attended, offsets: readonly number[]): ValueName {
+  const p = like(attended);
   const zero = b.constant('int64', [], [0]);
-  const length = b.squeeze(b.dimension(like, 3), [0]);
-  const key = b.add(ownKeys(b, attended), b.constant('int64', [], [offset]));
+  const length = b.squeeze(b.dimension(p, 3), [0]);
+  const shift = b.constant('int64', [offsets.length, 1], offsets);
+  const key = b.add(b.unsqueeze(ownKeys(b, attended), [0]), shift);
   const there = b.and(b.greaterOrEqual(key, zero), b.less(key, length));
-  const places = b.add(b.mul(b.positions(like, 2), length), b.where(there, key, zero));
+  const places = b.add(b.mul(b.positions(p, 2), length), b.where(there, key, zero));
   const counts = b.cast(there, b.type(p));
-  const share = b.div(counts, b.op('Max', [b.sum(counts, [0], false), b.scalar(1, p)]));
-  const flat = b.reshape(p, b.concat([b.dimension(p, 0), b.dimension(p, 1), b.int64s([-1])], 0));
-  return b.matmul(b.gather(flat, places, 2), share);
+  const share = b.div(counts, b.op('Max', [b.sum(counts, [1]), b.scalar(1, p)]));
+  const picked = joined(
+    b,
+    attended.probabilities.map((each) => b.gather(byHead(b, each), places, 2)),
+  );
+  return b.sum(b.mul(picked, share), [3], false);
 }
 
 /** Values and keys of the `count` largest probabilities of each query, [batch, heads, rows, count], largest first. */
 export function topKeys(
   b: GraphBuilder,
-  { probabilities: p }: Attended,
+  p: ValueName,
   count: number,
 ): { readonly values: ValueName; readonly keys: ValueName } {
   const name = b.unusedName('onnxray/TopK');
@@ -109,11 +147,5 @@ function ownKeys(b: GraphBuilder, { rows, before }: Attended): ValueName {
   return before === undefined ? rows : b.add(rows, before);
 }
 
-/** sum over queries and keys of p * weight, [batch, heads]; the weight [queries, keys] is the same for all heads. */
-function weighted(b: GraphBuilder, p: ValueName, weight: ValueName): ValueName {
-  const lead = b.concat([b.dimension(p, 0), b.dimension(p, 1)], 0);
-  const flat = b.reshape(p, b.concat([lead, b.int64s([-1])], 0));
-  return b.squeeze(b.matmul(flat, b.reshapeTo(weight, [-1, 1])), [2]);
-}
-
-const rowCount = (b: GraphBuilder, p: ValueName): ValueName => b.count(p, [2], p);
+/** [batch, heads, rows, keys] as [batch, heads, rows * keys]. */
+const byHead = (b: GraphBuilder, p: ValueName): ValueName => b.reshapeTo(p, [0, 0, -1]);

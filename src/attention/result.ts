@@ -95,3 +95,14 @@ export function serializeAttention(result: AttentionResult): string {
     value instanceof Float32Array || value instanceof Float64Array ? Array.from(value) : value,
   );
 }
+
+/** The result that `serializeAttention` wrote: lists of numbers are arrays of floats again, null is NaN. Throws on broken JSON. */
+export function parseAttention(text: string): AttentionResult {
+  return JSON.parse(text, (key, value: unknown) =>
+    key === 'data' && Array.isArray(value) ? Float32Array.from(value, toNumber) : value,
+  ) as AttentionResult;
+}
+
+function toNumber(value: unknown): number {
+  return typeof value === 'number' ? value : Number.NaN;
+}

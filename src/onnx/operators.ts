@@ -27,6 +27,7 @@ export const EMITTED_OPERATORS = [
   'Gather',
   'GatherElements',
   'GatherND',
+  'GlobalAveragePool',
   'Greater',
   'GreaterOrEqual',
   'Identity',

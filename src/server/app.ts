@@ -4,17 +4,18 @@ import { Hono } from 'hono';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
-import { CapturedAttention } from '../attention/index.ts';
-import type { PackedBlock } from '../attention/index.ts';
+import { serializeAttention, serializeIntervention } from '../attention/index.ts';
+import type { CapturedAttention, PackedBlock } from '../attention/index.ts';
 import { ALL_METHODS, findMethod } from '../attribution/index.ts';
 import { serializeExplanation } from '../explanation/index.ts';
+import { analyse, captureSubject, patchSubjects, summarizeMethod } from '../jobs/index.ts';
 import { UsageError, UserError } from '../onnx/index.ts';
 import { VERSIONS } from '../runtime/index.ts';
 import type { ServedFiles } from './files.ts';
 import { serveFile, servePage } from './files.ts';
 import { requireToken, sameOrigin, securityHeaders } from './guard.ts';
 import type { ModelLibrary } from './models.ts';
-import { readExplainBody, readSubjectBody, record } from './requests.ts';
+import { readAnalysisBody, readExplainBody, readPatchingBody, readSubjectBody, record } from './requests.ts';
 import { TooLargeError } from './uploads.ts';
 import type { UploadLimits, Uploads } from './uploads.ts';
 
@@ -60,7 +61,7 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
       version: VERSIONS['onnxray'],
       limits,
       models: library.list(),
-      methods: ALL_METHODS.map(({ name, summary, layers, usesBaseline }) => ({ name, summary, layers, usesBaseline })),
+      methods: ALL_METHODS.map(summarizeMethod),
     }),
   );
   app.get('/api/models/:id/inspection', async (c) => c.json(await library.inspect(c.req.param('id'))));
@@ -114,14 +115,26 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
     const subject = readSubjectBody(fields['subject'], picture);
     const model = await library.open(c.req.param('id'));
     return job(c, async (signal, onProgress) => {
-      const encoded = await model.encode(subject);
-      const tokens = encoded.kind === 'text' ? encoded.encoding.tokens : undefined;
-      const capture = new CapturedAttention(model.host, encoded.tensors, tokens);
-      const { pixels, ...overview } = await capture.overview(signal, onProgress);
+      const { captured, overview } = await captureSubject(model, subject, { signal, onProgress });
+      const { pixels, ...rest } = overview;
       const id = randomUUID();
-      remember(captures, id, capture, CAPTURES);
-      return JSON.stringify({ id, ...overview, pixels: Buffer.from(pixels).toString('base64') });
+      remember(captures, id, captured, CAPTURES);
+      return JSON.stringify({ id, ...rest, pixels: Buffer.from(pixels).toString('base64') });
     });
+  });
+  app.post('/api/models/:id/analysis', json, async (c) => {
+    const request = readAnalysisBody(await jsonBody(c), picture);
+    const model = await library.open(c.req.param('id'));
+    return job(c, async (signal, onProgress) =>
+      serializeAttention(await analyse(model, request, { signal, onProgress })),
+    );
+  });
+  app.post('/api/models/:id/patching', json, async (c) => {
+    const request = readPatchingBody(await jsonBody(c), picture);
+    const model = await library.open(c.req.param('id'));
+    return job(c, async (signal, onProgress) =>
+      serializeIntervention(await patchSubjects(model, request, { signal, onProgress })),
+    );
   });
   const capture = (c: Context): CapturedAttention => {
     const found = captures.get(c.req.param('id') ?? '');
@@ -131,8 +144,22 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
   app.get('/api/attention/:id/blocks/:index', async (c) =>
     packed(c, await capture(c).block(Number(c.req.param('index')), c.req.raw.signal)),
   );
+  app.get('/api/attention/:id/blocks/:index/vectors/:head', async (c) => {
+    const { index, head } = c.req.param();
+    const { size, queries, keys } = await capture(c).vectors(Number(index), Number(head), c.req.raw.signal);
+    const both = new Float32Array(queries.length + keys.length);
+    both.set(queries);
+    both.set(keys, queries.length);
+    return numbers(c, both, [size, queries.length]);
+  });
   app.get('/api/attention/:id/rollout', async (c) => packed(c, await capture(c).rollout(c.req.raw.signal)));
 
+  // What a page that runs models itself starts from: the same file as in an exported site.
+  app.get('/studio.json', (c) =>
+    c.json({ models: library.list().filter(({ origin }) => origin === 'embedded') }, 200, {
+      'Cache-Control': 'no-cache',
+    }),
+  );
   app.get('/', (c) => servePage(c, files));
   app.get('/index.html', (c) => servePage(c, files));
   app.get('*', (c) => serveFile(c, files, c.req.path));
@@ -168,11 +195,13 @@ function job(
 }
 
 function packed(c: Context, { heads, queries, keys, data }: PackedBlock): Response {
+  return numbers(c, data, [heads, queries, keys]);
+}
+
+/** Numbers as they lie in memory, with what their reader must know of them. */
+function numbers(c: Context, data: Uint16Array | Float32Array, dims: readonly number[]): Response {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-  return c.body(bytes, 200, {
-    'Content-Type': 'application/octet-stream',
-    'X-Dims': `${heads},${queries},${keys}`,
-  });
+  return c.body(bytes, 200, { 'Content-Type': 'application/octet-stream', 'X-Dims': dims.join() });
 }
 
 function remember<T>(map: Map<string, T>, id: string, value: T, most: number): void {

@@ -1,19 +1,45 @@
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { serializeExplanation } from '../explanation/index.ts';
 import { UserError } from '../onnx/index.ts';
 import { pageFolder, zooFolder } from './files.ts';
+import { EMBEDDED, FIRST_METHOD, ModelLibrary } from './models.ts';
 
 /**
- * Writes the studio as a folder of files that any file server can serve: models run in the browser. Overwrites files of the
- * same names there. Throws a UserError when the page is not built.
+ * Writes the studio as a folder of files that any file server can serve: models run in the browser. `studio.json` lists them,
+ * with the page's first question answered here and now by the same model file: what is shown until the browser has
+ * answered it itself. Overwrites files of the same names there. Throws a UserError when the page is not built.
  */
 export async function exportSite(folder: string): Promise<void> {
   if (!existsSync(path.join(pageFolder(), 'index.html')))
     throw new UserError('the page is not built: run npm run build');
   await mkdir(folder, { recursive: true });
   await cp(pageFolder(), folder, { recursive: true });
-  for (const name of ['text-spam', 'image-imagenet'])
+  for (const name of EMBEDDED)
     await cp(path.join(zooFolder(), name), path.join(folder, 'models', name), { recursive: true });
   await cp(path.join(zooFolder(), 'photographs'), path.join(folder, 'pictures'), { recursive: true });
+  await writeFile(path.join(folder, 'studio.json'), await siteList());
+}
+
+/** What the page of a site starts from. */
+async function siteList(): Promise<string> {
+  const library = new ModelLibrary({});
+  try {
+    for (const name of EMBEDDED) library.add(path.join(zooFolder(), name), 'embedded', name, name);
+    const [first] = library.list();
+    const [text] = first!.texts;
+    const model = await library.open(first!.id);
+    const { explanation } = await model.explain({ text: text! }, { method: FIRST_METHOD });
+    const named = { ...explanation, model: { ...explanation.model, path: first!.name } };
+    const answer = {
+      model: first!.id,
+      text,
+      method: FIRST_METHOD,
+      explanation: JSON.parse(serializeExplanation(named)),
+    };
+    return JSON.stringify({ models: library.list(), first: answer });
+  } finally {
+    await library.close();
+  }
 }

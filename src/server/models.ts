@@ -3,39 +3,20 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { createHash } from 'node:crypto';
 import { ExplainableModel } from '../attribution/index.ts';
-import { drawableGraph, inspectModel } from '../inspection/index.ts';
-import type { DrawableGraph, Inspection } from '../inspection/index.ts';
+import { inspect } from '../jobs/index.ts';
+import type { Inspected, ModelSummary } from '../jobs/index.ts';
 import { UserError } from '../onnx/index.ts';
 import type { HostOptions } from '../runtime/index.ts';
 import { guessTask, openModel } from '../tasks/index.ts';
-import type { Task } from '../tasks/index.ts';
 import { zooFolder } from './files.ts';
 
-export type Origin = 'embedded' | 'given' | 'dropped';
-
-/** What the page lists of a model before it is opened. */
-export interface ModelSummary {
-  readonly id: string;
-  /** For people; may hold anything, since dropped files name themselves. */
-  readonly name: string;
-  readonly origin: Origin;
-  readonly task: Task;
-  /** Size of the model file. */
-  readonly bytes: number;
-  readonly labels: readonly string[];
-  /** Texts to start with. */
-  readonly texts: readonly string[];
-  /** Addresses of pictures to start with. */
-  readonly pictures: readonly string[];
-}
-
-/** What the Models room draws. */
-export interface Inspected {
-  readonly inspection: Inspection;
-  readonly graph: DrawableGraph;
-}
-
 const PHOTOGRAPHS = ['cat.jpg', 'coffee.jpg', 'flower.jpg', 'palace.jpg', 'rocket.jpg'];
+
+/** The embedded models: folders of the zoo, which are their ids. */
+export const EMBEDDED = ['text-spam', 'image-imagenet'] as const;
+
+/** What the page asks first of a text, when nothing else was chosen: the cheapest of the methods it shows. */
+export const FIRST_METHOD = 'input-x-gradient';
 
 /** Models by id, each opened at its first use. */
 export class ModelLibrary {
@@ -49,7 +30,7 @@ export class ModelLibrary {
   }
 
   /** Lists a model without opening it. Throws a UserError when there is none. */
-  add(location: string, origin: Origin, name?: string, id?: string): ModelSummary {
+  add(location: string, origin: ModelSummary['origin'], name?: string, id?: string): ModelSummary {
     const folder = openModel(location);
     const absolute = path.resolve(location);
     const key = id ?? createHash('sha256').update(absolute).digest('hex').slice(0, 12);
@@ -103,12 +84,25 @@ export class ModelLibrary {
     }
   }
 
+  /**
+   * Opens the model the page shows first and explains its first text as the page will ask, so that it finds everything
+   * compiled. Resolves when that is done; what goes wrong is left for whoever asks.
+   */
+  async warm(signal: AbortSignal): Promise<void> {
+    const first = [...this.#listed.values()].find(({ summary }) => takesText(summary))?.summary;
+    if (first === undefined) return;
+    try {
+      const model = await this.open(first.id);
+      signal.throwIfAborted();
+      const [text] = first.texts;
+      if (text !== undefined) await model.explain({ text }, { method: FIRST_METHOD, signal });
+    } catch {
+      // Asked again by the page, which then shows the reason.
+    }
+  }
+
   async inspect(id: string): Promise<Inspected> {
-    const { host } = await this.open(id);
-    return {
-      inspection: inspectModel(host.original, host.model, this.#find(id).summary.bytes),
-      graph: drawableGraph(host.model),
-    };
+    return inspect(await this.open(id), this.#find(id).summary.bytes);
   }
 
   name(id: string): string {
@@ -134,6 +128,11 @@ export class ModelLibrary {
       throw new UserError('there is no such model here: it may have been dropped in an earlier session');
     return found;
   }
+}
+
+/** Models that the page's Text room takes. */
+function takesText({ task, texts }: ModelSummary): boolean {
+  return task === 'text-classification' || texts.length > 0;
 }
 
 /** Texts of an examples.json beside the model. */

@@ -1,5 +1,7 @@
 /** What the page may ask for, read from JSON with every field checked. */
+import { PATCHES, findAnalysis } from '../attention/index.ts';
 import type { ExplainOptions, Subject } from '../attribution/index.ts';
+import type { AnalysisRequest, PatchingRequest } from '../jobs/index.ts';
 import { UsageError } from '../onnx/index.ts';
 
 export interface ExplainBody {
@@ -33,6 +35,34 @@ export function readExplainBody(body: unknown, pictures: PictureLookup): Explain
       ...(layer === undefined ? {} : { layer }),
       ...(named === undefined ? {} : { baseline: named }),
     },
+  };
+}
+
+export function readAnalysisBody(body: unknown, pictures: PictureLookup): AnalysisRequest {
+  const fields = record(body, 'the request');
+  const head = fields['head'] ?? undefined;
+  if (head !== undefined && (typeof head !== 'number' || !Number.isInteger(head) || head < 0))
+    throw new UsageError('"head" is a whole number');
+  return {
+    subject: readSubjectBody(fields['subject'], pictures),
+    analysis: findAnalysis(optionalText(fields, 'analysis') ?? 'probabilities').name,
+    layer: optionalText(fields, 'layer'),
+    head,
+    target: optionalText(fields, 'target'),
+    options: readOptionsBody(fields['options']),
+  };
+}
+
+export function readPatchingBody(body: unknown, pictures: PictureLookup): PatchingRequest {
+  const fields = record(body, 'the request');
+  const given = optionalText(fields, 'what') ?? 'stream';
+  const what = PATCHES.find((each) => each === given);
+  if (what === undefined) throw new UsageError(`"what" is one of ${PATCHES.join(', ')}`);
+  return {
+    clean: readSubjectBody(fields['clean'], pictures),
+    corrupted: readSubjectBody(fields['corrupted'], pictures),
+    what,
+    target: optionalText(fields, 'target'),
   };
 }
 

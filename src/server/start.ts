@@ -8,7 +8,7 @@ import type { HostOptions } from '../runtime/index.ts';
 import { buildApp } from './app.ts';
 import { listFiles, pageFolder, zooFolder } from './files.ts';
 import { isLoopback } from './guard.ts';
-import { ModelLibrary } from './models.ts';
+import { EMBEDDED, ModelLibrary } from './models.ts';
 import { DEFAULT_LIMITS, Uploads } from './uploads.ts';
 import type { UploadLimits } from './uploads.ts';
 
@@ -40,15 +40,14 @@ export async function startStudio(options: StudioOptions = {}): Promise<RunningS
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const library = new ModelLibrary(options.runtime ?? {});
   for (const model of options.models ?? []) library.add(model, 'given');
-  for (const name of ['text-spam', 'image-imagenet']) library.add(path.join(zooFolder(), name), 'embedded', name, name);
+  for (const name of EMBEDDED) library.add(path.join(zooFolder(), name), 'embedded', name, name);
   const uploads = new Uploads(limits);
   const token = isLoopback(host) ? undefined : randomBytes(24).toString('base64url');
   const files = new Map([
     ...listFiles(pageFolder()),
     ...listFiles(path.join(zooFolder(), 'photographs'), '/pictures/'),
     // The same models, for who runs them in the browser.
-    ...listFiles(path.join(zooFolder(), 'text-spam'), '/models/text-spam/'),
-    ...listFiles(path.join(zooFolder(), 'image-imagenet'), '/models/image-imagenet/'),
+    ...EMBEDDED.flatMap((name) => [...listFiles(path.join(zooFolder(), name), `/models/${name}/`)]),
   ]);
   const app = buildApp({ host, token, files, library, uploads, limits });
   const server = createServer(getRequestListener(app.fetch));
@@ -69,12 +68,16 @@ export async function startStudio(options: StudioOptions = {}): Promise<RunningS
     throw new UserError(`cannot listen on ${host}: ${(error as Error).message}`, { cause: error });
   }
   const { port } = server.address() as AddressInfo;
+  const ended = new AbortController();
+  const warmed = library.warm(ended.signal);
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   return {
     url: `http://${name}:${port}/${token === undefined ? '' : `?token=${token}`}`,
     port,
     token,
     async close(): Promise<void> {
+      ended.abort();
+      await warmed;
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
       await library.close();

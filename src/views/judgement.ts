@@ -19,14 +19,19 @@ export function relativeGap(explanation: Explanation): number | undefined {
   return change > 0 ? Math.abs(convergenceDelta) / change : undefined;
 }
 
+/** Above this relative gap the reader is warned. */
+const LARGE_GAP = 0.05;
+
 /** How far the scores add up to the answer, as one sentence. */
 export function completenessSentence(explanation: Explanation, language: Language): string {
   const words = MESSAGES[language];
   if (explanation.convergenceDelta === null) return words.noPromise;
   const gap = relativeGap(explanation);
   if (gap === undefined) return words.completenessNoChange;
-  const sentence = explanation.baselineValue === null ? words.conservation : words.completeness;
-  return sentence(formatPercentBound(gap));
+  if (explanation.baselineValue !== null) return words.completeness(formatPercentBound(gap));
+  return gap > LARGE_GAP
+    ? words.notConserved(formatNumber(sumOfScores(explanation.attributions), 4), formatNumber(explanation.value, 4))
+    : words.conservation(formatPercentBound(gap));
 }
 
 /** The numbers to judge an explanation by: answer, baseline, sum, gap, cost. */
@@ -46,9 +51,6 @@ export function factsOf(explanation: Explanation, language: Language): readonly 
     { name: words.time, value: formatDuration(runtime.ms) },
   ];
 }
-
-/** Above this relative gap the reader is warned. */
-const LARGE_GAP = 0.05;
 
 /** What a reader must know before trusting the picture: the baseline, the nature of gradients. */
 export function cautions(explanation: Explanation, language: Language): readonly string[] {

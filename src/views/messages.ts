@@ -47,6 +47,7 @@ export interface Messages {
   readonly gap: string;
   readonly completeness: (percent: string) => string;
   readonly conservation: (percent: string) => string;
+  readonly notConserved: (sum: string, answer: string) => string;
   readonly completenessNoChange: string;
   readonly largeGap: (percent: string) => string;
   readonly noPromise: string;
@@ -228,6 +229,8 @@ const en: Messages = {
   gap: 'Gap',
   completeness: (percent) => `The scores add up to the change of the answer within ${percent}.`,
   conservation: (percent) => `The scores add up to the answer itself within ${percent}.`,
+  notConserved: (sum, answer) =>
+    `The scores add up to ${sum}, not to the answer, ${answer}: the rest went to biases and what the method leaves out.`,
   completenessNoChange: 'The answer is the same for input and baseline, so there is no change to share out.',
   largeGap: (percent) =>
     `The gap is large: the scores miss ${percent} of the change of the answer. More steps may close it.`,
@@ -385,6 +388,7 @@ const zh: Messages = {
   gap: '差距',
   completeness: (percent) => `得分之和与答案的变化相差不超过 ${percent}。`,
   conservation: (percent) => `得分之和与答案本身相差不超过 ${percent}。`,
+  notConserved: (sum, answer) => `得分之和为 ${sum}，并不等于答案 ${answer}：其余部分归于偏置以及该方法未计入之处。`,
   completenessNoChange: '输入与基线的答案相同，没有变化可分摊。',
   largeGap: (percent) => `差距较大：得分遗漏了答案变化的 ${percent}。增加步数或可缩小。`,
   noPromise: '此方法不保证得分之和等于答案。',

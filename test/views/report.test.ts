@@ -95,6 +95,8 @@ describe('the verdict on completeness', () => {
     const made = { ...explanation, value: 3, baselineValue: 1, convergenceDelta: -0.05 };
     expect(relativeGap(made)).toBeCloseTo(0.025);
     expect(completenessSentence(made, 'en')).toContain('within 2.5%');
+    const relevance = { ...made, baselineValue: null, value: 2, convergenceDelta: -1.5 };
+    expect(completenessSentence(relevance, 'en')).toMatch(/^The scores add up to \S+, not to the answer, 2/);
   });
 
   it('says so when the answer did not change or the method promises nothing', () => {

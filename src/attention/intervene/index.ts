@@ -11,7 +11,7 @@ export { findStreams } from './stream.ts';
 export type { BlockSites, Segment, Stream } from './stream.ts';
 export type { Change, Donor, Row } from './rows.ts';
 export type { TableAxis, Intervention, InterventionTable } from './result.ts';
-export { serializeIntervention } from './result.ts';
+export { parseIntervention, serializeIntervention } from './result.ts';
 export { ask } from './question.ts';
 export type { Question, QuestionOptions } from './question.ts';
 export type { Subject as InterventionSubject } from './question.ts';

@@ -52,6 +52,15 @@ export function serializeIntervention(measured: Intervention): string {
   );
 }
 
+/** The result that `serializeIntervention` wrote, null as NaN. Throws on broken JSON. */
+export function parseIntervention(text: string): Intervention {
+  return JSON.parse(text, (key, value: unknown) =>
+    key === 'data' && Array.isArray(value)
+      ? Float64Array.from(value, (each) => (typeof each === 'number' ? each : Number.NaN))
+      : value,
+  ) as Intervention;
+}
+
 export const axis = (name: string, labels: readonly (string | number)[]): TableAxis => ({
   name,
   labels: labels.map(String),

@@ -106,7 +106,12 @@ function spatialLengths(b: GraphBuilder, value: ValueName, rank: number): ValueN
 }
 
 /** W [O, C/g, ...] as the kernel [C, O/g, ...] that carries gradients back: channels exchanged, space reversed. */
-function flipKernel(b: GraphBuilder, w: ValueName, kernel: readonly number[], { group, rank }: Geometry): ValueName {
+export function flipKernel(
+  b: GraphBuilder,
+  w: ValueName,
+  kernel: readonly number[],
+  { group, rank }: Geometry,
+): ValueName {
   const spatial = Array.from({ length: rank }, (_, axis) => axis);
   const axes = spatial.filter((axis) => kernel[axis]! > 1).map((axis) => axis + 2);
   const count = axes.length;

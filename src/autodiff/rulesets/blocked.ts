@@ -1,89 +1,181 @@
 /**
  * The gradient, in operators that onnxruntime's CPU keeps in its blocked layout.
  *
- * Its convolutions work on blocks of channels, and so do Add, Mul and Concat between them; for any other operator the
- * tensor is copied out of that layout and back, which in a convolutional net costs as much as the convolutions. So the
- * mask of a rectifier is built as a convolution too: each channel times a huge number, clipped to [0, 1], is 1 where the
- * rectified value is positive and 0 where it is 0. Powers of two keep this exact. At the bounds themselves the gradient
- * is 0, as in PyTorch's ReLU6 and hardtanh.
+ * Its convolutions work on blocks of channels, and so do Add, Mul and Sigmoid between them; for any other operator the
+ * tensor is copied out of that layout and back, which in a convolutional net costs as much as the convolutions. So
+ * whatever the reverse pass needs beside these is built as a depthwise convolution, too:
+ * - the mask of a rectifier: each channel times a huge number, clipped to [0, 1], is 1 where the rectified value is positive
+ *   and 0 where it is 0. Powers of two keep this exact. At the bounds themselves the gradient is 0, as in PyTorch's ReLU6
+ *   and hardtanh;
+ * - 1 - s in the gradient of x s with s = sigmoid(x), which is s + y (1 - s) with y = x s;
+ * - a batch norm's factor;
+ * - what is the same for a whole channel: the gradient of a global mean, factors of squeeze and excitation. A pixel becomes a
+ *   plane by a Resize that repeats it, which the layout knows;
+ * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
+ *   would leave the layout and be slower.
  */
-import { int, ints } from '../../onnx/index.ts';
-import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { GraphBuilder, floatAttribute, pruneModel } from '../../onnx/index.ts';
+import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
+import { flipKernel, geometry } from '../rules/convolution.ts';
+import { affine, canBeBlocked, enter, inBlocks, spatial, spread, spreadFactors, stuff } from './blocked-layout.ts';
 
 const HUGE = 2 ** 100;
-/** Channels of a depthwise convolution must fill whole blocks: of 8 or 16, by the processor. */
-const BLOCK = 16;
-
-/** [N, C, H, W] float32 with whole blocks of channels, made by a convolution or by what stays in its layout. */
-function isBlocked(b: GraphBuilder, value: ValueName): boolean {
-  const dims = b.dims(value);
-  if (b.type(value) !== 'float32' || dims?.length !== 4 || typeof dims[1] !== 'number' || dims[1] % BLOCK !== 0)
-    return false;
-  let node: Node | undefined = b.producer(value);
-  for (let steps = 0; node !== undefined && steps < 4; steps++) {
-    if (node.operator === 'Conv') return true;
-    if (!['Clip', 'Relu', 'Add', 'BatchNormalization'].includes(node.operator)) return false;
-    node = b.producer(node.inputs[0]!);
-  }
-  return false;
-}
-
-/** Whether a gradient arrives in the blocked layout: from a convolution, or a sum or product of such. */
-function arrivesBlocked(b: GraphBuilder, dY: ValueName): boolean {
-  const node = b.producer(dY);
-  if (node?.operator === 'Add' || node?.operator === 'Mul') return node.inputs.every((name) => arrivesBlocked(b, name));
-  return node?.operator === 'Conv' || (node?.operator === 'Clip' && b.producer(node.inputs[0]!)?.operator === 'Conv');
-}
 
 /** 1 where factor * y + shift is positive, 0 where it is 0 or less. */
 function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): ValueName {
-  const channels = b.dims(y)![1] as number;
-  const fill = (value: number) => Array<number>(channels).fill(value);
-  const weight = b.constant('float32', [channels, 1, 1, 1], fill(factor * HUGE));
-  const bias = b.constant('float32', [channels], fill(shift * HUGE));
-  const scaled = b.op(
-    'Conv',
-    [y, weight, bias],
-    { group: int(channels), kernel_shape: ints([1, 1]) },
-    { dims: b.dims(y) },
-  );
+  const scaled = affine(b, y, factor * HUGE, shift * HUGE);
   return b.op('Clip', [scaled, b.constant('float32', [], [0]), b.constant('float32', [], [1])]);
 }
 
-const fallBack = (operator: 'Relu' | 'Clip'): Rule => GRADIENT_RULES[operator] as Rule;
+const plain = (operator: keyof typeof GRADIENT_RULES): Rule => GRADIENT_RULES[operator] as Rule;
+
+/** Whether masks made of a value stay in blocks. */
+const stays = (b: GraphBuilder, value: ValueName) => canBeBlocked(b, value) && inBlocks(b, value);
 
 const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
-  if (dY === undefined || !isBlocked(b, y) || !arrivesBlocked(b, dY))
-    return fallBack('Relu')(b, node, gradients, context);
-  return [() => b.mul(dY, step(b, y, 1, 0))];
+  if (dY === undefined || !stays(b, y)) return plain('Relu')(b, node, gradients, context);
+  return [() => b.mul(enter(b, dY), step(b, y, 1, 0))];
 };
 
 const clip: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
   const bound = (name: ValueName | undefined) => (name ? b.numbers(name)?.[0] : undefined);
   const [low, high] = [bound(node.inputs[1]), bound(node.inputs[2])];
-  const plain = fallBack('Clip')(b, node, gradients, context);
+  const otherwise = plain('Clip')(b, node, gradients, context);
   // Only bounds that times 2^100 are exact and finite: then y = bound gives exactly 0.
   const exact = (value: number | undefined) =>
     value === undefined || (Math.abs(value) < 2 ** 20 && Math.fround(value) === value);
-  if (
-    dY === undefined ||
-    low === undefined ||
-    !exact(low) ||
-    !exact(high) ||
-    !isBlocked(b, y) ||
-    !arrivesBlocked(b, dY)
-  )
-    return plain;
+  if (dY === undefined || low === undefined || !exact(low) || !exact(high) || !stays(b, y)) return otherwise;
   const input = () => {
-    const above = b.mul(dY, step(b, y, 1, -low));
+    const above = b.mul(enter(b, dY), step(b, y, 1, -low));
     return high === undefined ? above : b.mul(above, step(b, y, -1, high));
   };
-  return [input, ...plain.slice(1)];
+  return [input, ...otherwise.slice(1)];
 };
 
+/** x sigmoid(x), as two nodes: the derivative of both, so that the sigmoid's own has nothing left to add. */
+const mul: Rule = (b, node, gradients, context) => {
+  const dY = gradients[0];
+  const otherwise = plain('Mul')(b, node, gradients, context);
+  const y = node.outputs[0]!;
+  const gateOf = (x: ValueName, s: ValueName) =>
+    b.producer(s)?.operator === 'Sigmoid' && b.producer(s)!.inputs[0] === x && x !== s;
+  const [first, second] = node.inputs as [ValueName, ValueName];
+  const at = gateOf(first, second) ? 0 : gateOf(second, first) ? 1 : undefined;
+  if (dY === undefined || at === undefined || !stays(b, y)) return otherwise;
+  const s = node.inputs[1 - at]!;
+  const input = () => b.mul(enter(b, dY), b.add(s, b.mul(y, affine(b, s, -1, 1))));
+  return at === 0 ? [input, undefined] : [undefined, input];
+};
+
+const sigmoid: Rule = (b, node, gradients, context) => {
+  const [s, dY] = [node.outputs[0]!, gradients[0]];
+  if (dY === undefined || !stays(b, s)) return plain('Sigmoid')(b, node, gradients, context);
+  return [() => b.mul(enter(b, dY), b.mul(s, affine(b, s, -1, 1)))];
+};
+
+/** y = factor x + shift by channel. */
+const batchNorm: Rule = (b, node, gradients, context) => {
+  const dY = gradients[0];
+  const otherwise = plain('BatchNormalization')(b, node, gradients, context);
+  const [, scale, , , variance] = node.inputs as [ValueName, ValueName, ValueName, ValueName, ValueName];
+  const constant = b.isConstant(scale) && b.isConstant(variance);
+  if (dY === undefined || !constant || !stays(b, node.outputs[0]!)) return otherwise;
+  const input = () => {
+    const spreadOf = b.sqrt(b.add(variance, b.scalar(floatAttribute(node, 'epsilon', 1e-5), variance)));
+    const channels = b.dims(node.outputs[0]!)![1] as number;
+    const weight = b.reshapeTo(b.div(scale, spreadOf), [channels, 1, 1, 1]);
+    const unit = { strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: channels };
+    return b.conv(dY, weight, unit, b.dims(node.outputs[0]!));
+  };
+  return [input, ...otherwise.slice(1)];
+};
+
+/** The mean of a channel: its gradient over the number of pixels, for each of them. */
+const globalAveragePool: Rule = (b, node, gradients, context) => {
+  const [x, dY] = [node.inputs[0]!, gradients[0]];
+  const size = spatial(b, x);
+  if (dY === undefined || size === undefined || !stays(b, x))
+    return plain('GlobalAveragePool')(b, node, gradients, context);
+  return [() => spread(b, affine(b, dY, 1 / (size[0] * size[1])), ...size)];
+};
+
+/** A pixel that was repeated over a plane gets the plane's sum. */
+const resize: Rule = (b, node, gradients, context) => {
+  const [x, dY] = [node.inputs[0]!, gradients[0]];
+  const factors = spreadFactors(b, node);
+  const size = spatial(b, x);
+  if (dY === undefined || factors === undefined || size?.join() !== '1,1' || !canBeBlocked(b, x))
+    return plain('Resize')(b, node, gradients, context);
+  return [() => affine(b, b.op('GlobalAveragePool', [dY], {}, { dims: b.dims(x) }), factors[0] * factors[1])];
+};
+
+const conv: Rule = (b, node, gradients, context) => {
+  const otherwise = plain('Conv')(b, node, gradients, context);
+  const [x, w, dY] = [node.inputs[0]!, node.inputs[1]!, gradients[0]];
+  const strided = dY === undefined ? undefined : stridedInput(b, node, x, w, dY);
+  return strided === undefined ? otherwise : [strided, ...otherwise.slice(1)];
+};
+
+/** The input's gradient of a depthwise or 1 x 1 convolution with strides, by zeros between the elements of dY. */
+function stridedInput(b: GraphBuilder, node: Node, x: ValueName, w: ValueName, dY: ValueName) {
+  const [from, to, [outputs, perGroup]] = [spatial(b, x), spatial(b, dY), b.dims(w) ?? []];
+  const constant = b.isConstant(w) && typeof outputs === 'number' && typeof perGroup === 'number';
+  if (from === undefined || to === undefined || !constant || !canBeBlocked(b, x) || !canBeBlocked(b, dY))
+    return undefined;
+  const g = geometry(b, node);
+  const [down, right] = g.strides as [number, number];
+  if (g.kernel === undefined || (down === 1 && right === 1) || g.dilations.some((each) => each !== 1)) return undefined;
+  const stuffed = [to[0] * down, to[1] * right] as const;
+  const unit = { ...g, strides: [1, 1] };
+  if (g.kernel.every((size) => size === 1) && g.pads.every((pad) => pad === 0) && g.group === 1) {
+    if (stuffed[0] !== from[0] || stuffed[1] !== from[1]) return undefined;
+    const thin = b.dims(dY)!.map((dim, axis) => (axis === 1 ? perGroup : dim));
+    return () => stuff(b, b.conv(dY, flipKernel(b, w, g.kernel!, g), unit, thin), [down, right]);
+  }
+  if (perGroup !== 1 || outputs !== g.group) return undefined;
+  const begins = g.kernel.map((size, axis) => size - 1 - g.pads[axis]!);
+  const ends = g.kernel.map((size, axis) => from[axis]! - stuffed[axis]! - begins[axis]! + size - 1);
+  if ([...begins, ...ends].some((pad) => pad < 0)) return undefined;
+  const pads = [...begins, ...ends];
+  return () => b.conv(stuff(b, dY, [down, right]), flipKernel(b, w, g.kernel!, g), { ...unit, pads }, b.dims(x));
+}
+
 /** For programs that run on onnxruntime's CPU provider. */
-export const BLOCKED_RULES: RuleTable = { ...GRADIENT_RULES, Relu: relu, Clip: clip };
+export const BLOCKED_RULES: RuleTable = {
+  ...GRADIENT_RULES,
+  Relu: relu,
+  Clip: clip,
+  Mul: mul,
+  Sigmoid: sigmoid,
+  BatchNormalization: batchNorm,
+  GlobalAveragePool: globalAveragePool,
+  Resize: resize,
+  Conv: conv,
+};
+
+/**
+ * The model for these rules: factors by channel, [N, C, 1, 1], that a blocked [N, C, H, W] is multiplied with are spread over the
+ * plane first, as squeeze and excitation has them; the same numbers, and the product stays in blocks, as its gradients do.
+ */
+export function spreadFactorsByChannel(model: Model): Model {
+  if (!model.graph.nodes.some(({ operator }) => operator === 'Mul')) return model;
+  const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
+  b.reserve(model.graph.nodes);
+  for (const node of model.graph.nodes)
+    b.push(node.operator === 'Mul' && node.domain === '' ? spreadFactor(b, node) : node);
+  return pruneModel(b.build());
+}
+
+function spreadFactor(b: GraphBuilder, node: Node): Node {
+  const wide = node.inputs.find((name) => spatial(b, name)?.join() !== '1,1' && stays(b, name));
+  const factor = node.inputs.find((name) => name !== wide);
+  const size = wide === undefined ? undefined : spatial(b, wide);
+  if (wide === undefined || factor === undefined || size === undefined || b.isConstant(factor)) return node;
+  const [dims, own] = [b.dims(wide)!, b.dims(factor)];
+  if (own?.length !== 4 || own[0] !== dims[0] || own[1] !== dims[1] || own[2] !== 1 || own[3] !== 1) return node;
+  return { ...node, inputs: [wide, spread(b, affine(b, factor, 1), ...size)] };
+}

@@ -2,15 +2,18 @@
 import { WEB_VERSIONS } from 'onnxray/browser';
 
 export {
-  CapturedAttention,
   ExplainableModel,
   METHODS,
   SURROGATES,
-  drawableGraph,
+  analyse,
+  captureSubject,
   fetchModelFiles,
   findMethod,
   guessTask,
-  inspectModel,
+  inspect,
+  parseExplanation,
+  patchSubjects,
   sortModelFiles,
+  summarizeMethod,
 } from 'onnxray/browser';
 export const VERSION = WEB_VERSIONS['onnxray'] ?? '';

@@ -1,43 +1,48 @@
 /** This browser's engine: the package's browser door, each model in a Worker of its own. Works without any server. */
 import {
-  CapturedAttention,
   ExplainableModel,
   METHODS,
   SURROGATES,
   VERSION,
-  drawableGraph,
+  analyse,
+  captureSubject,
   fetchModelFiles,
   findMethod,
   guessTask,
-  inspectModel,
+  inspect,
+  parseExplanation,
+  patchSubjects,
   sortModelFiles,
+  summarizeMethod,
 } from './browser-door.ts';
-import type { AttentionView, Engine, ModelSummary, Subject } from './engine.ts';
-
-/** Listed with the page: `models.json` says which models lie beside it. */
-const EMBEDDED: readonly { readonly id: string; readonly pictures: readonly string[] }[] = [
-  { id: 'text-spam', pictures: [] },
-  {
-    id: 'image-imagenet',
-    pictures: ['cat.jpg', 'coffee.jpg', 'flower.jpg', 'palace.jpg', 'rocket.jpg'].map((file) => `pictures/${file}`),
-  },
-];
+import type { AttentionView, Engine, FirstAnswer, ModelSummary, Subject } from './engine.ts';
 
 type Open = () => Promise<ExplainableModel>;
 
-export function browserEngine(): Engine {
-  const models = new Map<string, { readonly open: Open; bytes: number }>();
+/** What lies beside the page as `studio.json`: the models that come along, and the first question with its answer. */
+interface SiteList {
+  readonly models: readonly ModelSummary[];
+  readonly first?: Omit<FirstAnswer, 'explanation'> & { readonly explanation: unknown };
+}
+
+export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
+  const models = new Map<string, { readonly open: Open; readonly bytes: number }>();
   const all = [...METHODS, ...SURROGATES];
+  const opened = new Set<Promise<ExplainableModel>>();
   let dropped = 0;
 
   const lazily = (open: Open): Open => {
     let known: Promise<ExplainableModel> | undefined;
     return () => {
-      known ??= open().catch((error: unknown) => {
+      if (known !== undefined) return known;
+      const model = open();
+      known = model;
+      opened.add(model);
+      model.catch(() => {
+        opened.delete(model);
         known = undefined;
-        throw error;
       });
-      return known;
+      return model;
     };
   };
   const find = (id: string): Promise<ExplainableModel> => {
@@ -47,36 +52,30 @@ export function browserEngine(): Engine {
   };
 
   return {
-    kind: 'browser',
+    kind: provider,
     async start() {
-      const listed: ModelSummary[] = [];
-      for (const { id, pictures } of EMBEDDED) {
+      const response = await fetch(new URL('studio.json', document.baseURI));
+      if (!response.ok) throw new Error(`studio.json is not beside the page (${response.status})`);
+      const { models: listed, first } = (await response.json()) as SiteList;
+      for (const { id, bytes } of listed) {
         const address = new URL(`models/${id}/`, document.baseURI).href;
-        const config = await fetchJson(`${address}config.json`);
-        if (config === undefined) continue;
-        models.set(id, {
-          bytes: 0,
-          open: lazily(async () => {
-            const files = await fetchModelFiles(address);
-            models.get(id)!.bytes = files.model instanceof Blob ? files.model.size : files.model.byteLength;
-            return ExplainableModel.open({ ...files, name: id });
-          }),
-        });
-        const texts = id === 'text-spam' ? textsOf(await fetchJson(`${address}examples.json`)) : [];
-        const labels = Object.values((config as { id2label?: Record<string, string> }).id2label ?? {});
-        const task = id === 'text-spam' ? 'text-classification' : 'image-classification';
-        listed.push({ id, name: id, origin: 'embedded', task, bytes: 0, labels, texts, pictures });
+        const open = async () => ExplainableModel.open({ ...(await fetchModelFiles(address)), name: id }, { provider });
+        models.set(id, { bytes, open: lazily(open) });
       }
-      const methods = all.map(({ name, summary, layers, usesBaseline }) => ({ name, summary, layers, usesBaseline }));
-      return { version: VERSION, models: listed, methods };
+      return {
+        version: VERSION,
+        models: listed,
+        methods: all.map(summarizeMethod),
+        first: first && { ...first, explanation: parseExplanation(JSON.stringify(first.explanation)) },
+      };
     },
     async drop(files, { onProgress }) {
       onProgress(0, 1);
       const sorted = await sortModelFiles(files);
-      const model = await ExplainableModel.open(sorted);
+      const model = await ExplainableModel.open(sorted, { provider });
       const id = `dropped-${++dropped}`;
       const bytes = files.find(({ name }) => name.endsWith('.onnx'))?.size ?? 0;
-      models.set(id, { bytes, open: () => Promise.resolve(model) });
+      models.set(id, { bytes, open: lazily(() => Promise.resolve(model)) });
       onProgress(1, 1);
       return {
         id,
@@ -89,13 +88,7 @@ export function browserEngine(): Engine {
         pictures: [],
       };
     },
-    async inspect(id) {
-      const { host } = await find(id);
-      return {
-        inspection: inspectModel(host.original, host.model, models.get(id)!.bytes),
-        graph: drawableGraph(host.model),
-      };
-    },
+    inspect: async (id) => inspect(await find(id), models.get(id)!.bytes),
     async explain({ model: id, subject, method, target, layer, baseline }, { signal, onProgress }) {
       const model = await find(id);
       const { explanation } = await model.explain(await given(subject), {
@@ -108,17 +101,27 @@ export function browserEngine(): Engine {
       });
       return explanation;
     },
-    async attention({ model: id, subject }, { signal, onProgress }): Promise<AttentionView> {
-      const model = await find(id);
-      const encoded = await model.encode(await given(subject));
-      const tokens = encoded.kind === 'text' ? encoded.encoding.tokens : undefined;
-      const captured = new CapturedAttention(model.host, encoded.tensors, tokens);
-      const overview = await captured.overview(signal, onProgress);
+    async attention({ model, subject }, control): Promise<AttentionView> {
+      const { captured, overview } = await captureSubject(await find(model), await given(subject), control);
       return {
         ...overview,
-        block: (index, stop) => captured.block(index, stop),
-        rollout: (stop) => captured.rollout(stop),
+        block: (index, signal) => captured.block(index, signal),
+        vectors: (index, head, signal) => captured.vectors(index, head, signal),
+        rollout: (signal) => captured.rollout(signal),
       };
+    },
+    analyse: async ({ model, subject, ...request }, control) =>
+      analyse(await find(model), { ...request, subject: await given(subject) }, control),
+    patch: async ({ model, clean, corrupted, ...request }, control) =>
+      patchSubjects(
+        await find(model),
+        { ...request, clean: await given(clean), corrupted: await given(corrupted) },
+        control,
+      ),
+    async close() {
+      const all = [...opened];
+      opened.clear();
+      await Promise.all(all.map((model) => model.then((open) => open.release()).catch(() => undefined)));
     },
   };
 }
@@ -132,14 +135,4 @@ const BASELINES = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black
 
 function isBaseline(name: string | undefined): name is (typeof BASELINES)[number] {
   return BASELINES.some((each) => each === name);
-}
-
-async function fetchJson(address: string): Promise<unknown> {
-  const response = await fetch(address).catch(() => undefined);
-  return response?.ok ? response.json().catch(() => undefined) : undefined;
-}
-
-function textsOf(value: unknown): readonly string[] {
-  if (!Array.isArray(value)) return [];
-  return value.flatMap((each: { text?: unknown } | null) => (typeof each?.text === 'string' ? [each.text] : []));
 }

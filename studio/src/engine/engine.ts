@@ -2,38 +2,55 @@
  * What runs models for the page: the local server with its native runtime, or this browser. Rooms know only this interface.
  */
 import type {
+  AnalysisRequest,
   AttentionOverview,
-  Explanation,
-  Inspection,
+  AttentionResult,
+  Control,
   DrawableGraph,
+  Explanation,
+  HeadVectors,
+  Inspected,
+  Inspection,
+  Intervention,
   ListedBlock,
-  Method,
+  MethodSummary,
+  ModelSummary,
   PackedBlock,
-  Task,
+  PatchingRequest,
 } from 'onnxray/browser';
 
-export type { Explanation, Inspection, DrawableGraph, ListedBlock, PackedBlock, Task };
+export type {
+  AttentionResult,
+  Control,
+  DrawableGraph,
+  Explanation,
+  HeadVectors,
+  Inspected,
+  Inspection,
+  Intervention,
+  ListedBlock,
+  MethodSummary,
+  ModelSummary,
+  PackedBlock,
+};
 
-export interface ModelSummary {
-  readonly id: string;
-  /** For people; may hold anything. */
-  readonly name: string;
-  readonly origin: 'embedded' | 'given' | 'dropped';
-  readonly task: Task;
-  readonly bytes: number;
-  readonly labels: readonly string[];
-  /** Texts to start with. */
-  readonly texts: readonly string[];
-  /** Addresses of pictures to start with. */
-  readonly pictures: readonly string[];
-}
-
-export type MethodSummary = Pick<Method, 'name' | 'summary' | 'layers' | 'usesBaseline'>;
+/** Where models run: on the page's own server, or in this browser on WASM or WebGPU. */
+export const ENGINES = ['server', 'wasm', 'webgpu'] as const;
+export type EngineKind = (typeof ENGINES)[number];
 
 export interface Studio {
   readonly version: string;
   readonly models: readonly ModelSummary[];
   readonly methods: readonly MethodSummary[];
+  /** The first question, answered by the same model when the site was made; shown until it is answered here. */
+  readonly first?: FirstAnswer | undefined;
+}
+
+export interface FirstAnswer {
+  readonly model: string;
+  readonly text: string;
+  readonly method: string;
+  readonly explanation: Explanation;
 }
 
 export type Subject =
@@ -49,10 +66,15 @@ export interface ExplainRequest {
   readonly baseline?: string | undefined;
 }
 
-/** How a long job is watched and stopped. */
-export interface Control {
-  readonly signal: AbortSignal;
-  readonly onProgress: (done: number, total: number) => void;
+export interface AnalyseRequest extends Omit<AnalysisRequest, 'subject'> {
+  readonly model: string;
+  readonly subject: Subject;
+}
+
+export interface PatchRequest extends Omit<PatchingRequest, 'clean' | 'corrupted'> {
+  readonly model: string;
+  readonly clean: Subject;
+  readonly corrupted: Subject;
 }
 
 /** Attention of one input: small pictures of all heads at once, whole blocks when asked for. */
@@ -60,20 +82,23 @@ export interface AttentionView extends AttentionOverview {
   /** Per block, per head, `small` rows x columns: one byte each, 255 for 1. */
   readonly pixels: Uint8Array;
   block(index: number, signal: AbortSignal): Promise<PackedBlock>;
+  /** Queries and keys of one head. */
+  vectors(index: number, head: number, signal: AbortSignal): Promise<HeadVectors>;
   rollout(signal: AbortSignal): Promise<PackedBlock>;
 }
 
-export interface Inspected {
-  readonly inspection: Inspection;
-  readonly graph: DrawableGraph;
-}
-
 export interface Engine {
-  readonly kind: 'server' | 'browser';
+  readonly kind: EngineKind;
   start(): Promise<Studio>;
   /** Takes an .onnx file with what lies beside it. Rejects with a sentence for people. */
   drop(files: readonly File[], control: Control): Promise<ModelSummary>;
   inspect(model: string, control: Control): Promise<Inspected>;
   explain(request: ExplainRequest, control: Control): Promise<Explanation>;
   attention(request: { readonly model: string; readonly subject: Subject }, control: Control): Promise<AttentionView>;
+  /** One analysis of attention by its name. */
+  analyse(request: AnalyseRequest, control: Control): Promise<AttentionResult>;
+  /** Activation patching between two inputs. */
+  patch(request: PatchRequest, control: Control): Promise<Intervention>;
+  /** Ends what runs in this browser. */
+  close(): Promise<void>;
 }

@@ -1,9 +1,11 @@
 /** The local server's engine: HTTP, server-sent events for progress, hanging up to cancel. */
+import { parseAttention, parseIntervention } from 'onnxray/results';
 import { parseExplanation } from 'onnxray/explanation';
 import type {
   AttentionView,
   Control,
   Engine,
+  HeadVectors,
   Inspected,
   ModelSummary,
   PackedBlock,
@@ -50,11 +52,23 @@ export function serverEngine(base = './api/'): Engine {
     return { picture: await id };
   }
 
-  async function packed(path: string, signal: AbortSignal): Promise<PackedBlock> {
+  /** Numbers as they lie in memory, and what the server says of them. */
+  async function numbers(path: string, signal: AbortSignal): Promise<{ dims: readonly number[]; data: ArrayBuffer }> {
     const response = await fetch(base + path, { signal });
     if (!response.ok) throw new Error(await failureOf(response));
-    const [heads, queries, keys] = response.headers.get('x-dims')!.split(',').map(Number) as [number, number, number];
-    return { heads, queries, keys, data: new Uint16Array(await response.arrayBuffer()) };
+    const dims = response.headers.get('x-dims')!.split(',').map(Number);
+    return { dims, data: await response.arrayBuffer() };
+  }
+
+  async function packed(path: string, signal: AbortSignal): Promise<PackedBlock> {
+    const { dims, data } = await numbers(path, signal);
+    return { heads: dims[0]!, queries: dims[1]!, keys: dims[2]!, data: new Uint16Array(data) };
+  }
+
+  async function vectors(path: string, signal: AbortSignal): Promise<HeadVectors> {
+    const { dims, data } = await numbers(path, signal);
+    const both = new Float32Array(data);
+    return { size: dims[0]!, queries: both.subarray(0, dims[1]), keys: both.subarray(dims[1]) };
   }
 
   return {
@@ -88,9 +102,19 @@ export function serverEngine(base = './api/'): Engine {
         ...overview,
         pixels: Uint8Array.from(atob(pixels), (char) => char.charCodeAt(0)),
         block: (index, signal) => packed(`attention/${id}/blocks/${index}`, signal),
+        vectors: (index, head, signal) => vectors(`attention/${id}/blocks/${index}/vectors/${head}`, signal),
         rollout: (signal) => packed(`attention/${id}/rollout`, signal),
       };
     },
+    async analyse({ model, subject, ...request }, control) {
+      const body = { ...request, subject: await wire(subject) };
+      return parseAttention(await job(`models/${encodeURIComponent(model)}/analysis`, body, control));
+    },
+    async patch({ model, clean, corrupted, ...request }, control) {
+      const body = { ...request, clean: await wire(clean), corrupted: await wire(corrupted) };
+      return parseIntervention(await job(`models/${encodeURIComponent(model)}/patching`, body, control));
+    },
+    close: () => Promise.resolve(),
   };
 }
 

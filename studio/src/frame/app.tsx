@@ -3,9 +3,11 @@ import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { levelStyles } from 'onnxray/views';
 import type { Language, Theme } from 'onnxray/views';
 import type { Engine, ModelSummary, Studio } from '../engine/engine.ts';
+import { enginesHere, openEngine } from '../engine/open.ts';
 import { FrameContext, LookContext, messageOf, useStore } from './context.ts';
 import type { Frame } from './context.ts';
 import { JobStore } from './jobs.ts';
+import { mark } from './marks.ts';
 import { ROOMS } from './rooms.ts';
 import { StateStore } from './state.ts';
 import { JobBar } from './job-bar.tsx';
@@ -15,9 +17,10 @@ import { WORDS } from './words.ts';
 
 const state = new StateStore();
 const jobs = new JobStore();
+const engines = enginesHere();
 
-export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
-  const [started, setStarted] = useState<{ engine: Engine; studio: Studio } | undefined>();
+export function App() {
+  const [running, setRunning] = useState<{ engine: Engine; studio: Studio } | undefined>();
   const [failure, setFailure] = useState<string | undefined>();
   const [dropped, setDropped] = useState<readonly ModelSummary[]>([]);
   const [pictures, setPictures] = useState<ReadonlyMap<string, Blob>>(new Map());
@@ -30,12 +33,29 @@ export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
   );
   const { state: view } = useStore(state);
   const words = WORDS[language];
+  const kind = engines.find((each) => each === view.params['engine']) ?? engines[0]!;
+  const started = running?.engine.kind === kind ? running : undefined;
 
   useEffect(() => {
+    mark('app');
+    let gone = false;
+    const opening = openEngine(kind);
     opening
-      .then(async (engine) => setStarted({ engine, studio: await engine.start() }))
-      .catch((error: unknown) => setFailure(messageOf(error)));
-  }, [opening]);
+      .then(async (engine) => {
+        const studio = await engine.start();
+        mark('engine');
+        if (!gone) setRunning({ engine, studio });
+      })
+      .catch((error: unknown) => {
+        if (!gone) setFailure(messageOf(error));
+      });
+    return () => {
+      gone = true;
+      setDropped([]);
+      setFailure(undefined);
+      void opening.then((engine) => engine.close()).catch(() => undefined);
+    };
+  }, [kind]);
   useEffect(() => applyTheme(theme), [theme]);
   useEffect(() => {
     document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
@@ -53,6 +73,8 @@ export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
   }, []);
 
   const room = ROOMS.find(({ id }) => id === view.room) ?? ROOMS[0]!;
+  // Fetched beside the engine, not after it.
+  useEffect(() => void room.load(), [room]);
   const models = useMemo(() => [...(started?.studio.models ?? []), ...dropped], [started, dropped]);
   const drop = useCallback(
     (files: readonly File[]) => {
@@ -92,7 +114,8 @@ export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
         <TopBar
           {...{ language, setLanguage, theme, setTheme, state, words }}
           room={room.id}
-          engine={started?.engine.kind}
+          engine={kind}
+          engines={engines}
         />
         <main id="main" tabIndex={-1}>
           {notice !== undefined && (
@@ -112,7 +135,7 @@ export function App({ engine: opening }: { readonly engine: Promise<Engine> }) {
               {words.loading}…
             </p>
           ) : (
-            <Room key={room.id} load={room.load} title={room.title[language]} />
+            <Room key={`${kind} ${room.id}`} load={room.load} title={room.title[language]} />
           )}
         </main>
         <JobBar jobs={jobs} words={words} />
@@ -127,6 +150,7 @@ function Room({ load, title }: { readonly load: () => Promise<{ default: Compone
   useEffect(() => {
     let gone = false;
     void load().then((module) => {
+      mark('room');
       if (!gone) setLoaded({ component: module.default });
     });
     return () => {

@@ -105,12 +105,16 @@ export function useJob<T>(
     error: undefined,
   });
   const before = useRef<Promise<unknown>>(Promise.resolve());
+  const asked = useRef(false);
   const latest = useRef(work);
   latest.current = work;
   useEffect(() => {
     if (key === undefined) return undefined;
     const controller = new AbortController();
     let superseded = false;
+    // Nobody types before the first question.
+    const wait = asked.current ? delay : 0;
+    asked.current = true;
     const timer = setTimeout(() => {
       const run = before.current
         .then(() => (superseded ? undefined : jobs.run(label, (control) => latest.current(control), controller.signal)))
@@ -125,7 +129,7 @@ export function useJob<T>(
           },
         );
       before.current = run;
-    }, delay);
+    }, wait);
     return () => {
       superseded = true;
       clearTimeout(timer);

@@ -17,6 +17,13 @@ export function writeAddress({ room, params }: ViewState): string {
   return `#/${room}${query === '' ? '' : `?${query}`}`;
 }
 
+/** Parameters that mean the same in every room: they are taken along from one to another. */
+const SHARED: ReadonlySet<string> = new Set(['engine', 'model', 'text', 'picture']);
+
+export function sharedParams(params: ViewState['params']): ViewState['params'] {
+  return Object.fromEntries(Object.entries(params).filter(([name]) => SHARED.has(name)));
+}
+
 /** Changes of the same key that follow each other this fast are one step to undo, such as the letters of a word. */
 const STEP_MS = 1200;
 

@@ -1,9 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { Language, Theme } from 'onnxray/views';
+import type { EngineKind } from '../engine/engine.ts';
+import { isAble } from '../engine/open.ts';
 import { useStore } from './context.ts';
 import { ROOMS } from './rooms.ts';
 import type { StateStore } from './state.ts';
-import { writeAddress } from './state.ts';
+import { sharedParams, writeAddress } from './state.ts';
 import type { Words } from './words.ts';
 
 interface TopBarProps {
@@ -13,19 +15,18 @@ interface TopBarProps {
   readonly theme: Theme;
   readonly setTheme: (theme: Theme) => void;
   readonly state: StateStore;
-  readonly engine: 'server' | 'browser' | undefined;
+  readonly engine: EngineKind;
+  /** Those that can be chosen; the first is the default. */
+  readonly engines: readonly EngineKind[];
   readonly words: Words;
 }
 
-/** Parameters that mean the same in every room and are taken along. */
-const SHARED: ReadonlySet<string> = new Set(['model', 'text', 'picture']);
-
-export function TopBar({ room, language, setLanguage, theme, setTheme, state, engine, words }: TopBarProps) {
+export function TopBar({ room, language, setLanguage, theme, setTheme, state, engine, engines, words }: TopBarProps) {
   const { canUndo, canRedo, state: view } = useStore(state);
-  const shared = Object.fromEntries(Object.entries(view.params).filter(([name]) => SHARED.has(name)));
+  const shared = sharedParams(view.params);
   return (
     <header class="top">
-      <p class="wordmark" title={engine && (engine === 'server' ? words.engineServer : words.engineBrowser)}>
+      <p class="wordmark">
         onnxray <span>studio</span>
       </p>
       <nav aria-label={words.rooms}>
@@ -36,27 +37,35 @@ export function TopBar({ room, language, setLanguage, theme, setTheme, state, en
         ))}
       </nav>
       <div class="tools">
+        <select
+          class="engine"
+          aria-label={words.engine}
+          title={words.engineHints[engine]}
+          value={engine}
+          onChange={(event) => {
+            const chosen = event.currentTarget.value;
+            state.change({ engine: chosen === engines[0] ? undefined : chosen, model: undefined });
+          }}
+        >
+          {engines.map((each) => (
+            <option key={each} value={each} disabled={!isAble(each)}>
+              {words.engines[each]}
+            </option>
+          ))}
+        </select>
         <ShareButton words={words} />
-        <button
-          type="button"
-          class="icon"
+        <HistoryButton
+          label={words.undo}
+          path="M9 7H15a5 5 0 0 1 0 10H8M9 7l3-3M9 7l3 3"
+          enabled={canUndo}
           onClick={state.undo}
-          disabled={!canUndo}
-          aria-label={words.undo}
-          title={words.undo}
-        >
-          <Icon path="M9 7H15a5 5 0 0 1 0 10H8M9 7l3-3M9 7l3 3" />
-        </button>
-        <button
-          type="button"
-          class="icon"
+        />
+        <HistoryButton
+          label={words.redo}
+          path="M15 7H9a5 5 0 0 0 0 10h7M15 7l-3-3M15 7l-3 3"
+          enabled={canRedo}
           onClick={state.redo}
-          disabled={!canRedo}
-          aria-label={words.redo}
-          title={words.redo}
-        >
-          <Icon path="M15 7H9a5 5 0 0 0 0 10h7M15 7l-3-3M15 7l-3 3" />
-        </button>
+        />
         <button
           type="button"
           class="icon"
@@ -83,6 +92,24 @@ export function TopBar({ room, language, setLanguage, theme, setTheme, state, en
         </button>
       </div>
     </header>
+  );
+}
+
+function HistoryButton({
+  label,
+  path,
+  enabled,
+  onClick,
+}: {
+  readonly label: string;
+  readonly path: string;
+  readonly enabled: boolean;
+  readonly onClick: () => void;
+}) {
+  return (
+    <button type="button" class="icon" onClick={onClick} disabled={!enabled} aria-label={label} title={label}>
+      <Icon path={path} />
+    </button>
   );
 }
 

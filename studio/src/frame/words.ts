@@ -21,8 +21,13 @@ const en = {
   noModel: 'No model here suits this room. Drop one anywhere on the page.',
   loading: 'Opening the studio',
   failed: 'The studio could not start',
-  engineServer: 'Runs on this machine’s own onnxruntime',
-  engineBrowser: 'Runs in this browser',
+  engine: 'Models run',
+  engines: { server: 'on the server', wasm: 'here: WASM', webgpu: 'here: WebGPU' },
+  engineHints: {
+    server: 'On this machine’s own onnxruntime',
+    wasm: 'In this browser, on WebAssembly',
+    webgpu: 'In this browser, on its graphics card',
+  },
   share: 'Copy link',
   copied: 'Link copied',
   shareHint: 'The address holds this view.',
@@ -33,6 +38,7 @@ const en = {
   facts: 'Numbers',
   warnings: 'Before you trust this',
   opening: (name: string) => `Opening ${name}`,
+  precomputed: 'Computed by this model when the site was made; being computed again in this browser.',
 };
 
 export type Words = typeof en;
@@ -59,8 +65,13 @@ const zh: Words = {
   noModel: '没有适合此房间的模型。可将模型拖到页面任意处。',
   loading: '正在打开',
   failed: '无法启动',
-  engineServer: '在本机的 onnxruntime 上运行',
-  engineBrowser: '在此浏览器中运行',
+  engine: '模型运行于',
+  engines: { server: '本机服务', wasm: '此浏览器：WASM', webgpu: '此浏览器：WebGPU' },
+  engineHints: {
+    server: '在本机的 onnxruntime 上运行',
+    wasm: '在此浏览器中以 WebAssembly 运行',
+    webgpu: '在此浏览器中以显卡运行',
+  },
   share: '复制链接',
   copied: '链接已复制',
   shareHint: '地址包含当前视图。',
@@ -71,6 +82,7 @@ const zh: Words = {
   facts: '数值',
   warnings: '在相信之前',
   opening: (name) => `正在打开 ${name}`,
+  precomputed: '生成网站时由此模型算出；此浏览器正在重新计算。',
 };
 
 export const WORDS = { en, zh };

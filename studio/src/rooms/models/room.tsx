@@ -1,6 +1,6 @@
 import type { Inspected, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useWords } from '../../frame/context.ts';
-import { writeAddress } from '../../frame/state.ts';
+import { sharedParams, writeAddress } from '../../frame/state.ts';
 import { WORDS } from '../../frame/words.ts';
 import { GraphView, dimsText } from './graph-view.tsx';
 import { MODEL_WORDS } from './words.ts';
@@ -94,7 +94,9 @@ function Facts({
   const most = operators[0]?.[1] ?? 1;
   const missing = [...new Set(differentiable.missing.map(({ operator }) => operator))];
   const number = (value: number): string => value.toLocaleString(language === 'zh' ? 'zh-CN' : 'en');
-  const go = (room: string): string => writeAddress({ room, params: { model: model.id } });
+  const { engine } = sharedParams(useHistory().state.params);
+  const go = (room: string): string =>
+    writeAddress({ room, params: { model: model.id, ...(engine === undefined ? {} : { engine }) } });
   const text = model.task === 'text-classification';
   return (
     <>

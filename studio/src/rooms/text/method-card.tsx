@@ -3,6 +3,7 @@ import { MESSAGES, barsOf, captionOf, methodFacts, subjectOf } from 'onnxray/vie
 import type { Explanation } from '../../engine/engine.ts';
 import { useFrame, useJob } from '../../frame/context.ts';
 import { explanationExporter } from '../../frame/export.ts';
+import { mark } from '../../frame/marks.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Bars } from '../../parts/bars.tsx';
 import { ExportMenu } from '../../parts/export-menu.tsx';
@@ -28,18 +29,34 @@ const STRONGEST = 6;
 
 /** One method's picture of the text, with its legend, its strongest tokens, and how far to trust it. */
 export function MethodCard({ name, model, text, target, pinned, turn, hover, onPick, onResult }: MethodCardProps) {
-  const { engine, language, theme } = useFrame();
+  const { engine, language, theme, studio } = useFrame();
   const words = WORDS[language];
   const key = turn && text.trim() !== '' ? JSON.stringify([model, text, target, name]) : undefined;
-  const { value, error, stale } = useJob(
+  const {
+    value: computed,
+    error,
+    stale,
+  } = useJob(
     key,
     name,
     (control) => engine.explain({ model, subject: { kind: 'text', text }, method: name, target }, control),
     TYPING_MS,
   );
+  const { first } = studio;
+  const early =
+    first?.model === model && first.text === text && first.method === name && target === undefined
+      ? first.explanation
+      : undefined;
+  const value = computed ?? early;
+  const waiting = computed === undefined && early !== undefined;
   useEffect(() => {
     if (value !== undefined) onResult(value);
   }, [value]);
+  useEffect(() => {
+    if (value === undefined) return;
+    mark('picture');
+    if (!waiting) mark('computed');
+  }, [value, waiting]);
   const drawn = useMemo(() => {
     if (value === undefined) return undefined;
     const subject = subjectOf(value);
@@ -47,7 +64,7 @@ export function MethodCard({ name, model, text, target, pinned, turn, hover, onP
   }, [value, language]);
   const facts = value && methodFacts(value);
   return (
-    <article class={`card${stale ? ' stale' : ''}`} aria-busy={stale} data-method={name}>
+    <article class={`card${stale && !waiting ? ' stale' : ''}`} aria-busy={stale} data-method={name}>
       <header>
         <h3>{name}</h3>
         {value !== undefined && (
@@ -65,6 +82,7 @@ export function MethodCard({ name, model, text, target, pinned, turn, hover, onP
       )}
       {value !== undefined && drawn !== undefined ? (
         <>
+          {waiting && error === undefined && <p class="hint early">{words.precomputed}</p>}
           <TokenText explanation={value} scale={drawn.scale} pinned={pinned} onPick={onPick} onHover={hover} />
           <ScaleLegend explanation={value} scale={drawn.scale} notes={drawn.notes} />
           <h4>{words.strongest}</h4>

@@ -1,0 +1,164 @@
+/** The rules for the CPU's blocked layout: the plain rules' gradients, and onnxruntime does not leave its layout for them. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { InferenceSession } from 'onnxruntime-node';
+import { expect, test } from 'vitest';
+import { BLOCKED_RULES, GRADIENT_RULES, appendGradients, prepareFor } from '../../src/autodiff/index.ts';
+import type { RuleTable } from '../../src/autodiff/index.ts';
+import {
+  GraphBuilder,
+  int,
+  ints,
+  normalizeModel,
+  numbersWeight,
+  pruneModel,
+  readModel,
+  writeModel,
+} from '../../src/onnx/index.ts';
+import type { Attribute, Model, Weight } from '../../src/onnx/index.ts';
+import { randomTensor, randomWeight } from '../handmade.ts';
+import { makeModel, makeNode, runModel } from '../models.ts';
+
+const conv = (from: string, to: string, weight: string, attributes: Record<string, Attribute> = {}) =>
+  makeNode('Conv', [from, weight], [to], attributes);
+const same = { pads: ints([1, 1, 1, 1]) };
+const halved = { strides: ints([2, 2]) };
+
+/** x [batch, 3, size, size] to a mean over pixels of what `nodes` make of its 32 channels `a`. */
+function net(
+  nodes: ReturnType<typeof makeNode>[],
+  last: string,
+  weights: readonly (readonly [string, Weight])[],
+  size = 8,
+): Model {
+  return makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 3, size, size] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [conv('x', 'a', 'first', same), ...nodes, makeNode('GlobalAveragePool', [last], ['y'])],
+    initializers: [['first', randomWeight([32, 3, 3, 3], 1)], ...weights],
+  });
+}
+
+const NETS: Readonly<Record<string, Model>> = {
+  'a rectifier in a residual block': net(
+    [
+      makeNode('Relu', ['a'], ['r']),
+      conv('r', 'c', 'w', same),
+      makeNode('Add', ['c', 'r'], ['s']),
+      makeNode('Relu', ['s'], ['t']),
+    ],
+    't',
+    [['w', randomWeight([32, 32, 3, 3], 2, 0.2)]],
+  ),
+  'x sigmoid(x)': net(
+    [makeNode('Sigmoid', ['a'], ['s']), makeNode('Mul', ['a', 's'], ['m']), conv('m', 'c', 'w')],
+    'c',
+    [['w', randomWeight([32, 32, 1, 1], 3)]],
+  ),
+  'sigmoid(x) x, the sigmoid read once more': net(
+    [makeNode('Sigmoid', ['a'], ['s']), makeNode('Mul', ['s', 'a'], ['m']), makeNode('Add', ['m', 's'], ['c'])],
+    'c',
+    [],
+  ),
+  'squeeze and excitation': net(
+    [
+      makeNode('GlobalAveragePool', ['a'], ['p']),
+      conv('p', 'q', 'w'),
+      makeNode('Sigmoid', ['q'], ['g']),
+      makeNode('Mul', ['g', 'a'], ['m']),
+      conv('m', 'c', 'v'),
+    ],
+    'c',
+    [
+      ['w', randomWeight([32, 32, 1, 1], 4)],
+      ['v', randomWeight([32, 32, 1, 1], 5)],
+    ],
+  ),
+  'batch normalization between rectifiers': net(
+    [
+      makeNode('Relu', ['a'], ['r']),
+      makeNode('BatchNormalization', ['r', 'scale', 'shift', 'mean', 'variance'], ['n']),
+      conv('n', 'c', 'v'),
+    ],
+    'c',
+    [
+      ['scale', randomWeight([32], 6)],
+      ['shift', randomWeight([32], 7)],
+      ['mean', randomWeight([32], 8)],
+      [
+        'variance',
+        numbersWeight(
+          'float32',
+          [32],
+          Array.from({ length: 32 }, (_, at) => 0.5 + at / 16),
+        ),
+      ],
+      ['v', randomWeight([32, 32, 1, 1], 9)],
+    ],
+  ),
+  'a 1 x 1 convolution with strides': net([conv('a', 'c', 'w', halved)], 'c', [
+    ['w', randomWeight([48, 32, 1, 1], 10)],
+  ]),
+  ...Object.fromEntries(
+    [
+      [3, 1, 8],
+      [5, 2, 8],
+      [3, 1, 9],
+      [5, 2, 7],
+    ].map(([kernel, pad, size]) => [
+      `a depthwise convolution with strides: kernel ${kernel}, ${size} pixels`,
+      net(
+        [conv('a', 'c', 'w', { ...halved, group: int(32), pads: ints([pad!, pad!, pad!, pad!]) })],
+        'c',
+        [['w', randomWeight([32, 1, kernel!, kernel!], 11)]],
+        size!,
+      ),
+    ]),
+  ),
+};
+
+function gradientOf(model: Model, rules: RuleTable): Model {
+  const b = new GraphBuilder(model);
+  b.setOutputs([]);
+  // Every output weighs differently.
+  const seed = b.mul('y', 'y');
+  b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules }).get('x')!, 'gradient');
+  return pruneModel(b.build());
+}
+
+const blocked = (model: Model) =>
+  gradientOf(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES);
+
+test.each(Object.entries(NETS))('%s has the gradient of the plain rules', async (_, model) => {
+  const size = model.graph.inputs[0]!.dims![2] as number;
+  const feeds = { x: randomTensor([2, 3, size, size], 12) };
+  const [plain, own] = [
+    await runModel(gradientOf(normalizeModel(model), GRADIENT_RULES), feeds),
+    await runModel(blocked(model), feeds),
+  ].map((results) => results['gradient']!.data as Float32Array);
+  const largest = Math.max(...plain!.map(Math.abs));
+  expect(largest).toBeGreaterThan(0);
+  own!.forEach((value, at) => expect(Math.abs(value - plain![at]!)).toBeLessThan(1e-5 * largest));
+});
+
+test.each(Object.entries(NETS))('%s leaves the layout for the answer and the gradient only', async (_, model) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnxray-blocked-'));
+  const optimizedModelFilePath = path.join(folder, 'optimized.onnx');
+  const session = await InferenceSession.create(writeModel(blocked(model)), {
+    optimizedModelFilePath,
+    logSeverityLevel: 4,
+  });
+  await session.release();
+  const optimized = readModel(readFileSync(optimizedModelFilePath)).graph.nodes;
+  rmSync(folder, { recursive: true });
+  const known = new Set(optimized.flatMap(({ operator, inputs }) => (operator === 'ReorderOutput' ? inputs : [])));
+  // The seed is made of the answer, in the plain layout.
+  expect(known.size).toBeLessThanOrEqual(2);
+  const outside = optimized.filter(
+    ({ operator, domain }) => domain === '' && !['Add', 'Mul', 'Sigmoid'].includes(operator),
+  );
+  expect(
+    outside.map(({ operator }) => operator).filter((operator) => /Cast|Where|Sub|ConvTranspose/.test(operator)),
+  ).toEqual([]);
+});
