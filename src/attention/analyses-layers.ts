@@ -6,6 +6,7 @@ import { blockResult, defineAnalysis, measured } from './analysis.ts';
 import type { Stack } from './chain.ts';
 import { stackOf } from './chain.ts';
 import { chefer, transformerAttribution } from './chefer.ts';
+import { crossAttention } from './cross.ts';
 import { flow } from './flow.ts';
 import { locateAttention } from './locate.ts';
 import { alti, globenc } from './norms.ts';
@@ -150,6 +151,29 @@ const cheferAnalysis = defineAnalysis({
   },
 });
 
+const crossAnalysis = defineAnalysis({
+  name: 'cross',
+  summary: 'where each word of a decoder looks in what was encoded: cross-attention, mean over layers, heads fused',
+  options: { fusion: FUSION },
+  needs: 'input',
+  scope: 'blocks',
+  async run(context, { fusion }) {
+    const { host, tensors } = context;
+    const all = locateAttention(host.model).filter(({ kind }) => kind === 'cross');
+    const own = context.blocks === undefined ? all : all.filter(({ index }) => context.blocks!.includes(index));
+    const map = await crossAttention(host, tensors, {
+      fusion,
+      blocks: own.map(({ index }) => index),
+      ...signalOf(context),
+    });
+    const [queries, keys] = map.dims as [number, number];
+    return {
+      blocks: own.map((block) => blockResult(block, { heads: undefined }, { queries, keys })),
+      map: measured(map, ['query', 'key']),
+    };
+  },
+});
+
 const attribution = defineAnalysis({
   name: 'transformer-attribution',
   summary: 'relevance x gradient of attention, multiplied through the layers (Chefer et al. 2021, CVPR)',
@@ -174,4 +198,5 @@ export const THROUGH_LAYERS: readonly AttentionAnalysis[] = [
   ),
   cheferAnalysis,
   attribution,
+  crossAnalysis,
 ];

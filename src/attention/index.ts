@@ -40,6 +40,8 @@ export type { AttentionAnalysis } from './analysis.ts';
 export { parseAttention, serializeAttention } from './result.ts';
 export type { AttentionResult, Axis, BlockResult, Measured } from './result.ts';
 export * from './intervene/index.ts';
+export { crossAttention } from './cross.ts';
+export type { CrossOptions } from './cross.ts';
 export { attentionTowers } from './towers.ts';
 export type { AttentionTower } from './towers.ts';
 export { CapturedAttention } from './packed.ts';

@@ -232,7 +232,7 @@ export class ExplainableModel {
   async encode(subject: Subject): Promise<Encoded> {
     const both = takesText(this.inputs) && takesImage(this.inputs);
     if (both && 'text' in subject !== 'image' in subject && !('tensors' in subject))
-      throw new UserError('the model compares a picture with a text: give --image and --text');
+      throw new UserError('the model takes a picture and a text: give --image and --text');
     if ('text' in subject && 'image' in subject) {
       const pictures = this.inputs.filter(({ dims }) => dims?.length === 4);
       const others = this.inputs.filter((input) => !pictures.includes(input));

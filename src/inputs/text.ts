@@ -136,23 +136,25 @@ function integers(values: readonly number[], { type }: { readonly type: DataType
 const ROLES = {
   ids: /^(?:input_ids|inputs?_ids?|ids|tokens)(?::0)?$/,
   mask: /^(?:attention_mask|input_mask|mask)(?::0)?$/,
+  /** What a decoder has written so far, of a model that reads something else: a picture, sound. */
+  written: /^decoder_input_ids(?::0)?$/,
   types: /^(?:token_type_ids|segment_ids)(?::0)?$/,
   positions: /^position_ids(?::0)?$/,
 } as const;
 
 type TextInputs = { readonly ids: ValueInfo } & {
-  readonly [role in Exclude<keyof typeof ROLES, 'ids'>]: ValueInfo | undefined;
+  readonly [role in Exclude<keyof typeof ROLES, 'ids' | 'written'>]: ValueInfo | undefined;
 };
 
 /** Whether these inputs are those of a text model: integer token ids, with a mask or segment ids beside them or not. */
 export function takesText(inputs: readonly ValueInfo[]): boolean {
-  return inputs.some((input) => isIntegers(input) && ROLES.ids.test(input.name));
+  return inputs.some((input) => isIntegers(input) && (ROLES.ids.test(input.name) || ROLES.written.test(input.name)));
 }
 
 function textInputs(inputs: readonly ValueInfo[]): TextInputs {
   const find = (role: keyof typeof ROLES): ValueInfo | undefined =>
     inputs.find((input) => isIntegers(input) && ROLES[role].test(input.name));
-  const ids = find('ids');
+  const ids = find('ids') ?? find('written');
   if (!ids)
     throw new UserError(
       `the model takes no text: it has no integer input "input_ids" (its inputs: ${names(inputs) || 'none'}); use --inputs`,

@@ -5,7 +5,10 @@ import type { Feature } from './features.ts';
 import type { AttributionContext, Modality } from './method.ts';
 import { imageRegions } from './players-image.ts';
 import { numbers } from './runner.ts';
+import { felzenszwalb } from './felzenszwalb.ts';
+import { quickshift } from './quickshift.ts';
 import { slic } from './slic.ts';
+import type { Plane, Superpixels } from './superpixels.ts';
 import { tensorElements } from './players-tensors.ts';
 import { textUnits } from './players-text.ts';
 
@@ -29,8 +32,8 @@ export const PLAYER_OPTIONS = {
   features: {
     kind: 'choice',
     default: 'auto',
-    choices: ['auto', 'words', 'tokens', 'regions', 'superpixels', 'elements'],
-    help: 'what is perturbed as one: words of a text, regions of a picture (squares, or superpixels by SLIC), elements unless said',
+    choices: ['auto', 'words', 'tokens', 'regions', 'superpixels', 'felzenszwalb', 'quickshift', 'elements'],
+    help: 'what is perturbed as one: words of a text, regions of a picture (squares, or superpixels by SLIC, felzenszwalb or quickshift), elements unless said',
   },
   regions: { kind: 'integer', default: 8, min: 1, help: 'regions along each side of a picture' },
 } as const;
@@ -54,7 +57,7 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
     if (text !== undefined && feature.input === text.input)
       return [feature, textUnits(text.context, sizeOf(tensor.dims), features !== 'tokens')];
-    if (features === 'superpixels') return [feature, superpixelsOf(tensor, modality, regions!, feature.input)];
+    if (isSegmentation(features)) return [feature, superpixelsOf(tensor, modality, features, regions!, feature.input)];
     if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4)
       return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', regions!)];
     return [feature, tensorElements(tensor.dims)];
@@ -71,8 +74,14 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
 }
 
 /** About `perSide` squared superpixels, the same in all channels. */
-function superpixelsOf(tensor: DenseTensor, modality: Modality, perSide: number, input: string): InputUnits {
-  if (tensor.dims.length !== 4) throw new UserError(`features=superpixels is for pictures, but "${input}" is none`);
+function superpixelsOf(
+  tensor: DenseTensor,
+  modality: Modality,
+  how: Segmentation,
+  perSide: number,
+  input: string,
+): InputUnits {
+  if (tensor.dims.length !== 4) throw new UserError(`features=${how} is for pictures, but "${input}" is none`);
   const layout = modality.kind === 'image' ? modality.layout : 'NCHW';
   const [channels, height, width] = (
     layout === 'NCHW' ? tensor.dims.slice(1) : [tensor.dims[3], tensor.dims[1], tensor.dims[2]]
@@ -82,16 +91,34 @@ function superpixelsOf(tensor: DenseTensor, modality: Modality, perSide: number,
   const picture = new Float32Array(values.length);
   for (let at = 0; at < values.length; at++)
     picture[layout === 'NCHW' ? at : (at % channels) * area + Math.floor(at / channels)] = values[at]!;
-  const { labels, centres } = slic(picture, { channels, height, width }, perSide * perSide);
+  const { labels, centres } = segment(picture, { channels, height, width }, how, perSide);
   const units = Int32Array.from(values, (_, at) => labels[layout === 'NCHW' ? at % area : Math.floor(at / channels)]!);
   return { units, places: centres };
+}
+
+const SEGMENTATIONS = ['superpixels', 'felzenszwalb', 'quickshift'] as const;
+type Segmentation = (typeof SEGMENTATIONS)[number];
+const isSegmentation = (features: string): features is Segmentation => SEGMENTATIONS.some((each) => each === features);
+
+/** By SLIC, or by what finds its own number: then more regions along a side only make smaller ones possible. */
+function segment(picture: Float32Array, plane: Plane, how: Segmentation, perSide: number): Superpixels {
+  if (how === 'superpixels') return slic(picture, plane, perSide * perSide);
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of picture) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  const span = Math.max(1e-12, high - low);
+  const colours = picture.map((value) => (value - low) / span);
+  const side = Math.sqrt(plane.height * plane.width) / perSide;
+  // LIME's kernel of 4 pixels at most, since its cost grows with the square, and a quarter of a square of the grid as the least size.
+  return how === 'quickshift'
+    ? quickshift(colours, plane, { kernelSize: Math.max(1, Math.min(4, side / 7)) })
+    : felzenszwalb(colours, plane, { minSize: Math.max(2, Math.round(side ** 2 / 4)) });
 }
 
 function checkChoice(features: string, kind: string, picture: boolean): void {
   if ((features === 'words' || features === 'tokens') && kind !== 'text')
     throw new UserError(`features=${features} is for texts`);
-  if (features === 'superpixels' && kind === 'text' && !picture)
-    throw new UserError('features=superpixels is for pictures');
+  if (isSegmentation(features) && kind === 'text' && !picture)
+    throw new UserError(`features=${features} is for pictures`);
   if (features === 'elements' && kind === 'text') throw new UserError('features=elements is not for texts: use tokens');
 }
 

@@ -1,11 +1,4 @@
-/** Superpixels: regions of like colour, for methods that take parts of a picture away. */
-
-export interface Superpixels {
-  /** Number of each pixel's superpixel, from 0, row by row. */
-  readonly labels: Int32Array;
-  /** [row, column] of each one's middle. */
-  readonly centres: readonly (readonly [number, number])[];
-}
+import type { Plane, Superpixels } from './superpixels.ts';
 
 const ROUNDS = 10;
 
@@ -18,7 +11,7 @@ const ROUNDS = 10;
  */
 export function slic(
   picture: Float32Array,
-  { channels, height, width }: { readonly channels: number; readonly height: number; readonly width: number },
+  { channels, height, width }: Plane,
   count: number,
   compactness = 10,
 ): Superpixels {

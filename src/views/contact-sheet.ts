@@ -1,6 +1,7 @@
 import type { Explanation } from '../explanation/index.ts';
 import { formatNumber } from './format.ts';
 import { drawImages, subjectOf } from './figure.ts';
+import type { ImageView } from './figure.ts';
 import type { ImageScoreOptions } from './image-map.ts';
 import type { RgbPicture } from './image-overlay.ts';
 import { dataUri, encodePng } from './png.ts';
@@ -19,6 +20,8 @@ export interface SheetRow {
 }
 
 export interface SheetOptions extends ImageScoreOptions {
+  /** How each picture is drawn. Default `overlay`. */
+  readonly view?: ImageView;
   readonly theme?: Theme;
   /** Side of a cell in user units. Default 200. */
   readonly cell?: number;
@@ -73,7 +76,10 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
     const drawn = explanations.map((explanation) => {
       const subject = subjectOf(explanation, { ...options, ...(picture && { picture }) });
       return subject.kind === 'image'
-        ? { images: drawImages(explanation, subject, 2 * cell), limit: subject.scores.scale.limit }
+        ? {
+            images: drawImages(explanation, subject, 2 * cell, 2 * cell, options.view),
+            limit: subject.scores.scale.limit,
+          }
         : undefined;
     });
     if (!single)

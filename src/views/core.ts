@@ -34,7 +34,9 @@ export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from '
 export { interventionAnsi, interventionHtml, interventionSvg } from './heatmap.ts';
 export type { InterventionRenderOptions } from './heatmap.ts';
 export { formatDuration, formatExact, formatNumber, formatPercent, formatSigned } from './format.ts';
-export { captionOf, drawImages, figuresSvg, subjectOf } from './figure.ts';
+export { IMAGE_VIEWS, captionOf, drawImages, figuresSvg, subjectOf } from './figure.ts';
+export type { ImageView } from './figure.ts';
+export { maskedImage } from './masked.ts';
 export { sidesOf } from './sides.ts';
 export { predictionValues } from './judgement.ts';
 export { methodFacts } from './method.ts';

@@ -1,5 +1,6 @@
 import type { Explanation } from '../explanation/index.ts';
 import { barsOf, barsSvg } from './bars.ts';
+import { contourImage } from './contour.ts';
 import { formatNumber } from './format.ts';
 import { imageScores } from './image-map.ts';
 import type { ImageScoreOptions, ImageScores } from './image-map.ts';
@@ -9,6 +10,7 @@ import { cautions, completenessSentence, factsOf } from './judgement.ts';
 import { heatMapDrawing, heatMapOf } from './heat-map.ts';
 import type { HeatMap } from './heat-map.ts';
 import { legendSvg, legendText, wrapText } from './legend.ts';
+import { maskedImage } from './masked.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
 import { methodFacts } from './method.ts';
@@ -78,6 +80,10 @@ export function captionOf(explanation: Explanation, subject: Subject, language: 
   ];
 }
 
+/** How scores are drawn over a picture: in colours, as lines where they pass 1/4, 1/2 and 3/4 of the limit, or as what is left of it. */
+export const IMAGE_VIEWS = ['overlay', 'contour', 'masked'] as const;
+export type ImageView = (typeof IMAGE_VIEWS)[number];
+
 /**
  * The images of an image explanation, the picture's longer side at most `side` pixels and the heat map's at least
  * `heatSide`; without a picture only the heat map.
@@ -87,6 +93,7 @@ export function drawImages(
   subject: Extract<Subject, { kind: 'image' }>,
   side = 448,
   heatSide = side,
+  view: ImageView = 'overlay',
 ): { readonly original?: RgbaImage; readonly overlay?: RgbaImage; readonly heat: RgbaImage } {
   const heat = heatImage(subject.scores.map, subject.scores.scale, heatSide);
   if (subject.picture === undefined || explanation.image === undefined) return { heat };
@@ -95,7 +102,12 @@ export function drawImages(
   const box = scaledBox(explanation.image, picture);
   return {
     original: originalImage(picture, crop, box),
-    overlay: overlayImage(picture, subject.scores, crop, 1, box),
+    overlay:
+      view === 'contour'
+        ? contourImage(picture, subject.scores, crop)
+        : view === 'masked'
+          ? maskedImage(picture, subject.scores, crop)
+          : overlayImage(picture, subject.scores, crop, 1, box),
     heat,
   };
 }
@@ -106,6 +118,8 @@ export interface FigureOptions extends ImageScoreOptions {
   /** User units. Default 720. */
   readonly width?: number;
   readonly picture?: RgbPicture;
+  /** Default `overlay`. */
+  readonly view?: ImageView;
   /** Bars shown below a text. Default 12. */
   readonly top?: number;
   readonly encodePng: PngEncoder;
@@ -155,7 +169,7 @@ async function figureDrawing(explanation: Explanation, options: FigureOptions): 
 async function sideDrawings(
   explanation: Explanation,
   subject: Subject,
-  { language, theme, encodePng, top = 12, width }: FigureOptions & { readonly width: number },
+  { language, theme, encodePng, top = 12, width, view = 'overlay' }: FigureOptions & { readonly width: number },
 ): Promise<Drawing[]> {
   const words = MESSAGES[language];
   const bars = (): Drawing =>
@@ -169,10 +183,10 @@ async function sideDrawings(
     ];
   if (subject.kind === 'matrix') return [await heatMapDrawing(subject.map, words, { theme, encodePng, width })];
   if (subject.kind === 'features') return [bars()];
-  const images = drawImages(explanation, subject);
+  const images = drawImages(explanation, subject, 448, 448, view);
   const panels = [
     ...(images.original ? [{ name: words.picture, image: images.original }] : []),
-    ...(images.overlay ? [{ name: words.overlay, image: images.overlay }] : []),
+    ...(images.overlay ? [{ name: words.views[view], image: images.overlay }] : []),
     { name: words.heatMap, image: images.heat },
   ];
   return [

@@ -30,6 +30,7 @@ export interface Messages {
   readonly others: (count: number, by: 'token' | 'word' | 'feature') => string;
   readonly topOf: (shown: number, all: number, by: 'token' | 'word' | 'feature') => string;
   readonly picture: string;
+  readonly views: Readonly<Record<'overlay' | 'contour' | 'masked', string>>;
   readonly overlay: string;
   readonly heatMap: string;
   readonly smoothed: (sigma: string) => string;
@@ -207,6 +208,11 @@ const en: Messages = {
   others: (count, by) => (count === 1 ? `1 other ${by}` : `${count} other ${by}s`),
   topOf: (shown, all, by) => `The ${shown} strongest of ${all} ${by}s.`,
   picture: 'picture',
+  views: {
+    overlay: 'overlay',
+    contour: 'contours at 1/4, 1/2 and 3/4 of the limit',
+    masked: 'what is left of the picture',
+  },
   overlay: 'overlay',
   heatMap: 'scores alone',
   smoothed: (sigma) => `Smoothed for display only (Gaussian, σ = ${sigma} px of the model’s input).`,
@@ -365,6 +371,7 @@ const zh: Messages = {
   others: (count, by) => `其余 ${count} 个${zhBy[by]}`,
   topOf: (shown, all, by) => `共 ${all} 个${zhBy[by]}，列出最强的 ${shown} 个。`,
   picture: '图像',
+  views: { overlay: '叠加', contour: '等高线（上限的 1/4、1/2、3/4）', masked: '按得分保留的图像' },
   overlay: '叠加',
   heatMap: '仅得分',
   smoothed: (sigma) => `仅为显示而平滑（高斯，σ = 模型输入的 ${sigma} 像素）。`,

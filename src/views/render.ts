@@ -2,6 +2,7 @@ import type { Explanation } from '../explanation/index.ts';
 import { barsOf } from './bars.ts';
 import { terminalSafe } from './escape.ts';
 import { captionOf, figureSvg, subjectOf } from './figure.ts';
+import type { ImageView } from './figure.ts';
 import { formatNumber, formatSigned } from './format.ts';
 import { heatMapAnsi } from './heat-map.ts';
 import { imageAnsi } from './image-ansi.ts';
@@ -30,6 +31,8 @@ export interface RenderOptions extends ImageScoreOptions {
   readonly language?: Language;
   /** The given picture, for explanations of images; without it only the scores are drawn. */
   readonly picture?: RgbPicture;
+  /** Of SVG and PNG, for pictures. Default `overlay`. */
+  readonly view?: ImageView;
   /** Page colour of SVG and PNG. Default `light`. HTML follows the reader's preference. */
   readonly theme?: Theme;
   /** Columns of the terminal (default 80) or user units of the SVG (default 720). */

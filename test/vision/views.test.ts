@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import type { Explanation } from '../../src/explanation/index.ts';
-import { contactSheet, contourImage, encodeNpy, imageScores } from '../../src/views/index.ts';
+import { contactSheet, contourImage, encodeNpy, imageScores, maskedImage } from '../../src/views/index.ts';
 import { photograph, testFolder } from '../folder.ts';
 import { expectRefusal, onnxray } from '../cli/onnxray.ts';
 
@@ -52,6 +52,28 @@ test('contours surround what is high and leave the rest of the picture as it is'
   expect(changed[0]).toBe(false);
   expect(changed.filter(Boolean).length).toBeGreaterThan(4);
   expect(changed[63]).toBe(false);
+});
+
+test('a masked picture shows what is high and greys the rest', () => {
+  const crop = { x: 0, y: 0, width: 8, height: 8 };
+  const { data } = maskedImage(picture, imageScores(explanation('grad-cam'))!, crop);
+  expect([data[0], data[63 * 4]]).toEqual([128, 100]);
+  const steps = Array.from({ length: 8 }, (_, at) => data[(at * 8 + at) * 4]!);
+  expect(steps).toEqual([...steps].sort((left, right) => right - left));
+});
+
+test('the command line draws contours and masked pictures', async () => {
+  const args = ['explain', 'zoo/image-imagenet', '--method', 'grad-cam', '--image', photograph('cat.jpg')];
+  const drawn = await Promise.all(
+    ['overlay', 'contour', 'masked'].map(async (view) => {
+      const file = home.at(`${view}.svg`);
+      expect((await onnxray([...args, '--view', view, '--out', file])).stderr).toBe('');
+      return readFileSync(file, 'utf8').match(/data:image\/png;base64,[^"]+/g)!;
+    }),
+  );
+  expect(new Set(drawn.map((images) => images[1])).size).toBe(3);
+  expect(new Set(drawn.map((images) => images[0])).size).toBe(1);
+  expectRefusal(await onnxray([...args, '--view', 'maskd']), 2, /masked/);
 });
 
 test('the command line draws a folder of pictures on one sheet and writes a map as .npy', async () => {

@@ -63,6 +63,7 @@ export function addAttention(program: Command): void {
   onnxray attention zoo/text-spam --text "Claim your free prize now" --analysis entropy
   onnxray attention zoo/text-spam --text "Claim your free prize now" --layer 2 --head 5 --out head.html
   onnxray attention model.onnx --inputs inputs.json --analysis rollout --option residual=0.3 --json
+  onnxray attention captioner --image cat.jpg --text "a cat on a sofa" --analysis cross --out words.png
   onnxray attention vit --image cat.jpg --analysis chefer --target tabby --out cat.png`,
     )
     .action(run);
@@ -140,14 +141,14 @@ async function renderFile(
   language: Language,
 ): Promise<string | Uint8Array> {
   if (format === 'json') return `${serializeAttention(result)}\n`;
-  const picture: AttentionPicture | undefined =
-    encoded?.kind === 'image' ? { pixels: encoded.encoding.preview, crop: cropOf(encoded) } : undefined;
+  const seen =
+    encoded?.kind === 'image' ? encoded.encoding : encoded?.kind === 'image-text' ? encoded.image : undefined;
+  const picture: AttentionPicture | undefined = seen && { pixels: seen.preview, crop: cropOf(seen) };
   return renderAttention(result, { format, language, ...(picture === undefined ? {} : { picture }) });
 }
 
 /** The part of the preview that the model saw, as shares of its width and height. */
-function cropOf({ encoding }: Extract<Encoded, { kind: 'image' }>): AttentionPicture['crop'] {
-  const { crop, width, height } = encoding;
+function cropOf({ crop, width, height }: Extract<Encoded, { kind: 'image' }>['encoding']): AttentionPicture['crop'] {
   return { x: crop.x / width, y: crop.y / height, width: crop.width / width, height: crop.height / height };
 }
 

@@ -8,6 +8,7 @@ import type { OptionValue } from '../../programs/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import { UsageError, UserError } from '../../onnx/index.ts';
 import {
+  IMAGE_VIEWS,
   contactSheet,
   encodeNpy,
   encodePng,
@@ -19,7 +20,7 @@ import {
   terminalColor,
   terminalSafe,
 } from '../../views/index.ts';
-import type { Language, SheetRow } from '../../views/index.ts';
+import type { ImageView, Language, SheetRow } from '../../views/index.ts';
 import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
 import {
   addRuntimeFlags,
@@ -47,6 +48,7 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly seed: number;
   readonly out?: string;
   readonly json?: boolean;
+  readonly view: ImageView;
   readonly language: Language;
 }
 
@@ -79,6 +81,14 @@ export function addExplain(program: Command): void {
     .option(
       '--out <file>',
       'write .html, .svg, .png, .json, or the scores alone as .npy; of a folder of pictures a sheet',
+    )
+    .addOption(
+      new Option(
+        '--view <name>',
+        'how a picture is drawn in .png and .svg: coloured, with contours, or what is left of it',
+      )
+        .choices(IMAGE_VIEWS)
+        .default('overlay'),
     )
     .option('--json', 'print one JSON document')
     .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
@@ -120,7 +130,7 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
       onProgress: progress,
     });
     progress.clear();
-    if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags.language));
+    if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags));
     if (flags.json) process.stdout.write(`${serializeExplanation(explained.explanation)}\n`);
     else if (format === undefined) process.stdout.write(terminalView(explained, flags.language));
     else process.stdout.write(`wrote ${flags.out}\n`);
@@ -179,7 +189,7 @@ async function runFolder(location: string, flags: ExplainFlags, pictures: string
     const list = () => `[${rows.map(({ explanations }) => serializeExplanation(explanations[0]!)).join(',')}]\n`;
     if (format === 'json') await writeWhole(flags.out!, list());
     else if (format !== undefined) {
-      const sheet = await contactSheet(rows);
+      const sheet = await contactSheet(rows, { view: flags.view });
       await writeWhole(flags.out!, format === 'svg' ? sheet : await svgToPng(sheet));
     }
     if (flags.json) process.stdout.write(list());
@@ -222,7 +232,7 @@ async function runTexts(location: string, flags: ExplainFlags, image: string, te
       }));
       await writeWhole(flags.out!, await renderReport({ language, models: [explanations[0]!.model], sections }));
     } else if (format !== undefined) {
-      const drawn = { language, theme: 'light', encodePng, ...(picture && { picture }) } as const;
+      const drawn = { language, view: flags.view, theme: 'light', encodePng, ...(picture && { picture }) } as const;
       const svg = await figuresSvg(explanations, drawn);
       await writeWhole(flags.out!, format === 'svg' ? svg : await svgToPng(svg));
     }
@@ -242,11 +252,11 @@ const isFolder = (place: string) => statSync(place, { throwIfNoEntry: false })?.
 function renderFile(
   { explanation, picture }: Explained,
   format: FileFormat,
-  language: Language,
+  { language, view }: ExplainFlags,
 ): Promise<string | Uint8Array> {
   if (format === 'npy') return Promise.resolve(encodeNpy(onlyScores(explanation)));
   if (format === 'json') return Promise.resolve(`${serializeExplanation(explanation)}\n`);
-  const options = { language, ...(picture === undefined ? {} : { picture }) };
+  const options = { language, view, ...(picture === undefined ? {} : { picture }) };
   return format === 'png'
     ? renderExplanation(explanation, { format, ...options })
     : renderExplanation(explanation, { format, ...options });

@@ -19,6 +19,7 @@ import { dotsByLayer, headMap, headPlane } from './plots.ts';
 import type { LayerNumbers } from './plots.ts';
 import { patchGrid, patchOverlay, tokenStrip } from './strips.ts';
 import type { AttentionPicture } from './strips.ts';
+import { wordGrid } from './word-grid.ts';
 import { ATTENTION_WORDS } from './words.ts';
 import type { AttentionWords } from './words.ts';
 
@@ -223,7 +224,21 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
   const signed = Array.from(row).some((each) => each < 0);
   const parts: Drawing[] = [];
   const grid = picture === undefined ? undefined : patchGrid(columns);
-  if (picture !== undefined && grid !== undefined) {
+  const { tokens } = result;
+  if (picture !== undefined && grid !== undefined && tokens?.length === rows && rows !== columns) {
+    // Words that look at a picture: where each of them does, on one scale.
+    const named = tokens.map((word, at) => ({ word, numbers: data.subarray(at * columns, (at + 1) * columns) }));
+    const scale = makeScale(
+      named.flatMap(({ numbers }) => [...numbers.subarray(grid.before)]),
+      signed ? 'diverging' : 'sequential',
+      99,
+    );
+    const options = { grid, scale, theme, width, encodePng: scene.encodePng };
+    parts.push(
+      await wordGrid(picture, named, options),
+      heatLegend(scale, unit, { theme, width: 280, ramp: 'overlay' }),
+    );
+  } else if (picture !== undefined && grid !== undefined) {
     // [CLS] and its like keep much to themselves; the colours are for the patches.
     const scale = makeScale(row.subarray(grid.before), signed ? 'diverging' : 'sequential', 99);
     const image = patchOverlay(picture, row, grid, scale);
