@@ -12,6 +12,7 @@ import {
   readTreebank,
   symmetricEigen,
   tokenClasses,
+  umapPlane,
   wardClusters,
 } from '../../src/attention/index.ts';
 import { ExplainableModel } from '../../src/attribution/index.ts';
@@ -131,6 +132,22 @@ test('classical scaling finds points in a plane again, up to turning', () => {
       distances,
     ),
   ).toBeLessThan(1e-9);
+});
+
+test('UMAP keeps near what is near, the same for the same seed', () => {
+  // Three groups of six on a line, far apart.
+  const line = Array.from({ length: 18 }, (_, at) => 100 * Math.floor(at / 6) + (at % 6));
+  const distances = line.flatMap((a) => line.map((b) => Math.abs(a - b)));
+  const points = umapPlane(distances, 18, 3);
+  expect(umapPlane(distances, 18, 3)).toEqual(points);
+  expect(umapPlane(distances, 18, 4)).not.toEqual(points);
+  points.forEach(([x, y], at) => {
+    const nearest = points
+      .map(([a, b], other) => ({ other, away: other === at ? Infinity : Math.hypot(a - x, b - y) }))
+      .sort((left, right) => left.away - right.away)[0]!.other;
+    expect(Math.floor(nearest / 6)).toBe(Math.floor(at / 6));
+  });
+  expect(() => umapPlane([0, 1, 1, 0], 2, 0)).toThrow('UMAP needs at least 4 heads, not 2');
 });
 
 test('Ward’s criterion finds groups that lie apart, whatever their size', () => {

@@ -195,6 +195,17 @@ describe('its JSON', () => {
       'clusters=5',
     ]);
     expect(new Set(clusters.places!.map(({ cluster }) => cluster)).size).toBe(5);
+    const umap = await onnxrayJson<Printed>([
+      'attention',
+      TEXT_MODEL,
+      ...MAIL,
+      '--analysis',
+      'clusters',
+      '--option',
+      'map=umap',
+    ]);
+    expect(umap.places!.length).toBe(clusters.places!.length);
+    expect(umap).not.toHaveProperty('explained');
     const sinks = await onnxrayJson<Printed>([
       'attention',
       TEXT_MODEL,

@@ -280,7 +280,8 @@ async function neuronParts(scene: Scene, block: BlockResult): Promise<Drawing[]>
 function planeParts(scene: Scene, places: NonNullable<AttentionResult['places']>): Drawing[] {
   const { words, theme, width, result } = scene;
   const plane = headPlane(places, words, { width: Math.min(width, 640), theme });
-  return [plane, note([words.plane(formatPercent(result.explained ?? 0))], scene)];
+  const { explained } = result;
+  return [plane, note([explained === undefined ? words.umap : words.plane(formatPercent(explained))], scene)];
 }
 
 function relationParts(scene: Scene, relations: NonNullable<AttentionResult['relations']>): Drawing[] {
