@@ -9,6 +9,7 @@ import { makeScale } from '../scale.ts';
 import type { Scale } from '../scale.ts';
 import { label, stack, tone } from '../svg.ts';
 import type { Drawing } from '../svg.ts';
+import { warningText } from '../warnings.ts';
 import { ems } from '../width.ts';
 import { headViewSvg } from './head-view.ts';
 import type { Frame, Matrix } from './matrix.ts';
@@ -51,7 +52,8 @@ export async function attentionFigure(result: AttentionResult, options: FigureOp
       label(0, 15, words.title(result.analysis), { size: 16, weight: 600, attributes: tone('ink', theme) }) +
       label(0, 34, `${unit}${about}`, { size: 12, attributes: tone('muted', theme) }),
   };
-  return stack([heading, ...(await partsOf(scene)), note([words.caution, ...result.warnings], scene)], 18);
+  const warnings = result.warnings.map((each) => warningText(each, options.language).text);
+  return stack([heading, ...(await partsOf(scene)), note([words.caution, ...warnings], scene)], 18);
 }
 
 async function partsOf(scene: Scene): Promise<Drawing[]> {
