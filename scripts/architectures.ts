@@ -115,27 +115,37 @@ function complaint({ name, problem, compared, attended }: Result): string | unde
 
 const counted = (text: string, count: number) => (count > 1 ? `${text} (${count})` : text);
 
-function gradientCell(results: readonly Result[]): string {
+function gradientCell(results: readonly Result[]): string | undefined {
   const good = results.filter((result) => complaint(result) === undefined);
-  if (good.length === 0) return results.length === 0 ? '' : '†';
+  if (good.length === 0) return results.length === 0 ? undefined : '†';
   const worst = Math.max(...good.map(({ compared }) => compared!.gradient));
   return counted(short(worst), good.length) + (good.length < results.length ? ' †' : '');
 }
 
-function attentionCell(results: readonly Result[]): string {
+function attentionCell(results: readonly Result[]): string | undefined {
   const good = results.filter((result) => complaint(result) === undefined);
-  if (good.length === 0) return results.length === 0 ? '' : '†';
+  if (good.length === 0) return results.length === 0 ? undefined : '†';
   const [least] = good.map(({ attended }) => attended!).sort((left, right) => left.found - right.found);
   const worst = Math.max(...good.map(({ attended }) => attended!.error));
   const found = `${least!.found}/${least!.expected}, ${short(worst)}`;
   return counted(found, good.length) + (good.length < results.length ? ' †' : '');
 }
 
-function rows(all: readonly Architecture[], cell: (results: readonly Result[]) => string): string[][] {
-  return all.map(({ architecture, results }) => [
-    architecture,
-    ...COLUMNS.map((column) => cell(results.filter((result) => inColumn(result, column)))),
+function rows(all: readonly Architecture[], cell: (results: readonly Result[]) => string | undefined): string[][] {
+  return all.map((each) => [
+    each.architecture,
+    ...COLUMNS.map(
+      (column) => cell(each.results.filter((result) => inColumn(result, column))) ?? whyNone(each, column),
+    ),
   ]);
+}
+
+/** Why a cell is without a number. */
+function whyNone({ results, failures }: Architecture, [, pattern, alike]: (typeof COLUMNS)[number]): string {
+  if (alike !== undefined && results.some(({ name }) => pattern.test(name))) return 'none';
+  if (Object.keys(failures).some((name) => pattern.test(name))) return 'fails';
+  const implemented = results.some(({ name }) => name.startsWith('sdpa'));
+  return !implemented && pattern.source.startsWith('^sdpa') ? 'no SDPA' : '–';
 }
 
 function writeTables(all: readonly Architecture[]): void {

@@ -26,7 +26,14 @@ const ROWS = [
 /** `index.ts` is a room's door in Node, `browser.ts` the one in a browser, `core.ts` what both have. */
 const DOORS = new Set(['index.ts', 'core.ts', 'browser.ts']);
 /** Packages that run in a browser. */
-const PORTABLE = ['@bufbuild/protobuf', 'onnx-buf', '@huggingface/tokenizers', 'onnxruntime-common', 'onnxruntime-web'];
+const PORTABLE = [
+  '@bufbuild/protobuf',
+  'onnx-buf',
+  '@huggingface/tokenizers',
+  'onnxruntime-common',
+  'onnxruntime-web',
+  'umap-js',
+];
 
 const rank = new Map(ROWS.flatMap((rooms, row) => rooms.map((room) => [room, row] as const)));
 const root = path.resolve(import.meta.dirname, '../src');

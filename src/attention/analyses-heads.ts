@@ -1,7 +1,7 @@
 /** Analyses that compare heads: their induction scores, their likeness, what relations between words they find. */
 import { UserError } from '../onnx/index.ts';
 import { blockResult, chosen, defineAnalysis, measured } from './analysis.ts';
-import { headClusters } from './clusters.ts';
+import { HEAD_MAPS, headClusters } from './clusters.ts';
 import { dependencyHeads } from './dependencies.ts';
 import { inductionScores } from './induction.ts';
 import { readTreebank } from './treebank.ts';
@@ -40,14 +40,17 @@ export const clusters = defineAnalysis({
   options: {
     clusters: { kind: 'integer', default: 4, min: 1, help: 'how many' },
     queries: { kind: 'integer', default: 32, min: 1, help: 'queries to compare at most' },
+    map: { kind: 'choice', default: 'mds', choices: HEAD_MAPS, help: 'classical scaling, or UMAP' },
   },
   needs: 'input',
   scope: 'blocks',
-  async run(context, { clusters: count, queries }) {
+  async run(context, { clusters: count, queries, map }) {
     const { blocks, signal } = chosen(context);
     const found = await headClusters(context.host, context.tensors, {
       clusters: count,
       queries,
+      map,
+      seed: context.seed,
       ...(blocks === undefined ? {} : { blocks }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -56,7 +59,7 @@ export const clusters = defineAnalysis({
       blocks: compared.map((block) => blockResult(block, context, { queries: found.queries.length, keys: found.keys })),
       places: found.heads.map(({ block, ...place }) => ({ block: block.index, layer: block.layer, ...place })),
       distances: measured(found.distances, ['head', 'head']),
-      explained: found.explained,
+      ...(found.explained === undefined ? {} : { explained: found.explained }),
       rows: found.queries,
     };
   },

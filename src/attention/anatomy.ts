@@ -1,7 +1,7 @@
 /** What stands around a block's attention: the weight and bias of its projection, the residual, the norms that follow. */
 import { UserError, floatAttribute, weightNumbers } from '../onnx/index.ts';
 import type { Node, ValueName } from '../onnx/index.ts';
-import type { AttentionBlock } from './locate.ts';
+import type { AttentionBlock, Projection } from './locate.ts';
 import type { Tracer } from './trace.ts';
 
 /** A layer normalisation, however exported. */
@@ -16,9 +16,7 @@ export interface Norm {
 
 export interface Anatomy {
   readonly block: AttentionBlock;
-  /** [heads * size, hidden], or [hidden, heads * size] when transposed. */
-  readonly weight: ValueName;
-  readonly transposed: boolean;
+  readonly projection: Projection;
   /** What is added to the projected context, [batch, queries, hidden]. */
   readonly residual: ValueName;
   /** Projected context and residual, [batch, queries, hidden]. */
@@ -39,10 +37,10 @@ export function anatomyOf(tracer: Tracer, block: AttentionBlock): Anatomy {
     throw new UserError(`${block.path}: no ${what} was found after its attention, which this analysis needs`);
   };
   if (block.projection === null) return refuse('output projection');
-  const { weight, transposed, output } = block.projection;
-  const added = residualAfter(tracer, output);
+  const { projection } = block;
+  const added = residualAfter(tracer, projection.output);
   if (added === undefined) return refuse('residual connection');
-  return { block, weight, transposed, ...added, norm: normAfter(tracer, added.sum) };
+  return { block, projection, ...added, norm: normAfter(tracer, added.sum) };
 }
 
 function residualAfter(tracer: Tracer, output: ValueName): Pick<Anatomy, 'residual' | 'sum'> | undefined {

@@ -6,11 +6,16 @@ import { captureAttention } from './capture.ts';
 import type { CaptureOptions } from './capture.ts';
 import { symmetricEigen } from './eigen.ts';
 import type { AttentionBlock } from './locate.ts';
+import { umapPlane } from './umap.ts';
+
+/** How heads are put on a plane: classical scaling, or UMAP. */
+export const HEAD_MAPS = ['mds', 'umap'] as const;
+export type HeadMap = (typeof HEAD_MAPS)[number];
 
 export interface HeadPlace {
   readonly block: AttentionBlock;
   readonly head: number;
-  /** Where classical scaling puts it. */
+  /** Where the map puts it. */
   readonly x: number;
   readonly y: number;
   readonly cluster: number;
@@ -20,8 +25,8 @@ export interface HeadClusters {
   readonly heads: readonly HeadPlace[];
   /** Square root of the Jensen-Shannon divergence (nats) between heads, averaged over queries; [heads, heads]. */
   readonly distances: Scores;
-  /** Share of the squared distances that two dimensions hold. */
-  readonly explained: number;
+  /** Of classical scaling: share of the squared distances that two dimensions hold. */
+  readonly explained: number | undefined;
   /** Queries that were compared, and over how many keys. */
   readonly queries: readonly number[];
   readonly keys: number;
@@ -32,18 +37,22 @@ export interface ClusterOptions extends Pick<CaptureOptions, 'blocks' | 'signal'
   readonly clusters?: number;
   /** Queries to compare at most, spread evenly. Default 32. */
   readonly queries?: number;
+  /** Default mds. */
+  readonly map?: HeadMap;
+  /** Of UMAP. Default 0. */
+  readonly seed?: number;
 }
 
 /**
  * How alike heads are, Clark et al. 2019, https://arxiv.org/abs/1906.04341: the Jensen-Shannon divergence between what two
  * heads do with each query, of attention smoothed to .999 a + .001 / n. Its root places heads on a plane by classical scaling
- * and clusters them by Ward's criterion. Compares heads that attend over as many keys. Two forward passes, then time that
+ * or UMAP, and clusters them by Ward's criterion, whatever the map. Compares heads that attend over as many keys. Two forward passes, then time that
  * grows with heads^2 x queries x keys.
  */
 export async function headClusters(
   host: ModelHost,
   tensors: NamedTensors,
-  { clusters = 4, queries = 32, blocks, signal }: ClusterOptions = {},
+  { clusters = 4, queries = 32, map = 'mds', seed = 0, blocks, signal }: ClusterOptions = {},
 ): Promise<HeadClusters> {
   const own = { ...(blocks === undefined ? {} : { blocks }), ...(signal === undefined ? {} : { signal }) };
   const sizes = await captureAttention(host, tensors, { ...own, values: ['size'] });
@@ -69,7 +78,10 @@ export async function headClusters(
     rows.map(({ data }) => data),
     chosen.length,
   );
-  const { points, explained } = classicalScaling(distances, rows.length);
+  const { points, explained } =
+    map === 'mds'
+      ? classicalScaling(distances, rows.length)
+      : { points: umapPlane(distances, rows.length, seed), explained: undefined };
   const numbers = wardClusters(distances, rows.length, clusters);
   return {
     heads: rows.map(({ block, head }, at) => ({

@@ -57,14 +57,15 @@ export async function dependencyHeads(
   for (const [number, sentence] of sentences.entries()) {
     const { tensors, offsets } = await encode(sentence.text);
     const pieces = sentence.words.map(({ range }) => piecesOf(range, offsets));
-    const feeds = { ...tensors, ...wordMatrices(pieces, offsets.length) };
+    const { written, placeOf } = writtenWords(pieces);
+    const feeds = { ...tensors, ...wordMatrices(written, offsets.length) };
     const compile = (model: Model) => compileWords(model, blocks);
     const outputs = await runAttention(host, { kind: 'words' }, compile, feeds, signal);
     const answers = blocks.map(({ index }) => outputs[ATTENTION.output(index, 'most')]!);
     const heads = answers.map(({ dims }) => dims[1]!);
     sentence.words.forEach((word, dependent) => {
-      const pair = [pieces[dependent]!, word.head < 0 ? [] : pieces[word.head]!];
-      if (pair.some((each) => each.length === 0) || pair[0]![0] === pair[1]![0]) return;
+      const [from, to] = [placeOf[dependent], placeOf[word.head]];
+      if (from === undefined || to === undefined || from === to) return;
       for (const relation of [word.relation, 'all']) {
         const tally = tallies.get(relation) ?? newTally(heads);
         tallies.set(relation, tally);
@@ -74,8 +75,8 @@ export async function dependencyHeads(
         answers.forEach(({ data, dims }, at) => {
           const words = dims[2]!;
           for (let head = 0; head < dims[1]!; head++) {
-            if (data[head * words + dependent] === word.head) tally.found[at]![head]![0]++;
-            if (data[head * words + word.head] === dependent) tally.found[at]![head]![1]++;
+            if (data[head * words + from] === to) tally.found[at]![head]![0]++;
+            if (data[head * words + to] === from) tally.found[at]![head]![1]++;
           }
         });
       }
@@ -127,6 +128,26 @@ function best(relation: string, { count, offsets, found }: Tally, blocks: readon
 function piecesOf(range: readonly [number, number] | null, offsets: EncodedSentence['offsets']): number[] {
   if (range === null) return [];
   return offsets.flatMap((piece, at) => (piece !== null && piece[0] < range[1] && piece[1] > range[0] ? [at] : []));
+}
+
+/**
+ * The words as they are written, by their pieces, and which of them each word of the tree is: the words of a multiword token
+ * (will and not in won't) are one, and a word that no piece stands for is none.
+ */
+function writtenWords(pieces: readonly (readonly number[])[]): {
+  readonly written: readonly (readonly number[])[];
+  readonly placeOf: readonly (number | undefined)[];
+} {
+  const written: (readonly number[])[] = [];
+  const places = new Map<number, number>();
+  const placeOf = pieces.map((own) => {
+    const [first] = own;
+    if (first === undefined) return undefined;
+    const known = places.get(first) ?? written.push(own) - 1;
+    places.set(first, known);
+    return known;
+  });
+  return { written, placeOf };
 }
 
 /** [words, tokens] that averages over the pieces of a word, and [tokens, words] that sums over them. */

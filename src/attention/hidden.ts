@@ -9,8 +9,11 @@ import type { Tracer } from './trace.ts';
  */
 export function hiddenOf(tracer: Tracer, block: AttentionBlock): ValueName | undefined {
   const projection = projectionBefore(tracer, block.values) ?? projectionBefore(tracer, block.keys);
-  const source = projection?.inputs.find((name) => !tracer.constants.has(name));
-  if (source === undefined) return undefined;
+  const operand = projection?.inputs.find((name) => !tracer.constants.has(name));
+  if (operand === undefined) return undefined;
+  // What a product of integers reads is a float value rounded.
+  const rounded = tracer.producers.get(operand);
+  const source = rounded?.operator === 'DynamicQuantizeLinear' ? rounded.inputs[0]! : operand;
   // Exporters flatten batch and positions for Gemm.
   const producer = tracer.producers.get(source);
   const flattened = tracer.facts.get(source)?.dims?.length === 2 && producer?.operator === 'Reshape';
@@ -23,7 +26,7 @@ function projectionBefore(tracer: Tracer, value: ValueName): Node | undefined {
   for (let steps = 0; steps < 16; steps++) {
     const node = tracer.producers.get(at);
     if (node === undefined) return undefined;
-    if (isProduct(node) || node.operator === 'Gemm')
+    if (isProduct(node) || node.operator === 'Gemm' || node.operator === 'MatMulInteger')
       return node.inputs.some((name) => tracer.constants.has(name)) ? node : undefined;
     at = node.inputs.find((name) => name !== '' && !tracer.constants.has(name)) ?? '';
   }

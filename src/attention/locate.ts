@@ -33,6 +33,8 @@ export interface Projection {
   /** Weight [heads * size, hidden]; with `transposed`, [hidden, heads * size]. */
   readonly weight: ValueName;
   readonly transposed: boolean;
+  /** Of a weight of integers: what a step of it is worth, for each column or all, and which integer is 0. */
+  readonly quantized: { readonly scale: ValueName; readonly zero: ValueName | undefined } | null;
   readonly output: ValueName;
 }
 
@@ -43,7 +45,9 @@ const BEFORE_SOFTMAX = new Set(
 /** Operators between the softmax and the product with the values. */
 const AFTER_SOFTMAX = new Set('Cast Identity Dropout Where Reshape Transpose Slice Mul'.split(' '));
 /** Operators between the context and its projection. */
-const AFTER_CONTEXT = new Set('Cast Identity Reshape Transpose Squeeze'.split(' '));
+const AFTER_CONTEXT = new Set(
+  'Cast Identity Reshape Transpose Squeeze DynamicQuantizeLinear QuantizeLinear DequantizeLinear'.split(' '),
+);
 
 /** Every run asks where a model attends, and finding out takes as long as a short run: models found before. */
 const found = new WeakMap<Model, readonly AttentionBlock[]>();
@@ -198,11 +202,30 @@ function projectionOf(tracer: Tracer, context: ValueName): Projection | null {
     if (node === undefined) return null;
     const weight = node.inputs[1];
     if ((node.operator === 'MatMul' || node.operator === 'Gemm') && weight && tracer.constants.has(weight))
-      return { weight, transposed: intAttribute(node, 'transB', 0) === 1, output: node.outputs[0]! };
+      return {
+        weight,
+        transposed: intAttribute(node, 'transB', 0) === 1,
+        quantized: null,
+        output: node.outputs[0]!,
+      };
+    if (node.operator === 'MatMulInteger') return quantizedProjection(tracer, node);
     if (!AFTER_CONTEXT.has(node.operator)) return null;
     value = node.outputs[0]!;
   }
   return null;
+}
+
+/** A product of integers, that is cast to floats and multiplied by what a step of both its factors is worth. */
+function quantizedProjection(tracer: Tracer, { inputs, outputs }: Node): Projection | null {
+  const next = (value: ValueName, operator: string) =>
+    tracer.consumers.get(value)?.find((node) => node.operator === operator);
+  const cast = next(outputs[0]!, 'Cast')?.outputs[0];
+  const scaled = cast === undefined ? undefined : next(cast, 'Mul');
+  const steps = tracer.producers.get(scaled?.inputs.find((name) => name !== cast) ?? '');
+  const scale = steps?.operator === 'Mul' ? steps.inputs.find((name) => tracer.constants.has(name)) : undefined;
+  if (scaled === undefined || scale === undefined || !tracer.constants.has(inputs[1]!)) return null;
+  const quantized = { scale, zero: inputs[3] === '' ? undefined : inputs[3] };
+  return { weight: inputs[1]!, transposed: false, quantized, output: scaled.outputs[0]! };
 }
 
 /** Cross when queries and keys are projected from different values; decoder when the future is hidden. */

@@ -19,7 +19,7 @@ import { chainOf, checkOneRow, onlyRow, rowsToOne, stackOf } from './chain.ts';
 import type { Stack } from './chain.ts';
 import { ATTENTION, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
 import type { OpenAttention, OpenBlock } from './graph.ts';
-import type { AttentionBlock } from './locate.ts';
+import type { AttentionBlock, Projection } from './locate.ts';
 
 export interface NormsOptions {
   /** Blocks by index; all unless said. */
@@ -130,7 +130,7 @@ interface Wanted {
 /** [queries, keys]: the vectors T of one query after another, never all of them at once, reduced to a number each. */
 function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { residual, norms, what }: Wanted): ValueName {
   const attention = b.transpose(onlyRow(b, open.probabilities), [1, 2, 0]);
-  const vectors = b.transpose(headVectors(b, open.block, anatomy), [1, 0, 2]);
+  const vectors = b.transpose(headVectors(b, open.block, anatomy.projection), [1, 0, 2]);
   const type = b.type(vectors);
   const flat = (value: ValueName) =>
     b.reshape(value, b.concat([b.int64s([-1]), b.dimension(value, b.rank(value) - 1)], 0));
@@ -166,19 +166,26 @@ function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { resid
 }
 
 /** f_h(x_j) for each head and key, [heads, keys, hidden]. */
-function headVectors(b: GraphBuilder, block: AttentionBlock, projection: HeadWeight): ValueName {
+function headVectors(b: GraphBuilder, block: AttentionBlock, projection: Projection): ValueName {
   const values = onlyRow(b, inFourAxes(b, block.values, block));
   return b.matmul(values, headWeights(b, values, projection));
 }
 
 /** The output weight of each head, [heads, size, hidden], for values [heads, keys, size]. */
-export function headWeights(b: GraphBuilder, values: ValueName, { weight, transposed }: HeadWeight): ValueName {
-  const whole = transposed ? b.matrixTranspose(weight) : weight;
+export function headWeights(b: GraphBuilder, values: ValueName, projection: Projection): ValueName {
+  const weight = floatWeight(b, projection);
+  const whole = projection.transposed ? b.matrixTranspose(weight) : weight;
   const shape = b.concat([b.int64s([-1]), b.dimension(values, 2), b.dimension(whole, 1)], 0);
   return b.reshape(whole, shape, [b.dims(values)?.[0], b.dims(values)?.[2], b.dims(whole)?.[1]]);
 }
 
-type HeadWeight = Pick<Anatomy, 'weight' | 'transposed'>;
+/** A weight of integers as the numbers it stands for. */
+function floatWeight(b: GraphBuilder, { weight, quantized }: Projection): ValueName {
+  if (quantized === null) return weight;
+  const steps = (value: ValueName) => b.cast(value, b.type(quantized.scale));
+  const centred = quantized.zero === undefined ? steps(weight) : b.sub(steps(weight), steps(quantized.zero));
+  return b.mul(centred, quantized.scale);
+}
 
 /** sqrt(variance + epsilon) of what a norm norms, [..., queries, 1]. */
 function deviation(b: GraphBuilder, { input, epsilon }: Norm): ValueName {

@@ -51,7 +51,7 @@ export interface AttentionResult {
     readonly cluster: number;
   }[];
   readonly distances?: Measured;
-  /** Share of the squared distances that the plane holds. */
+  /** Share of the squared distances that the plane holds; a map by UMAP has none. */
   readonly explained?: number;
   /** Of `sinks`. */
   readonly sinks?: readonly {

@@ -25,7 +25,7 @@ export function readTreebank(content: string, name: string): TreeSentence[] {
   let rows: Row[] = [];
   let text: string | undefined;
   const finish = () => {
-    if (rows.some(({ kind }) => kind === 'word')) sentences.push(sentenceOf(rows, text));
+    if (rows.some(({ kind }) => kind === 'word')) sentences.push(sentenceOf(rows, text, name));
     rows = [];
     text = undefined;
   };
@@ -69,7 +69,13 @@ function readRow(line: string, where: string): Row {
   };
 }
 
-function sentenceOf(rows: readonly Row[], given: string | undefined): TreeSentence {
+function sentenceOf(rows: readonly Row[], given: string | undefined, name: string): TreeSentence {
+  const listed = rows.filter(({ kind }) => kind === 'word');
+  listed.forEach(({ first, form, head }, at) => {
+    if (first !== at + 1) throw new UserError(`${name}: the word "${form}" is numbered ${first}, not ${at + 1}`);
+    if (head > listed.length)
+      throw new UserError(`${name}: the word "${form}" depends on word ${head} of a sentence of ${listed.length}`);
+  });
   const spans = rows.filter(({ kind }) => kind === 'span');
   const inSpan = (word: Row) => spans.find(({ first, last }) => word.first >= first && word.first <= last);
   const surface = rows.filter((row) => row.kind === 'span' || (row.kind === 'word' && inSpan(row) === undefined));
@@ -87,11 +93,9 @@ function sentenceOf(rows: readonly Row[], given: string | undefined): TreeSenten
     ranges.set(row, found ? [start, start + row.form.length] : null);
     if (found) cursor = start + row.form.length;
   }
-  const words = rows
-    .filter(({ kind }) => kind === 'word')
-    .map((row): TreeWord => {
-      const range = ranges.get(inSpan(row) ?? row) ?? null;
-      return { form: row.form, head: row.head - 1, relation: row.relation, range };
-    });
+  const words = listed.map((row): TreeWord => {
+    const range = ranges.get(inSpan(row) ?? row) ?? null;
+    return { form: row.form, head: row.head - 1, relation: row.relation, range };
+  });
   return { text, words };
 }

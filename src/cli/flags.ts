@@ -27,6 +27,39 @@ export function hostOptions({ threads, provider }: RuntimeFlags): HostOptions {
   return { provider, ...(threads === undefined ? {} : { threads }) };
 }
 
+/** Files that results about attention and interventions are written as. */
+export const RESULT_FORMATS = ['html', 'svg', 'png', 'json'] as const;
+
+/** Flags that say how a result about attention or an intervention is given out. */
+export interface ResultFlags extends RuntimeFlags {
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly language: 'en' | 'zh';
+}
+
+export function addResultFlags(command: Command): Command {
+  return addRuntimeFlags(
+    command
+      .option('--out <file>', 'write .html, .svg, .png or .json')
+      .option('--json', 'print one JSON document')
+      .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en')),
+  );
+}
+
+/** Flags of commands that have analyses with options. */
+export interface AnalysisFlags {
+  readonly analysis: string;
+  readonly option?: Readonly<Record<string, OptionValue>>;
+  readonly seed: number;
+}
+
+export function addAnalysisFlags(command: Command, help: string, preset: string): Command {
+  return command
+    .option('--analysis <name>', help, preset)
+    .option('--option <key=value>', 'an option of the analysis; may be repeated', collectOption)
+    .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0);
+}
+
 /** Flags that say what is explained. */
 export interface SubjectFlags {
   /** One, or with --image several. */

@@ -14,6 +14,7 @@ import { label, rect, stack, svgDocument, tone } from './svg.ts';
 import type { Drawing } from './svg.ts';
 import { padEnd, padStart, paint } from './tokens-ansi.ts';
 import type { TerminalColor } from './tokens-ansi.ts';
+import { warningText } from './warnings.ts';
 import { columns as columnsOf, ems, truncate } from './width.ts';
 
 export interface InterventionRenderOptions {
@@ -140,7 +141,12 @@ function facts(measured: Intervention, language: Language): string[] {
       : `${output} "${target.label}": ${measuredPhrase('clean', language)} ${formatNumber(value, 4)}, ${measuredPhrase('corrupted', language)} ${formatNumber(corruptedValue, 4)}`;
   const found = Object.entries(figures).map(([name, figure]) => `${word(name)}: ${formatNumber(figure, 4)}`);
   const cost = `${formatNumber(runtime.passes)} ${measuredPhrase('passes', language)}, ${formatDuration(runtime.ms)}`;
-  return [values, ...(found.length === 0 ? [] : [found.join(' · ')]), cost, ...measured.warnings];
+  return [
+    values,
+    ...(found.length === 0 ? [] : [found.join(' · ')]),
+    cost,
+    ...measured.warnings.map((each) => warningText(each, language).text),
+  ];
 }
 
 /** All of a result's heat maps in one SVG document. */

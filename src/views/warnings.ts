@@ -1,4 +1,4 @@
-/** An explanation's warnings in the reader's language. They are written as English sentences, with numbers in them. */
+/** A result's warnings in the reader's language. They are written as English sentences, with numbers in them. */
 import type { Language } from './messages.ts';
 
 const CHINESE: readonly (readonly [RegExp, string])[] = [
@@ -22,6 +22,34 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
   [
     /^No preprocessor_config\.json: the picture was resized to (\S+) and normalised .*$/,
     '没有 preprocessor_config.json：图片被缩放到 $1，并按 ImageNet 的均值和标准差归一化，可能与模型训练时不同',
+  ],
+  [
+    /^(.+) is not for cross-attention, whose keys are of another sequence: those blocks have none$/,
+    '$1 不适用于交叉注意力，因为它的键来自另一个序列：这些块没有该值',
+  ],
+  [
+    /^The best head of a relation is chosen on the words it is scored on, and so is the fixed offset\.$/,
+    '每种关系的最佳头是在用来评分的同一批词上选出的，固定偏移也是如此。',
+  ],
+  [
+    /^(\d+) fused kernels of this model \((.+)\) cannot be opened: their attention is not shown\.$/,
+    '该模型有 $1 个融合算子（$2）无法打开：它们的注意力没有显示。',
+  ],
+  [
+    /^both inputs get the same answer: there is nothing to restore, so nothing is normalised$/,
+    '两个输入得到相同的答案：没有可恢复的差异，因此没有归一化',
+  ],
+  [
+    /^only (\d+) positions can be taken out: most shares are one position$/,
+    '只有 $1 个位置可以去掉：多数比例都只对应一个位置',
+  ],
+  [
+    /^the answer is read from several positions: attention is averaged over all queries$/,
+    '答案取自多个位置：注意力对所有查询取平均',
+  ],
+  [
+    /^no start kept the answer within (.+): the model's own attention is shown$/,
+    '没有一次尝试能把答案保持在 $1 以内：显示的是模型自己的注意力',
   ],
   [/^do_pad of preprocessor_config\.json is left aside\.$/, 'preprocessor_config.json 中的 do_pad 未被采用'],
   [/^(\S+) does not take this model, which runs on the CPU instead: (.*)$/, '$1 不支持此模型，改用 CPU 运行：$2'],

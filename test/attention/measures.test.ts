@@ -12,6 +12,7 @@ import {
   readTreebank,
   symmetricEigen,
   tokenClasses,
+  umapPlane,
   wardClusters,
 } from '../../src/attention/index.ts';
 import { ExplainableModel } from '../../src/attribution/index.ts';
@@ -133,6 +134,22 @@ test('classical scaling finds points in a plane again, up to turning', () => {
   ).toBeLessThan(1e-9);
 });
 
+test('UMAP keeps near what is near, the same for the same seed', () => {
+  // Three groups of six on a line, far apart.
+  const line = Array.from({ length: 18 }, (_, at) => 100 * Math.floor(at / 6) + (at % 6));
+  const distances = line.flatMap((a) => line.map((b) => Math.abs(a - b)));
+  const points = umapPlane(distances, 18, 3);
+  expect(umapPlane(distances, 18, 3)).toEqual(points);
+  expect(umapPlane(distances, 18, 4)).not.toEqual(points);
+  points.forEach(([x, y], at) => {
+    const nearest = points
+      .map(([a, b], other) => ({ other, away: other === at ? Infinity : Math.hypot(a - x, b - y) }))
+      .sort((left, right) => left.away - right.away)[0]!.other;
+    expect(Math.floor(nearest / 6)).toBe(Math.floor(at / 6));
+  });
+  expect(() => umapPlane([0, 1, 1, 0], 2, 0)).toThrow('UMAP needs at least 4 heads, not 2');
+});
+
 test('Ward’s criterion finds groups that lie apart, whatever their size', () => {
   const line = [0, 0.2, 9, 9.1, 9.3, 20];
   const distances = line.flatMap((a) => line.map((b) => Math.abs(a - b)));
@@ -195,6 +212,8 @@ test('a treebank in CoNLL-U is read with multiword tokens, empty nodes and sente
   expect(second!.words.length).toBe(3);
   expect(() => readTreebank('1 dog\n', 't')).toThrow('t, line 1 is not CoNLL-U');
   expect(() => readTreebank('\n', 't')).toThrow('t holds no sentence in CoNLL-U');
+  expect(() => readTreebank('1\ta\t_\t_\t_\t_\t9\tdet\n', 't')).toThrow('"a" depends on word 9 of a sentence of 1');
+  expect(() => readTreebank('2\ta\t_\t_\t_\t_\t0\troot\n', 't')).toThrow('"a" is numbered 2, not 1');
 });
 
 test('the best head per relation is no worse than any one head counted by hand', async () => {
@@ -227,6 +246,35 @@ test('the best head per relation is no worse than any one head counted by hand',
     expect(accuracy).toBeLessThanOrEqual(1);
     expect(baseline).toBeLessThanOrEqual(1);
   }
+  await model.release();
+});
+
+test('fixed offsets count words of the tree, and a word may depend on a part of a multiword token', async () => {
+  const model = await ExplainableModel.open(TEXT_MODEL, { threads: 1, cache: false });
+  const encode = async (text: string) => {
+    const encoded = await model.encode({ text });
+    if (encoded.kind !== 'text') throw new Error('a text is encoded as a text');
+    return { tensors: encoded.tensors, offsets: encoded.encoding.offsets };
+  };
+  // "it" depends on "do", two words on; "not", the second word of "don't", has "so" one word on depend on it.
+  const contracted = `# comment
+# text = it always don't so
+1\tit\t_\t_\t_\t_\t3\tnsubj\t_\t_
+2\talways\t_\t_\t_\t_\t3\tadvmod\t_\t_
+3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
+3\tdo\t_\t_\t_\t_\t0\troot\t_\t_
+4\tnot\t_\t_\t_\t_\t3\tneg\t_\t_
+4.1\tdo\t_\t_\t_\t_\t_\t_\t_\t_
+5\tso\t_\t_\t_\t_\t4\tobl\t_\t_
+`;
+  const scores = await dependencyHeads(model.host, readTreebank(contracted, 't'), encode, { minimum: 1 });
+  const found = Object.fromEntries(scores.map((score) => [score.relation, score]));
+  // The two words of one token are no pair that attention could tell apart.
+  expect(Object.keys(found).sort()).toEqual(['advmod', 'all', 'nsubj', 'obl']);
+  expect(found['nsubj']).toMatchObject({ count: 1, offset: 2, baseline: 1 });
+  expect(found['advmod']).toMatchObject({ count: 1, offset: 1, baseline: 1 });
+  expect(found['obl']).toMatchObject({ count: 1, offset: -1, baseline: 1, accuracy: 1 });
+  expect(found['all']).toMatchObject({ count: 3, baseline: 1 / 3 });
   await model.release();
 });
 

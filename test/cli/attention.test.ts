@@ -195,6 +195,17 @@ describe('its JSON', () => {
       'clusters=5',
     ]);
     expect(new Set(clusters.places!.map(({ cluster }) => cluster)).size).toBe(5);
+    const umap = await onnxrayJson<Printed>([
+      'attention',
+      TEXT_MODEL,
+      ...MAIL,
+      '--analysis',
+      'clusters',
+      '--option',
+      'map=umap',
+    ]);
+    expect(umap.places!.length).toBe(clusters.places!.length);
+    expect(umap).not.toHaveProperty('explained');
     const sinks = await onnxrayJson<Printed>([
       'attention',
       TEXT_MODEL,
@@ -221,7 +232,10 @@ describe('its JSON', () => {
   it('scores heads on a treebank', async () => {
     const treebank = folder.write(
       'trees.conllu',
-      '1\tThe\t_\t_\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\t_\t_\t_\t3\tnsubj\t_\t_\n3\tbarks\t_\t_\t_\t_\t0\troot\t_\t_\n',
+      '# newdoc\n# text = The dog cannot bark\n1\tThe\t_\t_\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\t_\t_\t_\t5\tnsubj\t_\t_\n' +
+        '3-4\tcannot\t_\t_\t_\t_\t_\t_\t_\t_\n3\tcan\t_\t_\t_\t_\t5\taux\t_\t_\n4\tnot\t_\t_\t_\t_\t5\tadvmod\t_\t_\n' +
+        '5\tbark\t_\t_\t_\t_\t0\troot\t_\t_\n5.1\tbark\t_\t_\t_\t_\t_\t_\t_\t_\n\n' +
+        '1\tThe\t_\t_\t_\t_\t2\tdet\t_\t_\n2\tdog\t_\t_\t_\t_\t3\tnsubj\t_\t_\n3\tbarks\t_\t_\t_\t_\t0\troot\t_\t_\n',
     );
     const printed = await onnxrayJson<Printed>([
       'attention',
@@ -233,7 +247,7 @@ describe('its JSON', () => {
       '--option',
       'minimum=1',
     ]);
-    expect(printed.relations!.map(({ relation }) => relation).sort()).toEqual(['all', 'det', 'nsubj']);
+    expect(printed.relations!.map(({ relation }) => relation).sort()).toEqual(['advmod', 'all', 'aux', 'det', 'nsubj']);
     expect(printed.relations![0]!.accuracy).toBeGreaterThan(0);
   });
 });

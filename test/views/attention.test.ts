@@ -6,6 +6,7 @@ import { rasterise, scaleOf } from '../../src/views/attention/matrix.ts';
 import { patchGrid, patchOverlay } from '../../src/views/attention/strips.ts';
 import { ATTENTION_WORDS } from '../../src/views/attention/words.ts';
 import { attentionAnsi, renderAttention } from '../../src/views/index.ts';
+import { warningText } from '../../src/views/warnings.ts';
 
 const HOSTILE = [
   '</script><script>alert(1)</script>',
@@ -88,4 +89,26 @@ test('patches of a picture are found, and drawn where they are', () => {
   expect(green(7, 7)).toBeLessThan(green(0, 0));
   expect(green(0, 7)).toBe(green(0, 0));
   expect(green(7, 0)).toBe(green(0, 0));
+});
+
+/** As src/attention writes them. */
+const WARNINGS = [
+  'distance is not for cross-attention, whose keys are of another sequence: those blocks have none',
+  'The best head of a relation is chosen on the words it is scored on, and so is the fixed offset.',
+  '2 fused kernels of this model (Attention) cannot be opened: their attention is not shown.',
+  'both inputs get the same answer: there is nothing to restore, so nothing is normalised',
+  'only 4 positions can be taken out: most shares are one position',
+  'the answer is read from several positions: attention is averaged over all queries',
+  "no start kept the answer within 0.01: the model's own attention is shown",
+];
+
+test('every warning about attention is said in Chinese too, and stays English in the data', () => {
+  for (const warning of WARNINGS) {
+    const said = warningText(warning, 'zh');
+    expect(said.language, warning).toBe('zh');
+    expect(said.text).toMatch(/[\u4e00-\u9fff]/);
+    expect(warningText(warning, 'en').text).toBe(warning);
+  }
+  const cautious = { ...result, warnings: [WARNINGS[0]!] };
+  expect(attentionAnsi(cautious, { color: 'none', width: 80, language: 'zh' })).toContain('不适用于交叉注意力');
 });

@@ -1,20 +1,19 @@
 import path from 'node:path';
-import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ANALYSES, analyseAttention, findAnalysis, serializeAttention } from '../../attention/index.ts';
 import type { AttentionResult, TokenText } from '../../attention/index.ts';
 import { ExplainableModel } from '../../attribution/index.ts';
 import type { Encoded } from '../../attribution/index.ts';
 import { UsageError, UserError } from '../../onnx/index.ts';
-import type { OptionValue } from '../../programs/index.ts';
 import { parseTarget } from '../../tasks/index.ts';
 import { attentionAnsi, renderAttention, terminalColor } from '../../views/index.ts';
 import type { AttentionPicture, Language } from '../../views/index.ts';
-import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
+import type { AnalysisFlags, ResultFlags, SubjectFlags } from '../flags.ts';
 import {
-  addRuntimeFlags,
+  RESULT_FORMATS,
+  addAnalysisFlags,
+  addResultFlags,
   addSubjectFlags,
-  collectOption,
   hostOptions,
   readSubject,
   readText,
@@ -22,21 +21,14 @@ import {
 } from '../flags.ts';
 import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
-interface AttentionFlags extends SubjectFlags, RuntimeFlags {
-  readonly analysis: string;
+interface AttentionFlags extends SubjectFlags, AnalysisFlags, ResultFlags {
   readonly layer?: string;
   readonly head?: number;
   readonly output?: string;
   readonly target?: string;
-  readonly option?: Readonly<Record<string, OptionValue>>;
-  readonly seed: number;
-  readonly out?: string;
-  readonly json?: boolean;
-  readonly language: Language;
 }
 
-const FORMATS = ['html', 'svg', 'png', 'json'] as const;
-type FileFormat = (typeof FORMATS)[number];
+type FileFormat = (typeof RESULT_FORMATS)[number];
 
 export function addAttention(program: Command): void {
   const command = program
@@ -45,18 +37,15 @@ export function addAttention(program: Command): void {
       'where a model attends: every head as it is, what heads do, and what attention carries through the layers',
     )
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
-  addSubjectFlags(command)
-    .option('--analysis <name>', 'what to make of it; see below', 'probabilities')
+  addAnalysisFlags(addSubjectFlags(command), 'what to make of it; see below', 'probabilities')
     .option('--layer <layer>', 'only this layer: its number, or a path as "onnxray inspect" prints it')
     .option('--head <n>', 'only this head of each block', wholeNumber)
     .option('--output <name>', 'the output that gradients are taken of (default: the first of floats)')
-    .option('--target <spec>', 'what of the output: a label, indices, or a difference "a-b" (default: the best answer)')
-    .option('--option <key=value>', 'an option of the analysis; may be repeated', collectOption)
-    .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
-    .option('--out <file>', 'write .html, .svg, .png or .json')
-    .option('--json', 'print one JSON document')
-    .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
-  addRuntimeFlags(command)
+    .option(
+      '--target <spec>',
+      'what of the output: a label, indices, or a difference "a-b" (default: the best answer)',
+    );
+  addResultFlags(command)
     .addHelpText(
       'after',
       `\nAnalyses:\n${ANALYSES.map(describeAnalysis).join('\n')}\n\nExamples:
@@ -128,7 +117,7 @@ function textOf(encoded: Encoded): TokenText | undefined {
 
 function fileFormat(file: string): FileFormat {
   const extension = path.extname(file).slice(1).toLowerCase();
-  const format = FORMATS.find((each) => each === extension);
+  const format = RESULT_FORMATS.find((each) => each === extension);
   if (format === undefined)
     throw new UsageError(`cannot tell the format of "${file}": name it .html, .svg, .png or .json`);
   return format;

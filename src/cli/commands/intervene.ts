@@ -20,21 +20,25 @@ import { ExplainableModel } from '../../attribution/index.ts';
 import type { Encoded, Subject } from '../../attribution/index.ts';
 import { UsageError } from '../../onnx/index.ts';
 import type { DenseTensor } from '../../onnx/index.ts';
-import type { OptionValue } from '../../programs/index.ts';
 import { parseTarget } from '../../tasks/index.ts';
 import { interventionAnsi, interventionHtml, interventionSvg, svgToPng, terminalColor } from '../../views/index.ts';
 import type { Language } from '../../views/index.ts';
-import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
-import { addRuntimeFlags, addSubjectFlags, collectOption, hostOptions, readSubject, wholeNumber } from '../flags.ts';
+import type { AnalysisFlags, ResultFlags, SubjectFlags } from '../flags.ts';
+import {
+  RESULT_FORMATS,
+  addAnalysisFlags,
+  addResultFlags,
+  addSubjectFlags,
+  hostOptions,
+  readSubject,
+  wholeNumber,
+} from '../flags.ts';
 import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
-interface SharedFlags extends SubjectFlags, RuntimeFlags {
+interface SharedFlags extends SubjectFlags, ResultFlags {
   readonly output?: string;
   readonly target?: string;
   readonly stream?: 'encoder' | 'decoder';
-  readonly out?: string;
-  readonly json?: boolean;
-  readonly language: Language;
 }
 
 interface PatchFlags extends SharedFlags {
@@ -43,18 +47,13 @@ interface PatchFlags extends SharedFlags {
   readonly corruptedPair?: string;
 }
 
-interface AblateFlags extends SharedFlags {
-  readonly analysis: string;
+interface AblateFlags extends SharedFlags, AnalysisFlags {
   readonly layer?: number;
   readonly head?: number;
   readonly query?: number;
   readonly position?: number;
   readonly other?: string;
-  readonly option?: Readonly<Record<string, OptionValue>>;
-  readonly seed: number;
 }
-
-const FORMATS = ['html', 'svg', 'png', 'json'] as const;
 
 export function addPatch(program: Command): void {
   const command = program
@@ -85,15 +84,12 @@ export function addAblate(program: Command): void {
     .command('ablate')
     .description('what parts of a model do for an answer: taken out, read out, or tested as its explanation')
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
-  addSubjectFlags(command)
-    .option('--analysis <name>', 'what to do; see below', 'heads')
+  addAnalysisFlags(addSubjectFlags(command), 'what to do; see below', 'heads')
     .option('--layer <n>', 'only this layer', wholeNumber)
     .option('--head <n>', 'only this head', wholeNumber)
     .option('--query <n>', 'only what this position attends to', wholeNumber)
     .option('--position <n>', 'only this position', wholeNumber)
-    .option('--other <input>', 'another input to take activations from: a text, or a file')
-    .option('--option <key=value>', 'an option of the analysis; may be repeated', collectOption)
-    .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0);
+    .option('--other <input>', 'another input to take activations from: a text, or a file');
   addSharedFlags(command)
     .addHelpText(
       'after',
@@ -122,11 +118,8 @@ function addSharedFlags(command: Command): Command {
     )
     .addOption(
       new Option('--stream <name>', 'of a model with both (default: the encoder)').choices(['encoder', 'decoder']),
-    )
-    .option('--out <file>', 'write .html, .svg, .png or .json')
-    .option('--json', 'print one JSON document')
-    .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
-  return addRuntimeFlags(command);
+    );
+  return addResultFlags(command);
 }
 
 async function runPatch(location: string, flags: PatchFlags): Promise<void> {
@@ -167,7 +160,7 @@ async function perform(
   flags: SharedFlags,
   run: (model: ExplainableModel, subject: Prepared, shared: Shared) => Promise<Intervention>,
 ): Promise<void> {
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out, RESULT_FORMATS);
   if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(name, flags.quiet ?? false);
@@ -201,7 +194,7 @@ async function perform(
 
 async function renderFile(
   measured: Intervention,
-  format: (typeof FORMATS)[number],
+  format: (typeof RESULT_FORMATS)[number],
   language: Language,
 ): Promise<string | Uint8Array> {
   if (format === 'json') return `${serializeIntervention(measured)}\n`;

@@ -9,6 +9,7 @@ import { makeScale } from '../scale.ts';
 import type { Scale } from '../scale.ts';
 import { label, stack, tone } from '../svg.ts';
 import type { Drawing } from '../svg.ts';
+import { warningText } from '../warnings.ts';
 import { ems } from '../width.ts';
 import { headViewSvg } from './head-view.ts';
 import type { Frame, Matrix } from './matrix.ts';
@@ -52,7 +53,8 @@ export async function attentionFigure(result: AttentionResult, options: FigureOp
       label(0, 15, words.title(result.analysis), { size: 16, weight: 600, attributes: tone('ink', theme) }) +
       label(0, 34, `${unit}${about}`, { size: 12, attributes: tone('muted', theme) }),
   };
-  return stack([heading, ...(await partsOf(scene)), note([words.caution, ...result.warnings], scene)], 18);
+  const warnings = result.warnings.map((each) => warningText(each, options.language).text);
+  return stack([heading, ...(await partsOf(scene)), note([words.caution, ...warnings], scene)], 18);
 }
 
 async function partsOf(scene: Scene): Promise<Drawing[]> {
@@ -295,7 +297,8 @@ async function neuronParts(scene: Scene, block: BlockResult): Promise<Drawing[]>
 function planeParts(scene: Scene, places: NonNullable<AttentionResult['places']>): Drawing[] {
   const { words, theme, width, result } = scene;
   const plane = headPlane(places, words, { width: Math.min(width, 640), theme });
-  return [plane, note([words.plane(formatPercent(result.explained ?? 0))], scene)];
+  const { explained } = result;
+  return [plane, note([explained === undefined ? words.umap : words.plane(formatPercent(explained))], scene)];
 }
 
 function relationParts(scene: Scene, relations: NonNullable<AttentionResult['relations']>): Drawing[] {

@@ -13,6 +13,7 @@ import type { Theme } from '../scale.ts';
 import { svgDocument } from '../svg.ts';
 import { padEnd, padStart, paint } from '../tokens-ansi.ts';
 import type { TerminalColor } from '../tokens-ansi.ts';
+import { warningText } from '../warnings.ts';
 import { columns, truncate } from '../width.ts';
 import { attentionFigure, namesOf, shownRow } from './figure.ts';
 import { HEAD_VIEW_SCRIPT, HEAD_VIEW_STYLE, headViewHtml } from './head-view.ts';
@@ -122,7 +123,12 @@ export function attentionAnsi(
         topKeys === undefined ? blockLines(result, own, only, { color, language }) : topLines(result, block, width);
       lines.push(...text.map((each) => `  ${each}`));
     }
-  lines.push('', ...[words.caution, ...result.warnings].flatMap((text) => wrapText(terminalSafe(text), width)));
+  lines.push(
+    '',
+    ...[words.caution, ...result.warnings.map((each) => warningText(each, language).text)].flatMap((text) =>
+      wrapText(terminalSafe(text), width),
+    ),
+  );
   return `${lines.join('\n')}\n`;
 }
 

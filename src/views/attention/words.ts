@@ -20,6 +20,7 @@ export interface AttentionWords {
   readonly owes: (token: string) => string;
   readonly ownPlace: string;
   readonly plane: (percent: string) => string;
+  readonly umap: string;
   readonly cluster: (number: number) => string;
   readonly hover: string;
   readonly chooseLayer: string;
@@ -91,6 +92,7 @@ const en: AttentionWords = {
   owes: (token) => `What “${token}” at the end owes to each token at the start`,
   ownPlace: 'Its own place, where relevance starts at one, is left out of the colours.',
   plane: (percent) => `The plane holds ${percent} of the squared distances between heads.`,
+  umap: 'Placed by UMAP: heads near each other are alike. Distances between groups, their size and density mean nothing, and another seed gives another picture.',
   cluster: (number) => `cluster ${number}`,
   hover: 'Point at a token on the left to see what it attends to, at one on the right to see what attends to it.',
   chooseLayer: 'Layer',
@@ -162,6 +164,7 @@ const zh: AttentionWords = {
   owes: (token) => `末层的“${token}”有多少来自输入的每个词元`,
   ownPlace: '它自身的位置（相关性从一开始）不着色。',
   plane: (percent) => `此平面保留了头间平方距离的 ${percent}。`,
+  umap: '由 UMAP 排布：相近的头彼此相似。组间距离、组的大小和疏密没有意义，换一个种子会得到另一幅图。',
   cluster: (number) => `簇 ${number}`,
   hover: '指向左侧词元，看它关注什么；指向右侧词元，看谁关注它。',
   chooseLayer: '层',
