@@ -94,7 +94,9 @@ export class ProgramRunner {
     this.#request = request;
     this.#session = session;
     this.program = program;
-    this.#rowsPerRun = rowsWithin(program, context);
+    const { backward, map, fullGradient } = request;
+    const slack = (backward ?? map ?? fullGradient) ? REVERSE_SLACK : FORWARD_SLACK;
+    this.#rowsPerRun = rowsWithin(program, context, slack);
     this.#dims = concreteDims(program, context.feeds);
   }
 
@@ -339,7 +341,11 @@ function toScores(sums: Sums): Readonly<Record<string, Scores>> {
   return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
 }
 
-function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext): number {
+function rowsWithin(
+  program: Model,
+  { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext,
+  slack: number,
+): number {
   // A model whose graph has the batch size written into it takes one row at a time.
   const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);
   // Where inference lost the rows' name on the way, `rowsAreIndependent` has the last word.
@@ -349,7 +355,7 @@ function rowsWithin(program: Model, { feeds, groups, memoryBudget = DEFAULT_MEMO
     if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
   for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
   const each = Math.max(1, activationBytes(program, dims));
-  const bytes = Math.min(memoryBudget, Math.max(FAST_BYTES, LEAST_ROWS * each));
+  const bytes = Math.min(memoryBudget / slack, Math.max(FAST_BYTES, LEAST_ROWS * each));
   return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
 }
 
@@ -382,6 +388,12 @@ function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, 
  * leave the caches, slower), while progress and aborting wait longer.
  */
 const FAST_BYTES = 128 * 2 ** 20;
+/**
+ * Memory onnxruntime takes for each byte of values alive at once: its convolutions' own buffers, values kept in a second,
+ * blocked layout, and what its arena loses between chunks. Measured on the embedded image model (bench/vision-memory.ts).
+ */
+const FORWARD_SLACK = 1.25;
+const REVERSE_SLACK = 2;
 /** Rows that read the weights together, however large they are. */
 const LEAST_ROWS = 4;
 const MAX_ROWS = 64;

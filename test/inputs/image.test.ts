@@ -164,6 +164,26 @@ describe('readImage', () => {
     expect(Array.from((await readImage(deep)).data.slice(0, 3))).toEqual([10, 128, 250]);
   });
 
+  it('makes RGB of CMYK, as printers’ JPEG files have it', async () => {
+    const print = await png(flat(16, 16, [200, 100, 50]))
+      .toColourspace('cmyk')
+      .jpeg({ quality: 100 })
+      .toBuffer();
+    expect((await sharp(print).metadata()).space).toBe('cmyk');
+    const { data, channels, width } = await readImage(print);
+    expect([channels, width, data.length]).toEqual([3, 16, 768]);
+    // Orange stays orange; without its colour profile not to the digit.
+    expect(data[0]).toBeGreaterThan(data[1]! + 40);
+    expect(data[1]).toBeGreaterThan(data[2]!);
+  });
+
+  it('has no picture for a model of two or four channels, and says so', () => {
+    for (const channels of [2, 4])
+      expect(() => planImage(fixed(1, channels, 8, 8))).toThrow(
+        'the model takes no picture: no input of rank 4 with 1 or 3 channels (its inputs: "x")',
+      );
+  });
+
   it.each(['jpeg', 'webp'] as const)('reads %s', async (format) => {
     const bytes = await png(flat(16, 16, [200, 100, 50]))
       .toFormat(format)

@@ -1,0 +1,19 @@
+import { existsSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { measure } from '../../bench/vision-memory.ts';
+
+/** What compiling, the unmodified model that answers are compared with, and the picture itself take beside a run. */
+const BESIDE = 256 * 2 ** 20;
+
+test.runIf(existsSync('/proc/self/status')).each([
+  ['integrated-gradients', 'steps=2'],
+  ['rise', 'n_masks=8'],
+])(
+  '%s of a picture of 1024 x 1024 stays within the memory budget, by batching',
+  (method, ...options) => {
+    const { grew, budget, passes } = measure(method, ...options);
+    expect(passes).toBeGreaterThan(2);
+    expect(grew).toBeLessThan(budget + BESIDE);
+  },
+  120_000,
+);
