@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ExplainableModel } from '../../src/attribution/index.ts';
 import type { Explanation } from '../../src/explanation/index.ts';
+import { readModel } from '../../src/onnx/index.ts';
 import { TEXT_MODEL, testFolder } from '../folder.ts';
 import { expectRefusal, onnxray, onnxrayJson } from '../cli/onnxray.ts';
 
@@ -14,6 +15,7 @@ interface Case {
   readonly text: string;
   readonly ids: readonly number[];
   readonly value: number;
+  readonly scale: number;
   readonly methods: readonly {
     readonly method: string;
     readonly reference: string;
@@ -65,6 +67,28 @@ test('ids are those of the tokenizer that made the file', async () => {
     const encoded = await model.encode({ image: PICTURE, text });
     expect(encoded.kind === 'image-text' && encoded.text.ids).toEqual(ids);
   }
+});
+
+test('of a model that gives embeddings alone, the cosine is explained', async () => {
+  const whole = readModel(readFileSync(path.join(FOLDER, 'model.onnx')));
+  const outputs = whole.graph.outputs.filter(({ name }) => name.endsWith('_embeds'));
+  home.write('embeds/model.onnx', { ...whole, graph: { ...whole.graph, outputs } });
+  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'])
+    home.write(`embeds/${name}`, readFileSync(path.join(FOLDER, name)));
+  const embeds = await ExplainableModel.open(home.at('embeds'), { cache: false, threads: 1 });
+  const { text, value, scale, methods } = cases[0]!;
+  const found = (await embeds.explainTexts(PICTURE, [text, 'a red flower'], { method: 'input-x-gradient' }))[0]!;
+  await embeds.release();
+  expect(found.explanation.value).toBeCloseTo(value / scale, 5);
+  expect(found.explanation.predictions).toBeUndefined();
+  const { pixels } = methods.find(({ method }) => method === 'input-x-gradient')!;
+  const { data } = found.explanation.attributions['pixel_values']!;
+  expect(
+    relativeError(
+      data.map((each) => each * scale),
+      pixels!,
+    ),
+  ).toBeLessThan(1e-4);
 });
 
 test('scores of pixels and words together add up to the change of the similarity', async () => {
