@@ -189,7 +189,9 @@ function job(
       const data = await run(controller.signal, (done, total) => send('progress', JSON.stringify({ done, total })));
       await stream.writeSSE({ event: 'result', data });
     } catch (error) {
-      send('failure', JSON.stringify({ error: messageOf(error) }));
+      // Awaited: the stream ends with this function.
+      if (!stream.aborted)
+        await stream.writeSSE({ event: 'failure', data: JSON.stringify({ error: messageOf(error) }) });
     }
   });
 }

@@ -188,6 +188,60 @@ describe('the Attention room', () => {
     await page.locator('.matrix-view canvas').waitFor();
     expect(complaints).toEqual([]);
   });
+
+  it('shows the neuron view of the hovered token, the map of the heads, and flow', { timeout: LONG }, async () => {
+    await open('attention', { text: TEXT });
+    await settled();
+    const neuron = page.locator('.neuron canvas');
+    await neuron.waitFor();
+    const drawn = () => neuron.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+    await page.locator('.head-view').first().scrollIntoViewIfNeeded();
+    const before = await drawn();
+    const head = (await page.locator('.head-view').first().boundingBox())!;
+    await page.mouse.move(head.x + 60, head.y + 70);
+    await page.waitForTimeout(150);
+    expect(await drawn()).not.toBe(before);
+    await page.mouse.click(head.x + 60, head.y + 70);
+    await page.waitForFunction(() => location.hash.includes('token=3'));
+    await page.getByRole('button', { name: 'flow through all layers' }).click();
+    await settled();
+    await page.getByRole('heading', { name: 'Matrix: flow through all layers' }).waitFor();
+    await page.getByRole('button', { name: 'Head map' }).click();
+    await page.getByRole('group', { name: '48 heads on a plane' }).waitFor();
+    await page
+      .getByRole('button', { name: /^L3-7,/ })
+      .locator('circle')
+      .click();
+    await page.waitForFunction(() => location.hash.includes('layer=3') && location.hash.includes('head=7'));
+    await page.getByLabel('Colour', { exact: false }).selectOption('entropy');
+    expect(complaints).toEqual([]);
+    expect(await seriousViolations()).toEqual([]);
+  });
+
+  it('patches from one text into another, and exports what it found', { timeout: LONG }, async () => {
+    await open('attention', { text: TEXT, panel: 'patching' });
+    await page.getByText('Both texts are the same').waitFor();
+    await page.getByLabel('The other text').fill('Claim your own prize money now, dear friend');
+    const map = page.getByRole('img', { name: '4 layers x 11 places' });
+    await map.waitFor();
+    await map.focus();
+    await page.keyboard.press('ArrowRight');
+    await page.locator('.patch-map .readout', { hasText: 'L0' }).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download') as Promise<Download>,
+      page
+        .getByRole('group', { name: 'Export: patching-stream' })
+        .getByRole('button', { name: 'JSON', exact: true })
+        .click(),
+    ]);
+    const found = JSON.parse((await readFile(await download.path())).toString()) as { command: string };
+    expect(found.command).toBe('patch');
+    await page.getByRole('button', { name: 'heads', exact: true }).click();
+    await page.getByRole('img', { name: '4 layers x 12 places' }).waitFor();
+    await page.getByLabel('The other text').fill('too short');
+    await page.getByText('the two inputs differ in length').waitFor();
+    expect(await seriousViolations()).toEqual([]);
+  });
 });
 
 describe('the Images room', () => {

@@ -1,14 +1,15 @@
 /** Pictures and data to files, made in the page. */
-import { renderExplanation, svgToPng } from 'onnxray/views';
+import { interventionHtml, interventionSvg, renderAttention, renderExplanation, svgToPng } from 'onnxray/views';
 import type { Language, RgbPicture, Theme } from 'onnxray/views';
 import { serializeExplanation } from 'onnxray/explanation';
-import type { Explanation } from '../engine/engine.ts';
+import { serializeAttention, serializeIntervention } from 'onnxray/results';
+import type { AttentionResult, Control, Explanation, Intervention } from '../engine/engine.ts';
 
 export const EXPORTS = ['SVG', 'PNG', 'JSON', 'HTML'] as const;
 export type ExportKind = (typeof EXPORTS)[number];
 
-/** What can be exported: each kind gives a file's content. */
-export type Exporter = (kind: ExportKind) => Promise<string | Uint8Array>;
+/** What can be exported: each kind gives a file's content; what has to be computed for it can be stopped. */
+export type Exporter = (kind: ExportKind, control: Control) => Promise<string | Uint8Array>;
 
 const TYPES: Readonly<Record<ExportKind, string>> = {
   SVG: 'image/svg+xml',
@@ -17,14 +18,19 @@ const TYPES: Readonly<Record<ExportKind, string>> = {
   HTML: 'text/html',
 };
 
-export async function save(name: string, kind: ExportKind, exporter: Exporter): Promise<void> {
-  const content = await exporter(kind);
+export async function save(name: string, kind: ExportKind, exporter: Exporter, control: Control): Promise<void> {
+  const content = await exporter(kind, control);
   const blob = new Blob([content as BlobPart], { type: TYPES[kind] });
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
   link.download = `${name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').slice(0, 80)}.${kind.toLowerCase()}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export interface DrawnLook {
+  readonly language: Language;
+  readonly theme: Theme;
 }
 
 /** An explanation by the library's own views. */
@@ -42,6 +48,72 @@ export function explanationExporter(
   };
 }
 
+/** An analysis of attention by the library's own views; `ask` computes it. */
+export function attentionExporter(ask: (control: Control) => Promise<AttentionResult>, look: DrawnLook): Exporter {
+  return async (kind, control) => {
+    const result = await ask(control);
+    if (kind === 'JSON') return `${serializeAttention(result)}\n`;
+    const format = kind === 'SVG' ? 'svg' : kind === 'PNG' ? 'png' : 'html';
+    return renderAttention(result, { format, ...look });
+  };
+}
+
+/** An intervention by the library's own views. */
+export function interventionExporter(result: Intervention, look: DrawnLook): Exporter {
+  return (kind) => {
+    if (kind === 'JSON') return Promise.resolve(`${serializeIntervention(result)}\n`);
+    if (kind === 'HTML') return Promise.resolve(interventionHtml(result, look));
+    const svg = interventionSvg(result, look);
+    return kind === 'SVG' ? Promise.resolve(svg) : svgToPng(svg);
+  };
+}
+
+/** A drawing in SVG that is on the page, with the styles it has there; `data` is what JSON holds. */
+export function svgExporter(title: string, find: () => SVGSVGElement | null, data: () => unknown): Exporter {
+  return async (kind) => {
+    if (kind === 'JSON') return `${JSON.stringify(data())}\n`;
+    const drawn = find();
+    if (drawn === null) throw new Error('the drawing is not on the page any more');
+    const svg = standalone(drawn, title);
+    if (kind === 'SVG') return svg;
+    return kind === 'PNG' ? svgToPng(svg) : pageOf(title, svg, data());
+  };
+}
+
+/** Properties by which the page's style sheet draws. */
+const STYLED = [
+  'fill',
+  'stroke',
+  'stroke-width',
+  'opacity',
+  'font-size',
+  'font-weight',
+  'font-family',
+  'text-anchor',
+] as const;
+
+/** A copy that needs no style sheet. */
+function standalone(drawn: SVGSVGElement, title: string): string {
+  const copy = drawn.cloneNode(true) as SVGSVGElement;
+  const [from, to] = [drawn.querySelectorAll('*'), copy.querySelectorAll('*')];
+  from.forEach((element, i) => {
+    const style = getComputedStyle(element);
+    for (const name of STYLED) to[i]!.setAttribute(name, style.getPropertyValue(name));
+    to[i]!.removeAttribute('tabindex');
+  });
+  const { width, height } = drawn.viewBox.baseVal;
+  copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  copy.setAttribute('width', String(width));
+  copy.setAttribute('height', String(height));
+  const paper = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
+  for (const [name, value] of Object.entries({ width, height, fill: getComputedStyle(document.body).backgroundColor }))
+    paper.setAttribute(name, String(value));
+  const heading = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+  heading.textContent = title;
+  copy.prepend(heading, paper);
+  return new XMLSerializer().serializeToString(copy);
+}
+
 /** A drawing on canvases, as PNG, inside an SVG, or inside a page; `data` is what JSON holds. */
 export function canvasExporter(title: string, draw: () => HTMLCanvasElement, data: () => unknown): Exporter {
   return async (kind) => {
@@ -55,12 +127,18 @@ export function canvasExporter(title: string, draw: () => HTMLCanvasElement, dat
     const label = escapeText(title);
     const svg = `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${canvas.width} ${canvas.height}" role="img" aria-label="${label}"><title>${label}</title><image ${size} href="${uri}"/></svg>`;
     if (kind === 'SVG') return svg;
-    return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${label}</title><style>body{font:16px/1.5 system-ui;margin:2rem;max-width:80rem}svg{max-width:100%;height:auto}</style><h1>${label}</h1>${svg}<script type="application/json" id="data">${JSON.stringify(data()).replaceAll('<', '\\u003c')}</script></html>`;
+    return pageOf(title, svg, data());
   };
+}
+
+/** A page that needs no other file, with the numbers in it. */
+function pageOf(title: string, svg: string, data: unknown): string {
+  const label = escapeText(title);
+  const json = JSON.stringify(data).replaceAll('<', '\\u003c');
+  const lang = document.documentElement.lang;
+  return `<!doctype html><html lang="${lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${label}</title><style>body{font:16px/1.5 system-ui;margin:2rem;max-width:80rem}svg{max-width:100%;height:auto}</style></head><body><h1>${label}</h1>${svg}<script type="application/json" id="data">${json}</script></body></html>`;
 }
 
 function escapeText(text: string): string {
   return text.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
-
-export { svgToPng };

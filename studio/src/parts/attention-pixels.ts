@@ -118,3 +118,11 @@ export function pageColor(element: Element, name: string, fallback: string): str
 export function tokenLabel(token: string): string {
   return showControls(token.replace(/^[Ġ▁]/u, ' '));
 }
+
+/** As much of a text as fits, and an ellipsis. */
+export function clipText(context: CanvasRenderingContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length > 1 && context.measureText(`${letters.join('')}…`).width > width) letters.pop();
+  return `${letters.join('')}…`;
+}

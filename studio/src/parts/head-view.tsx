@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { Theme } from 'onnxray/views';
 import type { PackedBlock } from '../engine/engine.ts';
-import { HEAD_COLORS, fitCanvas, pageColor, tokenLabel } from './attention-pixels.ts';
+import { HEAD_COLORS, clipText, fitCanvas, pageColor, tokenLabel } from './attention-pixels.ts';
 import type { Hover } from './hover.ts';
 import { useWidth } from './use-size.ts';
 
@@ -13,6 +13,8 @@ export interface HeadViewProps {
   readonly hover: Hover;
   readonly theme: Theme;
   readonly label: string;
+  /** A token on the left was clicked, or Enter pressed on it. */
+  readonly onPick?: (query: number) => void;
 }
 
 const ROW = 22;
@@ -24,7 +26,7 @@ const HOVER_THRESHOLD = 0.008;
 const STEPS = 12;
 
 /** Queries on the left, keys on the right, attention between them. Only the rows in sight are drawn, however long the text. */
-export function HeadView({ tokens, block, heads, hover, theme, label }: HeadViewProps) {
+export function HeadView({ tokens, block, heads, hover, theme, label, onPick }: HeadViewProps) {
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useWidth(box);
@@ -79,6 +81,7 @@ export function HeadView({ tokens, block, heads, hover, theme, label }: HeadView
     else hover.set(-1, row >= 0 && row < block.keys ? row : -1);
   };
   const keys = (event: KeyboardEvent): void => {
+    if (event.key === 'Enter' && hover.now.query >= 0) onPick?.(hover.now.query);
     const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
     if (step === 0) return;
     event.preventDefault();
@@ -100,6 +103,9 @@ export function HeadView({ tokens, block, heads, hover, theme, label }: HeadView
       onKeyDown={keys}
       onMouseMove={move}
       onMouseLeave={() => hover.set(-1)}
+      onClick={() => {
+        if (hover.now.query >= 0) onPick?.(hover.now.query);
+      }}
     >
       <div style={{ height: `${rows * ROW + 8}px` }}>
         <canvas ref={canvas} aria-hidden="true" />
@@ -171,19 +177,12 @@ function drawHeads(context: CanvasRenderingContext2D, drawn: Drawn, page: Elemen
     }
     context.fillStyle = lit > 0 || query < 0 ? ink : muted;
     context.textAlign = atRight ? 'left' : 'right';
-    const text = clip(context, tokenLabel(tokens[row] ?? String(row)), side - 10);
+    const text = clipText(context, tokenLabel(tokens[row] ?? String(row)), side - 10);
     context.fillText(text, atRight ? right + 8 : left - 8, y(row));
   };
   for (let row = first; row < Math.min(queries, last); row++) label(row, false, row === query ? 2 : 0);
   for (let row = first; row < Math.min(keys, last); row++)
     label(row, true, row === key ? 2 : Math.sqrt(received[row]!));
-}
-
-function clip(context: CanvasRenderingContext2D, text: string, width: number): string {
-  if (context.measureText(text).width <= width) return text;
-  const letters = [...text];
-  while (letters.length > 1 && context.measureText(`${letters.join('')}…`).width > width) letters.pop();
-  return `${letters.join('')}…`;
 }
 
 function range(from: number, to: number): number[] {

@@ -1,6 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
 import { formatPercent } from 'onnxray/views';
-import type { Language } from 'onnxray/views';
 import type { PackedBlock } from '../../engine/engine.ts';
 import { tokenLabel } from '../../parts/attention-pixels.ts';
 import type { Hover } from '../../parts/hover.ts';
@@ -22,7 +21,6 @@ export function TopKeys({
   readonly heads: readonly number[];
   readonly hover: Hover;
   readonly to: string;
-  readonly language: Language;
 }) {
   const [query, setQuery] = useState(-1);
   useEffect(() => {

@@ -33,7 +33,8 @@ export default function ImageRoom() {
     .split(',')
     .filter((name) => studio.methods.some((method) => method.name === name && method.layers !== 'needs-layer'));
   const available = studio.methods.filter(
-    ({ name, layers }) => !methods.includes(name) && (layers === 'as-inputs' || layers === 'none'),
+    ({ name, layers }) =>
+      !methods.includes(name) && (layers === 'as-inputs' || layers === 'own-layer' || layers === 'none'),
   );
   const order = [...methods].sort((a, b) => rank(a) - rank(b));
   const newest = order.flatMap((name) => results.get(name) ?? [])[0];
