@@ -213,7 +213,7 @@ describe('the Attention room', () => {
       .locator('circle')
       .click();
     await page.waitForFunction(() => location.hash.includes('layer=3') && location.hash.includes('head=7'));
-    await page.getByLabel('Colour', { exact: false }).selectOption('entropy');
+    await page.getByRole('combobox', { name: /^Colour/ }).selectOption('entropy');
     expect(complaints).toEqual([]);
     expect(await seriousViolations()).toEqual([]);
   });

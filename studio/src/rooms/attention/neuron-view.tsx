@@ -161,7 +161,7 @@ export function NeuronView({ tokens, block, head, vectors, pinned, hover, theme,
   return (
     <div class="neuron">
       <div
-        class="head-view neuron-scroll"
+        class="neuron-view"
         ref={box}
         tabIndex={0}
         role="group"
