@@ -47,6 +47,7 @@ function pullGradients(
   const wanted = new Set(wrt);
   const context: RuleContext = {
     wanted: (value) => onPath.values.has(value),
+    asked: (value) => wanted.has(value),
     pull: (inner, innerSeeds, innerWrt) => pullGradients(inner, innerSeeds, innerWrt, rules),
   };
   for (const node of onPath.nodes.toReversed()) {

@@ -6,10 +6,12 @@ import type { EmittedOperator, GraphBuilder, Node, ValueName } from '../onnx/ind
  */
 export type Pullback = () => ValueName;
 
-/** What rules of nodes with subgraphs need beyond the node. */
+/** What a few rules need beyond the node: those of subgraphs, and those that treat two nodes as one. */
 export interface RuleContext {
   /** Whether anybody wants the gradient of this value. */
   wanted(value: ValueName): boolean;
+  /** Whether the gradient of this value is asked for itself, not only to be passed on. */
+  asked(value: ValueName): boolean;
   /** Differentiates within a subgraph, by the same table: from gradients of values to those of others. */
   pull(
     b: GraphBuilder,

@@ -142,6 +142,27 @@ test.each(Object.entries(NETS))('%s has the gradient of the plain rules', async 
   own!.forEach((value, at) => expect(Math.abs(value - plain![at]!)).toBeLessThan(1e-5 * largest));
 });
 
+test('the sigmoid of x sigmoid(x) has a gradient of its own where it is asked for', async () => {
+  const gradient = (rules: RuleTable) => {
+    const b = new GraphBuilder(normalizeModel(NETS['x sigmoid(x)']!));
+    b.setOutputs([]);
+    const gradients = appendGradients(b, { of: 'y', wrt: ['x', 's'], seed: b.onesLike('y'), rules });
+    for (const [value, name] of gradients) b.addOutput(name, value === 's' ? 'of s' : 'of x');
+    return pruneModel(b.build());
+  };
+  const feeds = { x: randomTensor([2, 3, 8, 8], 12) };
+  const [plain, own] = [
+    await runModel(gradient(GRADIENT_RULES), feeds),
+    await runModel(gradient(BLOCKED_RULES), feeds),
+  ] as const;
+  for (const name of ['of s', 'of x']) {
+    const [expected, got] = [plain, own].map((results) => results[name]!.data as Float32Array);
+    const largest = Math.max(...expected!.map(Math.abs));
+    expect(largest).toBeGreaterThan(0);
+    got!.forEach((value, at) => expect(Math.abs(value - expected![at]!)).toBeLessThan(1e-5 * largest));
+  }
+});
+
 test.each(Object.entries(NETS))('%s leaves the layout for the answer and the gradient only', async (_, model) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnxray-blocked-'));
   const optimizedModelFilePath = path.join(folder, 'optimized.onnx');

@@ -56,7 +56,10 @@ const clip: Rule = (b, node, gradients, context) => {
   return [input, ...otherwise.slice(1)];
 };
 
-/** x sigmoid(x), as two nodes: the derivative of both, so that the sigmoid's own has nothing left to add. */
+/**
+ * x sigmoid(x), as two nodes: the derivative of both, so that the sigmoid's own has nothing left to add. Not where
+ * somebody asks for the sigmoid's gradient itself, as a class activation map at it does.
+ */
 const mul: Rule = (b, node, gradients, context) => {
   const dY = gradients[0];
   const otherwise = plain('Mul')(b, node, gradients, context);
@@ -67,6 +70,7 @@ const mul: Rule = (b, node, gradients, context) => {
   const at = gateOf(first, second) ? 0 : gateOf(second, first) ? 1 : undefined;
   if (dY === undefined || at === undefined || !stays(b, y)) return otherwise;
   const s = node.inputs[1 - at]!;
+  if (context.asked(s)) return otherwise;
   const input = () => b.mul(enter(b, dY), b.add(s, b.mul(y, affine(b, s, -1, 1))));
   return at === 0 ? [input, undefined] : [undefined, input];
 };
