@@ -1,8 +1,8 @@
 import type { Scores } from '../explanation/index.ts';
-import { GraphBuilder, UserError, isFloat, listLayers } from '../onnx/index.ts';
+import { GraphBuilder, UserError, isFloat } from '../onnx/index.ts';
 import type { Model, NamedTensors, ValueName } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/index.ts';
-import { nearestNames } from '../tasks/core.ts';
+import { findLayer } from '../programs/index.ts';
 import { ATTENTION, finish, give, runAttention } from './graph.ts';
 
 /** What becomes of a layer's output within the graph. */
@@ -29,7 +29,7 @@ export async function captureLayers(
   paths: readonly string[],
   { reduce = 'none', span, signal }: LayerCaptureOptions = {},
 ): Promise<Readonly<Record<string, Scores>>> {
-  const values = paths.map((path) => layerValue(host.model, path));
+  const values = paths.map((path) => findLayer(host.model, path).output);
   const compile = (model: Model) => {
     const b = new GraphBuilder(model);
     b.setOutputs([]);
@@ -44,17 +44,6 @@ export async function captureLayers(
   const request = { kind: 'captured-layers', values, reduce, span: span ?? null };
   const outputs = await runAttention(host, request, compile, tensors, signal);
   return Object.fromEntries(paths.map((path, at) => [path, outputs[ATTENTION.whole(String(at))]!]));
-}
-
-function layerValue(model: Model, path: string): ValueName {
-  const layers = listLayers(model);
-  const found = layers.find((layer) => layer.path === path) ?? layers.find(({ output }) => output === path);
-  if (found !== undefined) return found.output;
-  const near = nearestNames(
-    path,
-    layers.map((layer) => layer.path),
-  );
-  throw new UserError(`the model has no layer "${path}"; nearest: ${near.map((name) => `"${name}"`).join(', ')}`);
 }
 
 function reduced(b: GraphBuilder, value: ValueName, how: LayerReduction, path: string): ValueName {

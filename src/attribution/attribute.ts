@@ -1,5 +1,5 @@
-import { UsageError, UserError, foldPadding, listLayers, normalizeModel, weightTensor } from '../onnx/index.ts';
-import type { DenseTensor, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
+import { UsageError, UserError, foldPadding, normalizeModel, weightTensor } from '../onnx/index.ts';
+import type { DenseTensor, Layer, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost, Provider } from '../runtime/core.ts';
 import { targetWeights } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
@@ -9,6 +9,7 @@ import {
   answersLikeOriginal,
   chooseOutput,
   findFeatures,
+  findLayer,
   layerFeature,
   numbers,
   readOptions,
@@ -160,7 +161,7 @@ class Scene implements AttributionContext {
     this.host = host;
     this.request = request;
     this.method = method;
-    this.layer = request.layer === undefined ? undefined : findLayer(host, request.layer);
+    this.layer = request.layer === undefined ? undefined : featureOf(findLayer(host.model, request.layer));
     checkPlace(method, request);
     const neuronForm = this.layer !== undefined && request.neuron !== undefined && method.layers === 'as-inputs';
     this.output = neuronForm ? this.layer!.value : chooseOutput(host.model, request.output);
@@ -316,16 +317,7 @@ function fittingWeights(
   return { type, dims, data: type === 'float64' ? Float64Array.from(given) : Float32Array.from(given) };
 }
 
-function findLayer(host: ModelHost, path: string): Feature {
-  const layers = listLayers(host.model);
-  const layer = layers.find((each) => each.path === path) ?? layers.find(({ output }) => output === path);
-  if (layer === undefined) {
-    const near = layers.filter((each) => each.path.includes(path)).slice(0, 3);
-    const hint = near.length === 0 ? '' : `; did you mean ${near.map((each) => `"${each.path}"`).join(', ')}?`;
-    throw new UserError(`the model has no layer "${path}"${hint || '; "onnxray inspect" lists them'}`);
-  }
-  return layerFeature(layer.path, layer.output);
-}
+const featureOf = ({ path, output }: Layer): Feature => layerFeature(path, output);
 
 function checkPlace(method: Method, { layer, neuron }: AttributeRequest): void {
   if (neuron !== undefined && layer === undefined) throw new UsageError('--neuron needs --layer');

@@ -25,7 +25,8 @@ export type {
 } from './method.ts';
 export { readOptions } from './options.ts';
 export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
-export { appendProbabilities, compileProgram, layerFeature } from './program.ts';
+export { findLayer, layerFeature } from './layer.ts';
+export { appendProbabilities, compileProgram } from './program.ts';
 export type { BuildTarget } from './program.ts';
 export { QUADRATURES, quadrature } from './quadrature.ts';
 export type { Quadrature, QuadratureName } from './quadrature.ts';

@@ -15,7 +15,6 @@ import {
 } from '../onnx/index.ts';
 import type { DataType, Model, Node, ValueName } from '../onnx/index.ts';
 import { appendAttentionMaps, attentionValues } from './attention-maps.ts';
-import type { Feature } from './features.ts';
 import { appendFullGradient } from './full-gradient.ts';
 import { appendMap } from './maps.ts';
 import { reduceRows, sumRows } from './reduce.ts';
@@ -364,9 +363,4 @@ function totalSquares(
       total,
       Array.from({ length: b.rank(like) - 1 }, (_, index) => index + 1),
     );
-}
-
-/** A layer as something rows vary in, or gradients are taken at. */
-export function layerFeature(path: string, value: ValueName): Feature {
-  return { input: path, kind: 'layer', value };
 }

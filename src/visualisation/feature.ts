@@ -3,7 +3,7 @@ import type { Dim, Model, NamedTensors, ValueName } from '../onnx/index.ts';
 import { planImage } from '../inputs/core.ts';
 import type { ImagePlan, ImageSource } from '../inputs/core.ts';
 import type { ExplainableModel } from '../attribution/core.ts';
-import { chooseOutput, readOptions } from '../programs/index.ts';
+import { chooseOutput, findLayer, readOptions } from '../programs/index.ts';
 import type { OptionValue } from '../programs/index.ts';
 import { parseTarget } from '../tasks/core.ts';
 import { findPictures, toPixels } from './optimise.ts';
@@ -242,25 +242,16 @@ export function placeOf(
 ): Place {
   const { host } = model;
   const sized = sizedModel(host.model, height, width);
-  const layers = listLayers(sized);
   if ('target' in wanted) {
     const output = chooseOutput(host.model, wanted.output);
     const node = sized.graph.nodes.find(({ outputs }) => outputs.includes(output));
     const value = node?.operator === 'Softmax' ? node.inputs[0]! : output;
+    const layers = listLayers(sized);
     const dims =
       layers.find((each) => each.output === value)?.dims ?? layers.find((each) => each.output === output)?.dims;
     return placed(output, value, dims);
   }
-  const layer =
-    layers.find(({ path }) => path === wanted.layer) ?? layers.find(({ output }) => output === wanted.layer);
-  if (layer === undefined) {
-    const near = layers.filter(({ path }) => path.includes(wanted.layer)).slice(0, 3);
-    const hint =
-      near.length === 0
-        ? '"onnxray inspect" lists them'
-        : `did you mean ${near.map(({ path }) => `"${path}"`).join(', ')}?`;
-    throw new UserError(`the model has no layer "${wanted.layer}"; ${hint}`);
-  }
+  const layer = findLayer(sized, wanted.layer);
   const node = sized.graph.nodes.find(({ outputs }) => outputs.includes(layer.output))!;
   return placed(layer.path, RECTIFIERS.has(node.operator) ? node.inputs[0]! : layer.output, layer.dims);
 }
