@@ -37,7 +37,7 @@ import { findMethod } from './methods/index.ts';
 import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
-import { chooseOutput } from '../programs/index.ts';
+import { chooseOutput, numbers } from '../programs/index.ts';
 
 /** What is to be explained. */
 export type Subject =
@@ -142,7 +142,8 @@ export class ExplainableModel {
       baselineName: nameOf(baseline, encoded),
       modality: modalityOf(encoded),
     });
-    const predictions = options.neuron === undefined && aim.target === undefined ? predictionsOf(answer, labels) : {};
+    const predictions =
+      options.neuron === undefined && aim.target === undefined ? this.#predictions(explanation.output, answer) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
     const described = { ...explanation, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
     const picture = pictureOf(encoded)?.preview;
@@ -170,6 +171,12 @@ export class ExplainableModel {
 
   async release(): Promise<void> {
     await this.host.release();
+  }
+
+  /** Each label of a sigmoid stands by itself: its value is its probability. */
+  #predictions(output: string, answer: DenseTensor): Pick<Explanation, 'predictions'> {
+    const maker = this.host.model.graph.nodes.find(({ outputs }) => outputs.includes(output));
+    return predictionsOf(answer, this.folder.labels, maker?.operator !== 'Sigmoid');
   }
 
   /** What --box, --region or a target over several outputs ask for, in place of a target in the first output. */
@@ -409,11 +416,15 @@ function subjectWarnings(encoded: Encoded): readonly string[] {
   return [...(pictureOf(encoded)?.warnings ?? []), ...(truncated === 0 ? [] : [cut])];
 }
 
-/** The best classes, for an output that is one row of them. */
-function predictionsOf(answer: DenseTensor, labels: readonly string[] | undefined): Pick<Explanation, 'predictions'> {
+/** The best classes, for an output that is one row of them; `shares` says that a softmax makes shares of it. */
+function predictionsOf(
+  answer: DenseTensor,
+  labels: readonly string[] | undefined,
+  shares: boolean,
+): Pick<Explanation, 'predictions'> {
   if (answer.dims.length !== 2 || answer.dims[1]! < 2) return {};
-  const row = answer.data as Float32Array;
+  const row = Array.from(numbers(answer));
   const probabilities =
     row.every((value) => value >= 0 && value <= 1) && Math.abs(row.reduce((left, right) => left + right, 0) - 1) < 1e-3;
-  return { predictions: topPredictions(answer, labels, 5, !probabilities) };
+  return { predictions: topPredictions(answer, labels, 5, shares && !probabilities) };
 }

@@ -8,6 +8,7 @@ import type { DenseTensor } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { parseTarget, targetValue } from '../../src/tasks/index.ts';
 import { testFolder } from '../folder.ts';
+import { makeNode } from '../models.ts';
 import { fixtures, openFixture } from './references.ts';
 
 const fixture = fixtures().find(({ name }) => name === 'mlp')!;
@@ -95,6 +96,8 @@ test('a surrogate goes by its name', async () => {
   await model.release();
 });
 
+const multiLabel = testFolder('multi-label');
+
 describe('a target over several outputs', () => {
   const folder = testFolder('targets');
   let model: ExplainableModel;
@@ -163,4 +166,19 @@ describe('a target over several outputs', () => {
   test('names its outputs itself', async () => {
     await expect(explain('logits[1]', { output: 'logits' })).rejects.toThrow(UsageError);
   });
+});
+
+test('labels that a sigmoid answers for one by one keep their own probabilities', async () => {
+  const given = readModel(readFileSync('test/attribution/fixtures/mlp.onnx'));
+  const nodes = [...given.graph.nodes, makeNode('Sigmoid', ['logits'], ['labels'])];
+  const outputs = [{ name: 'labels', type: 'float32' as const, dims: ['batch', 3] }];
+  const file = multiLabel.write('labels.onnx', { ...given, graph: { ...given.graph, nodes, outputs } });
+  const model = await ExplainableModel.open(file, { cache: false });
+  const { explanation } = await model.explain({ tensors: { x } }, { method: 'saliency' });
+  await model.release();
+  const expected = fixture.answer.map((logit) => 1 / (1 + Math.exp(-logit))).sort((a, b) => b - a);
+  close(
+    explanation.predictions!.map(({ value }) => value),
+    expected,
+  );
 });
