@@ -253,7 +253,7 @@ async function beside(
         const out = path.join(folder, `bertviz-${view}.html`);
         execFileSync(
           python,
-          [path.join(import.meta.dirname, 'bertviz.py'), view, path.join(folder, 'attention.json'), out],
+          [path.join(import.meta.dirname, 'write_bertviz.py'), view, path.join(folder, 'attention.json'), out],
           {
             stdio: 'inherit',
           },

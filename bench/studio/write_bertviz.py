@@ -1,6 +1,6 @@
 """BertViz's HTML of given attention.
 
-    python write.py VIEW ATTENTION.json OUT.html
+    python write_bertviz.py VIEW ATTENTION.json OUT.html
 
 VIEW is head or model; ATTENTION.json is {"tokens", "dims": [layers, heads, queries, keys], "file": float32 numbers beside it}.
 """
