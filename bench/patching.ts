@@ -22,7 +22,7 @@ import { table, writeBlock } from '../scripts/blocks.ts';
 const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    width: { type: 'string', default: '512' },
+    width: { type: 'string', default: '384' },
     rounds: { type: 'string', default: '1' },
   },
 });
@@ -133,7 +133,7 @@ try {
     table(['', 'ms', 'patches per second', 'times onnxray', 'largest difference'], rows),
   ].join('\n\n');
   console.log(report);
-  if (!flags.quick && flags.width === '512') writeBlock(path.join(root, 'bench/README.md'), 'patching', report);
+  if (!flags.quick && flags.width === '384') writeBlock(path.join(root, 'bench/README.md'), 'patching', report);
 } finally {
   child.stdin.end();
   rmSync(folder, { recursive: true, force: true });
