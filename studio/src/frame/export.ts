@@ -68,52 +68,6 @@ export function interventionExporter(result: Intervention, look: DrawnLook): Exp
   };
 }
 
-/** A drawing in SVG that is on the page, with the styles it has there; `data` is what JSON holds. */
-export function svgExporter(title: string, find: () => SVGSVGElement | null, data: () => unknown): Exporter {
-  return async (kind) => {
-    if (kind === 'JSON') return `${JSON.stringify(data())}\n`;
-    const drawn = find();
-    if (drawn === null) throw new Error('the drawing is not on the page any more');
-    const svg = standalone(drawn, title);
-    if (kind === 'SVG') return svg;
-    return kind === 'PNG' ? svgToPng(svg) : pageOf(title, svg, data());
-  };
-}
-
-/** Properties by which the page's style sheet draws. */
-const STYLED = [
-  'fill',
-  'stroke',
-  'stroke-width',
-  'opacity',
-  'font-size',
-  'font-weight',
-  'font-family',
-  'text-anchor',
-] as const;
-
-/** A copy that needs no style sheet. */
-function standalone(drawn: SVGSVGElement, title: string): string {
-  const copy = drawn.cloneNode(true) as SVGSVGElement;
-  const [from, to] = [drawn.querySelectorAll('*'), copy.querySelectorAll('*')];
-  from.forEach((element, i) => {
-    const style = getComputedStyle(element);
-    for (const name of STYLED) to[i]!.setAttribute(name, style.getPropertyValue(name));
-    to[i]!.removeAttribute('tabindex');
-  });
-  const { width, height } = drawn.viewBox.baseVal;
-  copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-  copy.setAttribute('width', String(width));
-  copy.setAttribute('height', String(height));
-  const paper = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
-  for (const [name, value] of Object.entries({ width, height, fill: getComputedStyle(document.body).backgroundColor }))
-    paper.setAttribute(name, String(value));
-  const heading = document.createElementNS('http://www.w3.org/2000/svg', 'title');
-  heading.textContent = title;
-  copy.prepend(heading, paper);
-  return new XMLSerializer().serializeToString(copy);
-}
-
 /** A drawing on canvases, as PNG, inside an SVG, or inside a page; `data` is what JSON holds. */
 export function canvasExporter(title: string, draw: () => HTMLCanvasElement, data: () => unknown): Exporter {
   return async (kind) => {

@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Theme } from 'onnxray/views';
 import type { PackedBlock } from '../engine/engine.ts';
 import { HEAD_COLORS, clipText, fitCanvas, pageColor, tokenLabel } from './attention-pixels.ts';
+import { drawOnMove } from './hover.ts';
 import type { Hover } from './hover.ts';
 import { useWidth } from './use-size.ts';
 
@@ -56,21 +57,7 @@ export function HeadView({ tokens, block, heads, hover, theme, label, onPick }: 
         canvas.current!,
       );
     };
-    let frame = 0;
-    const scrolled = (): void => {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        draw();
-      });
-    };
-    draw();
-    scroller.addEventListener('scroll', scrolled, { passive: true });
-    const silence = hover.listen(draw);
-    return () => {
-      cancelAnimationFrame(frame);
-      scroller.removeEventListener('scroll', scrolled);
-      silence();
-    };
+    return drawOnMove(scroller, hover, draw);
   }, [width, height, block, heads, tokens, theme, hover]);
 
   const move = (event: MouseEvent): void => {

@@ -34,3 +34,22 @@ export class Hover {
     return () => this.#listeners.delete(listener);
   };
 }
+
+/** Draws now, and again whenever the scroller moves (once a frame) or another token is hovered. Gives what ends that. */
+export function drawOnMove(scroller: HTMLElement, hover: Hover, draw: () => void): () => void {
+  let frame = 0;
+  const scrolled = (): void => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
+  };
+  draw();
+  scroller.addEventListener('scroll', scrolled, { passive: true });
+  const silence = hover.listen(draw);
+  return () => {
+    cancelAnimationFrame(frame);
+    scroller.removeEventListener('scroll', scrolled);
+    silence();
+  };
+}

@@ -5,6 +5,7 @@ import type { HeadVectors, PackedBlock } from '../../engine/engine.ts';
 import { useWords } from '../../frame/context.ts';
 import { clipText, fitCanvas, pageColor, tokenLabel } from '../../parts/attention-pixels.ts';
 import { divergingTable, largest, numbersImage } from '../../parts/diverging-pixels.ts';
+import { drawOnMove } from '../../parts/hover.ts';
 import type { Hover } from '../../parts/hover.ts';
 import { useWidth } from '../../parts/use-size.ts';
 import { ATTENTION_WORDS } from './words.ts';
@@ -130,21 +131,7 @@ export function NeuronView({ tokens, block, head, vectors, pinned, hover, theme,
       context.fillText(words.sum, middle + strip + SUM, 54);
       context.fillText(words.probability, width - 4, 54);
     };
-    let frame = 0;
-    const scrolled = (): void => {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        draw();
-      });
-    };
-    draw();
-    scroller.addEventListener('scroll', scrolled, { passive: true });
-    const silence = hover.listen(draw);
-    return () => {
-      cancelAnimationFrame(frame);
-      scroller.removeEventListener('scroll', scrolled);
-      silence();
-    };
+    return drawOnMove(scroller, hover, draw);
   }, [width, height, drawn, productLimit, block, head, tokens, hover, words, pinned]);
 
   const step = (event: KeyboardEvent): void => {
