@@ -1,5 +1,5 @@
 import type { ImageScores } from './image-map.ts';
-import { sample } from './image-map.ts';
+import { shareAt } from './image-map.ts';
 import type { RgbPicture, RgbaImage } from './image-overlay.ts';
 
 /** Shares of the scale's limit that lines are drawn at. */
@@ -16,11 +16,9 @@ export function contourImage(
 ): RgbaImage {
   const { width, height } = picture;
   const data = new Uint8Array(width * height * 4);
-  const limit = scores.scale.limit || 1;
+  const shareOf = shareAt(scores, crop);
   const level = (x: number, y: number): number => {
-    const [u, v] = [(x + 0.5 - crop.x) / crop.width, (y + 0.5 - crop.y) / crop.height];
-    if (u < 0 || v < 0 || u > 1 || v > 1) return 0;
-    const share = sample(scores.map, u, v) / limit;
+    const share = shareOf(x, y);
     return Math.sign(share) * LEVELS.filter((each) => Math.abs(share) >= each).length;
   };
   for (let y = 0; y < height; y++)

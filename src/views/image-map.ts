@@ -129,3 +129,15 @@ export function sample({ width, height, data }: ScoreMap, x: number, y: number):
   const bottom = data[y1 * width + x0]! * (1 - dx) + data[y1 * width + x1]! * dx;
   return top * (1 - dy) + bottom * dy;
 }
+
+/** The score at a pixel of a picture by the scale's limit; `crop` is where the map lies in the picture, beside it is 0. */
+export function shareAt(
+  scores: ImageScores,
+  crop: { readonly x: number; readonly y: number; readonly width: number; readonly height: number },
+): (x: number, y: number) => number {
+  const limit = scores.scale.limit || 1;
+  return (x, y) => {
+    const [u, v] = [(x + 0.5 - crop.x) / crop.width, (y + 0.5 - crop.y) / crop.height];
+    return u < 0 || v < 0 || u > 1 || v > 1 ? 0 : sample(scores.map, u, v) / limit;
+  };
+}

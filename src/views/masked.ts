@@ -1,5 +1,5 @@
 import type { ImageScores } from './image-map.ts';
-import { sample } from './image-map.ts';
+import { shareAt } from './image-map.ts';
 import type { RgbPicture, RgbaImage } from './image-overlay.ts';
 
 /** Grey of what is hidden. */
@@ -16,13 +16,11 @@ export function maskedImage(
 ): RgbaImage {
   const { width, height } = picture;
   const data = new Uint8Array(width * height * 4);
-  const limit = scores.scale.limit || 1;
+  const shareOf = shareAt(scores, crop);
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const at = y * width + x;
-      const [u, v] = [(x + 0.5 - crop.x) / crop.width, (y + 0.5 - crop.y) / crop.height];
-      const inside = u >= 0 && v >= 0 && u <= 1 && v <= 1;
-      const score = inside ? sample(scores.map, u, v) / limit : 0;
+      const score = shareOf(x, y);
       const share = Number.isFinite(score) ? Math.max(0, Math.min(1, score)) : 0;
       for (const c of [0, 1, 2] as const)
         data[at * 4 + c] = Math.round(picture.data[at * 3 + c]! * share + HIDDEN * (1 - share));
