@@ -3,7 +3,8 @@ import type { GraphBuilder, Model, NamedTensors, ValueName } from '../onnx/index
 import { appendGradients } from '../autodiff/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
-import { ATTENTION, addTarget, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
+import { inFourAxes } from '../programs/index.ts';
+import { ATTENTION, addTarget, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
 import { giveReduced, groupBlocks, isReduced, partReduced, reducedName } from './groups.ts';

@@ -7,7 +7,7 @@ import { chainOf, checkOneRow, identityLike, onlyRow, rowsToOne, stackOf } from 
 import type { Stack } from './chain.ts';
 import { ATTENTION, addTarget, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
-import { inFourAxes } from './graph.ts';
+import { inFourAxes } from '../programs/index.ts';
 import { attentionRelevance } from './relevance.ts';
 
 /** What is asked about: an output, and the weight of each of its elements, [1, ...]. */

@@ -4,7 +4,8 @@ import type { ModelHost } from '../runtime/core.ts';
 import { UserError } from '../onnx/index.ts';
 import { checkOneRow, onlyRow } from './chain.ts';
 import { symmetricEigen } from './eigen.ts';
-import { ATTENTION, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
+import { inFourAxes } from '../programs/index.ts';
+import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
 import { headWeights } from './norms.ts';
 

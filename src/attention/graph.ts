@@ -1,7 +1,7 @@
 import { GraphBuilder, UserError, isFloat, pruneModel } from '../onnx/index.ts';
 import type { Model, NamedTensors, Node, ValueName } from '../onnx/index.ts';
 import type { Scores } from '../explanation/index.ts';
-import { numbers } from '../programs/index.ts';
+import { inFourAxes, numbers } from '../programs/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import type { AttentionBlock } from './locate.ts';
 import { locateAttention } from './locate.ts';
@@ -69,26 +69,6 @@ export function sealedKernels(model: Model): readonly Node[] {
 }
 
 const SEALED = /attention|flash/i;
-
-/**
- * A value of a block as [batch, heads, rows, columns]: rank 4 as it is, [batch * heads, ...] taken apart again, axes put
- * in where there is one head (rank 3) or one query too (rank 2). Windows, as further axes, count as batch.
- */
-export function inFourAxes(b: GraphBuilder, value: ValueName, block: AttentionBlock): ValueName {
-  const rank = b.rank(value);
-  if (rank === 4) return value;
-  if (rank === 2) return b.unsqueeze(value, [1, 2]);
-  if (rank === 3 && (block.heads ?? 1) === 1) return b.unsqueeze(value, [1]);
-  const heads = rank === 3 ? b.int64s([block.heads ?? 1]) : b.dimension(value, rank - 3);
-  const [rows, columns] = [b.dimension(value, rank - 2), b.dimension(value, rank - 1)];
-  const dims = b.dims(value)!;
-  return b.reshape(value, b.concat([b.int64s([-1]), heads, rows, columns], 0), [
-    undefined,
-    rank === 3 ? (block.heads ?? 1) : dims[rank - 3],
-    dims[rank - 2],
-    dims[rank - 1],
-  ]);
-}
 
 /** The input of a program that holds the weights of the output's elements, and the output times them, summed. */
 export function addTarget(b: GraphBuilder, output: ValueName): ValueName {

@@ -17,7 +17,8 @@ import type { Anatomy, Norm } from './anatomy.ts';
 import { anatomyOf, secondNorm } from './anatomy.ts';
 import { chainOf, checkOneRow, onlyRow, rowsToOne, stackOf } from './chain.ts';
 import type { Stack } from './chain.ts';
-import { ATTENTION, chooseBlocks, finish, give, inFourAxes, openAttention, runAttention } from './graph.ts';
+import { inFourAxes } from '../programs/index.ts';
+import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { OpenAttention, OpenBlock } from './graph.ts';
 import type { AttentionBlock, Projection } from './locate.ts';
 

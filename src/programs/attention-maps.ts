@@ -68,7 +68,7 @@ function throughLayers(
   const gradients = appendGradients(b, { of: result, wrt, seed, rules });
   let joint: ValueName | undefined;
   for (const { probabilities, heads } of blocks) {
-    const attention = fourAxes(b, probabilities, heads);
+    const attention = inFourAxes(b, probabilities, { heads });
     const eye = identityOf(b, attention);
     if (form === 'rollout') {
       // Rows of attention sum to one, and so do those of its mean with the identity.
@@ -76,13 +76,13 @@ function throughLayers(
       const step = b.mul(b.add(b.mean(attention, [1], false), eye), half);
       joint = joint === undefined ? step : b.matmul(step, joint);
     } else {
-      const gradient = fourAxes(b, gradients.get(probabilities)!, heads);
+      const gradient = inFourAxes(b, gradients.get(probabilities)!, { heads });
       const evidence = b.mean(positive(b, b.mul(gradient, attention)), [1], false);
       joint = joint === undefined ? b.add(evidence, eye) : b.add(joint, b.matmul(evidence, joint));
     }
   }
   // Which tokens the answer is read off shows in the gradient behind the last attention: elsewhere it is zero.
-  const sizes = b.sum(b.abs(fourAxes(b, gradients.get(last.context)!, last.heads)), [1, 3], false);
+  const sizes = b.sum(b.abs(inFourAxes(b, gradients.get(last.context)!, last)), [1, 3], false);
   const least = b.mul(b.max(sizes, [1]), b.scalar(1e-6, sizes));
   const read = b.cast(b.op('Greater', [sizes, least]), b.type(sizes));
   const weights = b.div(read, b.op('Max', [b.sum(read, [1]), b.scalar(1, read)]));
@@ -103,7 +103,7 @@ function legradMap(
     const answer = copyNodes(b, head, new Map([[final, pooled]])).get(result) ?? result;
     const seed = b.op('Expand', [target, b.shape(answer)], {}, { dims: b.dims(result) });
     const gradient = appendGradients(b, { of: answer, wrt: [probabilities], seed, rules }).get(probabilities)!;
-    return b.mean(positive(b, fourAxes(b, gradient, heads)), [1, 2], false);
+    return b.mean(positive(b, inFourAxes(b, gradient, { heads })), [1, 2], false);
   });
   const sum = maps.reduce((left, right) => b.add(left, right));
   return b.mul(sum, b.scalar(1 / maps.length, sum));
@@ -129,12 +129,24 @@ function nodesFrom(b: GraphBuilder, from: ValueName, to: ValueName): ReturnType<
 
 const positive = (b: GraphBuilder, value: ValueName): ValueName => b.op('Max', [value, b.scalar(0, value)]);
 
-/** [rows * heads, ...] taken apart again. */
-function fourAxes(b: GraphBuilder, value: ValueName, heads: number | null): ValueName {
-  if (b.rank(value) === 4) return value;
-  const [, queries, keys] = b.dims(value) ?? [];
-  const shape = [b.int64s([-1, heads ?? 1]), b.dimension(value, 1), b.dimension(value, 2)];
-  return b.reshape(value, b.concat(shape, 0), [undefined, heads ?? 1, queries, keys]);
+/**
+ * A value of an attention block as [batch, heads, rows, columns]: rank 4 as it is, [batch * heads, ...] taken apart again, axes
+ * put in where there is one head (rank 3) or one query too (rank 2). Windows, as further axes, count as batch.
+ */
+export function inFourAxes(b: GraphBuilder, value: ValueName, block: { readonly heads: number | null }): ValueName {
+  const rank = b.rank(value);
+  if (rank === 4) return value;
+  if (rank === 2) return b.unsqueeze(value, [1, 2]);
+  if (rank === 3 && (block.heads ?? 1) === 1) return b.unsqueeze(value, [1]);
+  const heads = rank === 3 ? b.int64s([block.heads ?? 1]) : b.dimension(value, rank - 3);
+  const [rows, columns] = [b.dimension(value, rank - 2), b.dimension(value, rank - 1)];
+  const dims = b.dims(value) ?? [];
+  return b.reshape(value, b.concat([b.int64s([-1]), heads, rows, columns], 0), [
+    undefined,
+    rank === 3 ? (block.heads ?? 1) : dims[rank - 3],
+    dims[rank - 2],
+    dims[rank - 1],
+  ]);
 }
 
 /** [keys, keys]. */

@@ -33,7 +33,7 @@ export type { Quadrature, QuadratureName } from './quadrature.ts';
 export { PROGRAM } from './request.ts';
 export { copyNodes } from './copies.ts';
 export { hasNoRows, repeatRows } from './rows.ts';
-export { attentionMap } from './attention-maps.ts';
+export { inFourAxes, attentionMap } from './attention-maps.ts';
 export type { AttentionForm, AttentionMapRequest, Tower } from './attention-maps.ts';
 export { WITHOUT_GRADIENT } from './maps.ts';
 export type { Fold, MapForm, MapRequest } from './maps.ts';
