@@ -4,7 +4,7 @@
  *     ONNXRAY_PYTHON=python npm run bench:peers              writes the table into bench/README.md
  *     ONNXRAY_PYTHON=python npm run bench:peers -- --quick   few steps and samples, prints only
  *
- * `--only TEXT` runs the rows whose name contains it, prints only. A run of more than ten seconds is repeated twice, any other 5
+ * `--case encoder` measures one model alone and writes its table. `--only TEXT` runs the rows whose name contains it, prints only. A run of more than ten seconds is repeated twice, any other 5
  * times, after a small one that warms up. Peak memory is the high-water mark of a child that does one row once, with at most
  * 160 samples: more of them are further batches in the same memory.
  */
@@ -37,7 +37,12 @@ const CASES = {
 type CaseName = keyof typeof CASES;
 
 const { values: flags } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, memory: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    case: { type: 'string', multiple: true, default: ['encoder', 'image'] },
+    memory: { type: 'string' },
+  },
 });
 const { quick } = flags;
 const RUNS = quick ? 1 : 5;
@@ -316,6 +321,7 @@ if (flags.memory !== undefined) {
   );
   // A block for each model: an interrupted run leaves the half that is done.
   for (const key of ['encoder', 'image'] as const) {
+    if (!flags.case.includes(key)) continue;
     const report = [
       `onnxruntime-node ${VERSIONS['onnxruntime']} against ${versions.join(', ')}; ${THREADS} threads, medians of ${RUNS} alternating runs (${LONG_RUNS} where one takes over ${LONG_MS / 1000} s), ${new Date().toISOString().slice(0, 10)}.`,
       table(

@@ -387,7 +387,7 @@ function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, 
  * Activations of this size keep a CPU busy; with more, rows are no faster (and on the encoder of the zoo, whose values then
  * leave the caches, slower), while progress and aborting wait longer.
  */
-const FAST_BYTES = 128 * 2 ** 20;
+const FAST_BYTES = 64 * 2 ** 20;
 /**
  * Memory onnxruntime takes for each byte of values alive at once: its convolutions' own buffers, values kept in a second,
  * blocked layout, and what its arena loses between chunks. Measured on the embedded image model (bench/vision-memory.ts).
