@@ -111,7 +111,7 @@ test.each(['bert-eager', 'bert-sdpa', 'gpt2-eager', 'llama-sdpa'])(
     })) {
       const [mean, byQuery] = [values['entropy']!.data, values['entropy-by-query']!.data];
       expect(byQuery.length, block.path).toBe(24);
-      expect([...byQuery.slice(0, 6)].map(Number.isNaN)).toEqual(mask.map((seen) => seen === 0));
+      expect(Array.from(byQuery.slice(0, 6), Number.isNaN)).toEqual(mask.map((seen) => seen === 0));
       if (!causal) expect([...mean].every(Number.isNaN)).toBe(true);
       else
         for (let head = 0; head < 4; head++) {
