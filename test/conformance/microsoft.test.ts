@@ -321,6 +321,73 @@ const CASES: readonly Case[] = [
     attributes: { axis: int(1) },
     quantized: true,
   },
+  {
+    operator: 'QLinearAveragePool',
+    inputs: [ints('uint8', [1, 2, 5, 5]), number(0.02), byte(128), number(0.02), byte(100)],
+    attributes: { kernel_shape: manyInts([3, 3]), pads: manyInts([1, 1, 1, 1]), count_include_pad: int(0) },
+    quantized: true,
+  },
+  {
+    operator: 'QLinearAveragePool',
+    name: 'of channels last',
+    inputs: [ints('uint8', [1, 5, 5, 2]), number(0.02), byte(128), number(0.02), byte(100)],
+    attributes: { kernel_shape: manyInts([2, 2]), strides: manyInts([2, 2]), channels_last: int(1) },
+    quantized: true,
+  },
+  {
+    operator: 'QLinearReduceMean',
+    inputs: [ints('uint8', [2, 3, 4]), number(0.02), byte(128), number(0.02), byte(100)],
+    attributes: { axes: manyInts([1]), keepdims: int(0) },
+    quantized: true,
+    noKernel: true,
+  },
+  {
+    operator: 'QLinearConv',
+    name: 'of channels last',
+    inputs: [
+      ints('uint8', [1, 5, 5, 2]),
+      number(0.02),
+      byte(128),
+      fixed(ints('uint8', [3, 2, 3, 3])),
+      number(0.01),
+      byte(120),
+      number(0.1),
+      byte(100),
+    ],
+    attributes: { kernel_shape: manyInts([3, 3]), strides: manyInts([2, 2]), channels_last: int(1) },
+    quantized: true,
+  },
+  {
+    operator: 'QLinearWhere',
+    inputs: [
+      { type: 'bool', dims: [2, 3], values: [1, 0, 1, 0, 0, 1] },
+      ints('uint8', [2, 3]),
+      number(0.1),
+      byte(3),
+      ints('uint8', [2, 3]),
+      number(0.2),
+      byte(5),
+      number(0.3),
+      byte(9),
+    ],
+    quantized: true,
+  },
+  ...[true, false].map((rounded) => ({
+    operator: 'QGemm',
+    name: rounded ? 'rounded' : 'to floats',
+    inputs: [
+      ints('uint8', [2, 4]),
+      number(0.02),
+      byte(128),
+      fixed(ints('uint8', [3, 4])),
+      number(0.01),
+      byte(120),
+      fixed(ints('int32', [3], [100, -200, 50])),
+      ...(rounded ? [number(0.05), byte(100)] : []),
+    ],
+    attributes: { transB: int(1), alpha: float(0.7) },
+    quantized: true,
+  })),
   ...[0, 1].map((both) => ({
     operator: 'RelativePositionBias',
     name: both === 1 ? 'both ways' : 'backwards',
@@ -446,7 +513,7 @@ function noDims(name: string, type: DataType, dims: readonly Dim[]): readonly Di
 }
 
 function outputType(c: Case, index: number): DataType {
-  if (c.operator.startsWith('QLinear')) return 'uint8';
+  if (c.operator.startsWith('QLinear') || (c.operator === 'QGemm' && c.inputs.length > 7)) return 'uint8';
   return c.operator.endsWith('EmbedLayerNormalization') && index === 1 ? 'int32' : 'float32';
 }
 
