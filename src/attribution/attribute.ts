@@ -248,6 +248,10 @@ class Scene implements AttributionContext {
     return runner;
   }
 
+  get targetIsKnown(): boolean {
+    return typeof this.request.target !== 'function';
+  }
+
   embeddingTable({ value }: Feature): DenseTensor | undefined {
     const { graph } = this.host.model;
     const node = graph.nodes.find(({ outputs }) => outputs.includes(value));
@@ -257,9 +261,7 @@ class Scene implements AttributionContext {
 
   model(): Model {
     const dims = fixedDims(this.own, this.inputs, this.host.model.graph.inputs);
-    return formed(this.host.model, JSON.stringify(dims), () =>
-      foldPadding(normalizeModel(this.host.model, { dims })),
-    );
+    return formed(this.host.model, JSON.stringify(dims), () => foldPadding(normalizeModel(this.host.model, { dims })));
   }
 
   target(runner: ProgramRunner): Promise<DenseTensor> {
