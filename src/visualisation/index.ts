@@ -6,7 +6,8 @@
  * all in one compiled program; Adam steps between its runs.
  */
 export { FEATURE_OPTIONS, INVERSION_OPTIONS, invertLayer, visualiseFeatures } from './feature.ts';
-export type { VisualiseOptions, Wanted } from './feature.ts';
+export type { VisualiseOptions } from './feature.ts';
+export type { Wanted } from './units.ts';
 export { findPictures } from './optimise.ts';
 export type { Descent, Found, Robustness } from './optimise.ts';
 export { parameterDims } from './parametrisation.ts';

@@ -1,10 +1,8 @@
 /** Which layer a class activation map is drawn at: the one named, or the last map of positions on the way to the answer. */
 import { UserError, inferGraph, isStatic, layerPath, listLayers, opsetOf, remembered } from '../../../onnx/index.ts';
 import type { Facts, Model, Node, ValueName } from '../../../onnx/index.ts';
-import { layerFeature } from '../../../programs/index.ts';
-import type { AttributionContext, Feature, Fold } from '../../../programs/index.ts';
-import { layoutsOf } from './layout.ts';
-import type { Layout } from './layout.ts';
+import { layerFeature, layoutsOf } from '../../../programs/index.ts';
+import type { AttributionContext, Feature, Fold, Layout } from '../../../programs/index.ts';
 import { neededPositions } from './needed.ts';
 import { pictureOf } from './picture.ts';
 import type { Picture } from './picture.ts';
@@ -49,7 +47,7 @@ const places = remembered<Place>();
 function findPlace(context: AttributionContext, picture: Picture, method: string): Place {
   const model = context.model();
   const facts = inferGraph(model.graph, opsetOf(model));
-  const layouts = layoutsOf(model, facts, picture);
+  const layouts = layoutsOf(model, facts, picture.feature.input, picture.layout);
   const foldOf = (value: ValueName) => foldValue(facts.get(value), layouts.get(value), picture);
   const cuts = (value: ValueName) => nodesBetween(model, picture.feature.input, context.output, value).length === 0;
   if (context.layer !== undefined) {
