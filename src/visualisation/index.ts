@@ -8,6 +8,8 @@
 export { FEATURE_OPTIONS, INVERSION_OPTIONS, invertLayer, visualiseFeatures } from './feature.ts';
 export type { VisualiseOptions } from './feature.ts';
 export type { Wanted } from './units.ts';
+export { receptiveField } from './receptive-field.ts';
+export type { Reach, ReceptiveField } from './receptive-field.ts';
 export { findPictures } from './optimise.ts';
 export type { Descent, Found, Robustness } from './optimise.ts';
 export { parameterDims } from './parametrisation.ts';
