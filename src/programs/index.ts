@@ -26,6 +26,8 @@ export type {
 export { readOptions } from './options.ts';
 export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
 export { findLayer, layerFeature } from './layer.ts';
+export { layoutsOf } from './layout.ts';
+export type { Layout } from './layout.ts';
 export { appendProbabilities, compileProgram } from './program.ts';
 export type { BuildTarget } from './program.ts';
 export { QUADRATURES, quadrature } from './quadrature.ts';

@@ -63,6 +63,8 @@ export interface AttributionContext {
   open(plan: ProgramPlan): Promise<ProgramRunner>;
   /** Weight of each element of the output, [1, ...]: what is explained. */
   target(runner: ProgramRunner): Promise<DenseTensor>;
+  /** Whether the target is what it is whatever the model answers. */
+  readonly targetIsKnown: boolean;
   /** The table [words, hidden] that token ids pick rows from, where it stands in the file as float32. */
   embeddingTable(feature: Feature): DenseTensor | undefined;
   /** The model, in the form passes work on, with its inputs in the dims they have here. */

@@ -38,6 +38,10 @@ export function floats(type: DenseTensor['type'], dims: readonly number[], value
 /** Rows of one tensor, [rows, ...dims]. */
 export function stackRows(rows: readonly Numbers[], dims: readonly number[], type: DenseTensor['type']): DenseTensor {
   const size = sizeOf(dims);
+  const [only] = rows;
+  // A row by itself is not copied.
+  if (rows.length === 1 && only?.length === size && only instanceof (type === 'float64' ? Float64Array : Float32Array))
+    return { type, dims: [1, ...dims], data: only };
   const result = zeros(type, [rows.length, ...dims]);
   rows.forEach((row, index) => (result.data as Float32Array).set(row, index * size));
   return result;

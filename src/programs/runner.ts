@@ -1,4 +1,4 @@
-import { UserError, sizeOf } from '../onnx/index.ts';
+import { UserError, remembered, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
@@ -359,6 +359,9 @@ function toScores(sums: Sums): Readonly<Record<string, Scores>> {
   return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
 }
 
+/** What a row of a program takes, by the dims of its inputs. */
+const memoryOf = remembered<number>();
+
 function rowsWithin(
   program: Model,
   { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext,
@@ -372,7 +375,10 @@ function rowsWithin(
   for (const { name, dims: declared } of program.graph.inputs)
     if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
   for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
-  const each = Math.max(1, activationBytes(program, dims));
+  const each = Math.max(
+    1,
+    memoryOf(program, JSON.stringify(dims), () => activationBytes(program, dims)),
+  );
   const bytes = Math.min(memoryBudget / slack, Math.max(FAST_BYTES, LEAST_ROWS * each));
   return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
 }

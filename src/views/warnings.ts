@@ -55,6 +55,11 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
     /^no start kept the answer within (.+): the model's own attention is shown$/,
     '没有一次尝试能把答案保持在 $1 以内：显示的是模型自己的注意力',
   ],
+  [
+    /^Nothing was found that excites (.+) more than noise: try another seed\.$/,
+    '没有找到比噪声更能激发 $1 的图像：请换一个种子。',
+  ],
+  [/^(\d+) pictures were left out, the first since (.*)\.$/, '有 $1 幅图像被略过，第一幅的原因：$2。'],
   [/^do_pad of preprocessor_config\.json is left aside\.$/, 'preprocessor_config.json 中的 do_pad 未被采用'],
   [/^(\S+) does not take this model, which runs on the CPU instead: (.*)$/, '$1 不支持此模型，改用 CPU 运行：$2'],
   [/^(.+): the model runs on the CPU instead$/, '$1：改用 CPU 运行'],
