@@ -26,7 +26,8 @@ TRAINED = ("noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat", "fxemoji", "e
 HELD_OUT = "twemoji"
 PATCH, SMALL, LARGE = 8, 64, 96
 # (side, steps, batch, highest learning rate)
-PHASES = ((SMALL, 2000, 64, 1e-3), (LARGE, 350, 48, 4e-4))
+PHASES = ((SMALL, 3000, 64, 1.5e-3), (LARGE, 300, 48, 4e-4))
+BACKGROUNDS = 3000
 HELD_OUT_PICTURES = 1000
 
 
@@ -48,6 +49,7 @@ class Pictures:
         self.drawings = torch.stack(drawings)
         # Colours times opacity, so that enlarging does not bleed what stands behind transparency.
         self.drawings[:, :3] *= self.drawings[:, 3:]
+        self.store = None
         self.photographs = []
         for path in sorted(photographs.glob("*.jpg")):
             if path.stem == "cat":  # it shows one of the things
@@ -63,6 +65,13 @@ class Pictures:
     def below(self, limit: int) -> int:
         return int(torch.randint(limit, (1,), generator=self.generator))
 
+    def backgrounds(self, count: int, side: int) -> torch.Tensor:
+        """Some of a store that is made once for each side, mirrored at random."""
+        if self.store is None or self.store.shape[-1] != side:
+            self.store = torch.stack([self.background(side) for _ in range(BACKGROUNDS)])
+        chosen = self.store[torch.randint(BACKGROUNDS, (count,), generator=self.generator)]
+        return torch.where(self.uniform(count, 1, 1, 1) < 0.5, chosen, chosen.flip(-1))
+
     def background(self, side: int) -> torch.Tensor:
         if self.uniform(1) < 0.5:
             photograph = self.photographs[self.below(len(self.photographs))]
@@ -76,14 +85,14 @@ class Pictures:
 
     def batch(self, count: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures [count, 3, side, side] from 0 to 1, and answers [count, things]: 1 for one thing, a half for each of two."""
-        scene = torch.stack([self.background(side) for _ in range(count)])
+        scene = self.backgrounds(count, side)
         answers = torch.zeros(count, len(self.things))
-        two = self.uniform(count) < 0.4
+        two = self.uniform(count) < 0.3
         for place in range(2):
             chosen = torch.randint(len(self.classes), (count,), generator=self.generator)
             drawings = self.drawings[chosen]
             # Sizes are in pixels, whatever the picture's side, so that a thing spans as many patches in both phases.
-            single = self.uniform(count, low=26, high=60)
+            single = self.uniform(count, low=30, high=60)
             size = torch.where(two, single.clamp(max=0.55 * side), single.clamp(max=0.92 * side)) / side
             room = (1 - size).clamp(min=0)
             x, y = (self.uniform(count) * 2 - 1) * room, (self.uniform(count) * 2 - 1) * room
@@ -92,28 +101,27 @@ class Pictures:
             across = self.uniform(count) < 0.5
             x = torch.where(two & across, shift.sign() * shift.abs().maximum(size), x).clamp(-room, room)
             y = torch.where(two & ~across, shift.sign() * shift.abs().maximum(size), y).clamp(-room, room)
-            angle = self.uniform(count, low=-0.4, high=0.4)
+            angle = self.uniform(count, low=-0.3, high=0.3)
             mirror = torch.where(self.uniform(count) < 0.5, -1.0, 1.0)
             cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
             rows = torch.stack([cos * mirror, -sin * mirror, -(cos * x - sin * y) * mirror, sin, cos, -(sin * x + cos * y)], 1)
             grid = F.affine_grid(rows.reshape(count, 2, 3), [count, 4, side, side], align_corners=False)
             layer = F.grid_sample(drawings, grid, align_corners=False)
             opacity, colour = layer[:, 3:], layer[:, :3]
-            gain = self.uniform(count, 3, 1, 1, low=0.75, high=1.25) * self.uniform(count, 1, 1, 1, low=0.7, high=1.15)
-            grey = (self.uniform(count) < 0.1).float().reshape(-1, 1, 1, 1)
-            colour = (grey * colour.mean(1, keepdim=True) + (1 - grey) * colour * gain).clamp(max=1)
+            gain = self.uniform(count, 3, 1, 1, low=0.85, high=1.15) * self.uniform(count, 1, 1, 1, low=0.75, high=1.15)
+            colour = (colour * gain).clamp(max=1)
             drawn = two | torch.tensor(place == 0)
             opacity = opacity * drawn.float().reshape(-1, 1, 1, 1)
             scene = scene * (1 - opacity) + colour * drawn.float().reshape(-1, 1, 1, 1)
             classes = torch.tensor(self.classes)[chosen]
             answers[torch.arange(count), classes] += drawn.float() * torch.where(two, 0.5, 1.0)
-        noise = torch.randn(scene.shape, generator=self.generator) * self.uniform(count, 1, 1, 1, high=0.04)
+        noise = torch.randn(scene.shape, generator=self.generator) * self.uniform(count, 1, 1, 1, high=0.03)
         return (scene + noise).clamp(0, 1), answers
 
 
 def network(side: int, things: list[str]) -> ViTForImageClassification:
     return ViTForImageClassification(ViTConfig(
-        image_size=side, patch_size=PATCH, hidden_size=128, num_hidden_layers=6, num_attention_heads=4, intermediate_size=256,
+        image_size=side, patch_size=PATCH, hidden_size=96, num_hidden_layers=6, num_attention_heads=4, intermediate_size=192,
         hidden_dropout_prob=0, attention_probs_dropout_prob=0, attn_implementation="eager",
         id2label=dict(enumerate(things)), label2id={thing: index for index, thing in enumerate(things)}))
 
