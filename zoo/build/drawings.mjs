@@ -23,8 +23,22 @@ const SETS = {
 };
 
 const THINGS = [
-  'cat-face', 'dog-face', 'elephant', 'penguin', 'turtle', 'octopus', 'butterfly', 'spider',
-  'banana', 'cherries', 'strawberry', 'pineapple', 'airplane', 'bicycle', 'guitar', 'soccer-ball',
+  'cat-face',
+  'dog-face',
+  'elephant',
+  'penguin',
+  'turtle',
+  'octopus',
+  'butterfly',
+  'spider',
+  'banana',
+  'cherries',
+  'strawberry',
+  'pineapple',
+  'airplane',
+  'bicycle',
+  'guitar',
+  'soccer-ball',
 ];
 
 /** What a set calls a thing otherwise. */
@@ -35,7 +49,10 @@ function fetched(cache, set) {
   const file = path.join(folder, 'package/icons.json');
   if (!existsSync(file)) {
     mkdirSync(folder, { recursive: true });
-    const name = execFileSync('npm', ['pack', '--silent', `@iconify-json/${set}@${SETS[set]}`], { cwd: folder, encoding: 'utf8' });
+    const name = execFileSync('npm', ['pack', '--silent', `@iconify-json/${set}@${SETS[set]}`], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     execFileSync('tar', ['xf', name.trim()], { cwd: folder });
   }
   return JSON.parse(readFileSync(file, 'utf8'));
@@ -45,7 +62,9 @@ async function main(cache) {
   for (const set of Object.keys(SETS)) {
     const { icons, aliases = {}, width = 16, height = 16 } = fetched(cache, set);
     // Sets differ in hyphens only: light-bulb, lightbulb.
-    const names = new Map([...Object.keys(icons), ...Object.keys(aliases)].map((name) => [name.replaceAll('-', ''), name]));
+    const names = new Map(
+      [...Object.keys(icons), ...Object.keys(aliases)].map((name) => [name.replaceAll('-', ''), name]),
+    );
     const folder = path.join(cache, 'drawings', set);
     mkdirSync(folder, { recursive: true });
     const missing = [];
@@ -58,13 +77,19 @@ async function main(cache) {
       }
       const [w, h] = [icon.width ?? width, icon.height ?? height];
       const svg = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${w} ${h}" width="${SIDE * 4}" height="${SIDE * 4}">${icon.body}</svg>`;
-      const drawn = await sharp(Buffer.from(svg)).ensureAlpha().trim({ background: '#00000000', threshold: 1 }).png().toBuffer();
+      const drawn = await sharp(Buffer.from(svg))
+        .ensureAlpha()
+        .trim({ background: '#00000000', threshold: 1 })
+        .png()
+        .toBuffer();
       await sharp(drawn)
         .resize(SIDE, SIDE, { fit: 'contain', background: '#00000000' })
         .png()
         .toFile(path.join(folder, `${thing}.png`));
     }
-    console.log(`${set}: ${THINGS.length - missing.length} of ${THINGS.length}${missing.length > 0 ? `, without ${missing.join(', ')}` : ''}`);
+    console.log(
+      `${set}: ${THINGS.length - missing.length} of ${THINGS.length}${missing.length > 0 ? `, without ${missing.join(', ')}` : ''}`,
+    );
   }
 }
 
