@@ -26,7 +26,7 @@ TRAINED = ("noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat", "fxemoji", "e
 HELD_OUT = "twemoji"
 PATCH, SMALL, LARGE = 8, 64, 96
 # (side, steps, batch, highest learning rate)
-PHASES = ((SMALL, 3000, 64, 1.5e-3), (LARGE, 300, 48, 4e-4))
+PHASES = ((SMALL, 1900, 64, 1.5e-3), (LARGE, 160, 48, 4e-4))
 BACKGROUNDS = 3000
 HELD_OUT_PICTURES = 1000
 
@@ -161,8 +161,9 @@ def train(cache: Path, photographs: Path) -> ViTForImageClassification:
         if phase == state["phase"] and state["step"] > 0:
             model.load_state_dict(state["model"])
             optimiser.load_state_dict(state["optimiser"])
-            schedule.load_state_dict(state["schedule"])
             first = state["step"]
+            for _ in range(first):
+                schedule.step()
         model.train()
         began, mean = time.time(), 0.0
         for step in range(first, steps):
@@ -174,13 +175,12 @@ def train(cache: Path, photographs: Path) -> ViTForImageClassification:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            mean += loss.item() / 100
-            if step % 100 == 99:
+            mean += loss.item() / 50
+            if step % 50 == 49:
                 print(f"{side} px, step {step + 1}: loss {mean:.3f}, {(time.time() - began) / (step + 1 - first):.2f} s a step", flush=True)
                 mean = 0.0
                 part = kept.with_suffix(".partial")
-                torch.save({"phase": phase, "step": step + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                            "schedule": schedule.state_dict()}, part)
+                torch.save({"phase": phase, "step": step + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}, part)
                 part.rename(kept)
     return model
 
