@@ -61,7 +61,7 @@ export function readAnswer(answers: NamedTensors, output: ValueName, reading: Re
       left += own[at]! ** 2;
       right += other[at]! ** 2;
     }
-    return floats([1, 1], Float32Array.of(product / Math.sqrt(left * right)));
+    return floats([1, 1], Float32Array.of(((reading.scale ?? 1) * product) / Math.sqrt(left * right)));
   }
   const { prototypes, count, row, first, turned } = reading;
   const maps = answers[prototypes]!;

@@ -10,6 +10,8 @@ export type Json = Readonly<Record<string, unknown>>;
 /** A model file with the files that lie beside it, parsed. */
 export interface ModelFolder {
   readonly modelPath: string;
+  /** Further files of the same model, where a folder holds it in several. */
+  readonly parts?: readonly string[];
   /** config.json */
   readonly config?: Json;
   readonly tokenizerFiles?: TokenizerFiles;
