@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatPercent, imageScores, overlayImage, scaledCrop } from 'onnxray/views';
 import type { Explanation } from '../../engine/engine.ts';
-import { messageOf, useFrame, useWords } from '../../frame/context.ts';
+import { isCancelled, messageOf, useFrame, useWords } from '../../frame/context.ts';
 import { cameraFailure, openCamera } from './camera.ts';
 import type { CameraFrame } from './camera.ts';
 import { IMAGE_WORDS } from './words.ts';
@@ -62,7 +62,7 @@ export function LiveCard({ model, target, opacity, onKeep, onStop }: LiveCardPro
       }
     };
     watch().catch((error: unknown) => {
-      if (error instanceof DOMException && error.name === 'AbortError') onStop();
+      if (isCancelled(error)) onStop();
       else fail(messageOf(error));
     });
     return () => {
