@@ -10,7 +10,7 @@ import type { OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
 import { giveReduced, groupBlocks, isReduced, partReduced, reducedName } from './groups.ts';
 import type { Member, Reduced } from './groups.ts';
-import { fuseHeads, topKeys } from './reductions.ts';
+import { fuseHeads, greatestOfCells, topKeys } from './reductions.ts';
 import type { HeadFusion } from './reductions.ts';
 import { hiddenOf } from './hidden.ts';
 import type { Tracer } from './trace.ts';
@@ -27,8 +27,10 @@ export type AttentionValue = (typeof ATTENTION_VALUES)[number];
  * were projected from [batch, keys, hidden].
  *
  * Reduced in the graph: `entropy` in nats, `distance` in tokens, `confidence` [batch, heads]; `entropy-by-query` [batch,
- * heads, queries], NaN for queries that are masked from every key, which the mean leaves out; `received` [batch, heads, keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys`
- * [batch, heads, queries, count]; heads fused [batch, queries, keys].
+ * heads, queries], NaN for queries that are masked from every key, which the mean leaves out; `received` [batch, heads,
+ * keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys` [batch, heads, queries, count]; heads fused
+ * [batch, queries, keys]; `cells`: of each square of so many queries and keys the greatest probability [batch, heads,
+ * queries / cells, keys / cells], rounded up.
  *
  * `size`: batch, heads, queries and keys, as four numbers.
  *
@@ -42,6 +44,7 @@ export type Captured =
   | 'gradient-x-attention'
   | 'importance'
   | { readonly top: number }
+  | { readonly cells: number }
   | { readonly fused: HeadFusion };
 
 export interface CaptureOptions {
@@ -66,9 +69,10 @@ export interface CapturedBlock {
   readonly values: Readonly<Record<string, Scores>>;
 }
 
-/** The name of a captured value: itself, or `offset -1`, `top`, `fused mean`. */
+/** The name of a captured value: itself, or `offset -1`, `top`, `cells`, `fused mean`. */
 export function captureName(what: Captured): string {
-  if (typeof what === 'object' && !('offset' in what)) return 'top' in what ? 'top' : `fused ${what.fused}`;
+  if (typeof what === 'object' && !('offset' in what))
+    return 'top' in what ? 'top' : 'cells' in what ? 'cells' : `fused ${what.fused}`;
   return typeof what === 'object' ? reducedName(what) : what;
 }
 
@@ -234,7 +238,8 @@ function captured(
   { pick, rowsOf, gradients, tracer }: Selection,
 ): ValueName | undefined {
   const own = (value: ValueName) => pick(inFourAxes(b, value, block));
-  if (typeof what === 'object') return fuseHeads(b, probabilities, what.fused);
+  if (typeof what === 'object')
+    return 'cells' in what ? greatestOfCells(b, probabilities, what.cells) : fuseHeads(b, probabilities, what.fused);
   switch (what) {
     case 'probabilities':
       return probabilities;

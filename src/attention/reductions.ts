@@ -1,5 +1,5 @@
 /** What is computed of attention probabilities within the graph, so that only answers leave it. */
-import { int } from '../onnx/index.ts';
+import { int, ints } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import type { ScoreParts } from './expected.ts';
 import { LEAST_SCORE, expectedScore } from './expected.ts';
@@ -186,6 +186,16 @@ export function topKeys(
     attributes: { axis: int(-1), largest: int(1), sorted: int(1) },
   });
   return { values, keys };
+}
+
+/** The greatest probability of each square of `size` queries and keys, those at the ends smaller: [batch, heads, rows, columns]. */
+export function greatestOfCells(b: GraphBuilder, p: ValueName, size: number): ValueName {
+  if (size === 1) return p;
+  return b.op('MaxPool', [p], {
+    kernel_shape: ints([size, size]),
+    strides: ints([size, size]),
+    ceil_mode: int(1),
+  });
 }
 
 export const FUSIONS = ['mean', 'max', 'min'] as const;

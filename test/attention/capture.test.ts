@@ -54,11 +54,20 @@ describe.each(EXPORTS)('in %s', (name) => {
         { offset: 2 },
         { top: 2 },
         { fused: 'max' },
+        { cells: 3 },
       ],
     });
     for (const { block, values } of blocks) {
       const p = values['probabilities']!;
       const [batch, heads, queries, keys] = p.dims as [number, number, number, number];
+      const [rows, columns] = [Math.ceil(queries / 3), Math.ceil(keys / 3)];
+      const greatest = new Float32Array(batch * heads * rows * columns).fill(-Infinity);
+      p.data.forEach((each, i) => {
+        const [key, query, at] = [i % keys, Math.floor(i / keys) % queries, Math.floor(i / keys / queries)];
+        const cell = (at * rows + Math.floor(query / 3)) * columns + Math.floor(key / 3);
+        greatest[cell] = Math.max(greatest[cell]!, each);
+      });
+      expect(values['cells']).toEqual({ dims: [batch, heads, rows, columns], data: greatest });
       const entropies = byHead(p, (each) => (each > 0 ? -each * Math.log(each) : 0)).map((sum) => sum / queries);
       expect(difference(values['entropy']!.data, entropies)).toBeLessThan(1e-5);
       const perQuery = values['entropy-by-query']!;
