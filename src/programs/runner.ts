@@ -1,6 +1,6 @@
 import { UserError, fromBfloat16, fromFloat16, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
+import { DEFAULT_MEMORY_BUDGET, activationBytes, rowsTogether } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
 import { attentionMap } from './attention-maps.ts';
@@ -356,7 +356,7 @@ function rowsWithin(
   for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
   const each = Math.max(1, activationBytes(program, dims));
   const bytes = Math.min(memoryBudget / slack, Math.max(FAST_BYTES, LEAST_ROWS * each));
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
+  return rowsTogether(each, bytes, MAX_ROWS);
 }
 
 /** Dims of the program's inputs for this input; those with rows without their first. */
