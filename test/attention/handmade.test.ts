@@ -24,7 +24,7 @@ const [WQ, WK, WV, WO] = [1, 2, 3, 4].map((seed) => noise(HIDDEN * HIDDEN, seed)
 const X = noise(BATCH * LENGTH * HIDDEN, 5);
 
 /** [batch, heads, queries, keys], in doubles. */
-function expected(causal: boolean): number[] {
+function expected(seen: (query: number, key: number) => boolean): number[] {
   const project = (w: readonly number[], row: number, column: number) => {
     let sum = 0;
     for (let at = 0; at < HIDDEN; at++) sum += X[row * HIDDEN + at]! * w[at * HIDDEN + column]!;
@@ -35,7 +35,7 @@ function expected(causal: boolean): number[] {
     for (let head = 0; head < HEADS; head++)
       for (let query = 0; query < LENGTH; query++) {
         const weights = Array.from({ length: LENGTH }, (_, key) => {
-          if (causal && key > query) return 0;
+          if (!seen(query, key)) return 0;
           let score = 0;
           for (let at = head * SIZE; at < (head + 1) * SIZE; at++)
             score += project(WQ, batch * LENGTH + query, at) * project(WK, batch * LENGTH + key, at);
@@ -243,6 +243,14 @@ const FORMS: Readonly<Record<string, Model>> = {
     ],
     [...SQUARES, ...SHAPES],
   ),
+  'a mask of -inf over the last key': model(
+    [
+      ...threeProjections,
+      ...shaped,
+      ...core([node('Mul', ['qk', 'scale'], ['unmasked']), node('Add', ['unmasked', 'mask'], ['s'])]),
+    ],
+    [...SQUARES, ...SHAPES, ['mask', floats([1, 1, 1, LENGTH], [0, 0, 0, 0, -Infinity])]],
+  ),
   'a causal mask sliced from a constant to the length': model(
     [
       ...threeProjections,
@@ -283,7 +291,7 @@ describe.each(Object.keys(FORMS))('%s', (name) => {
     const [found] = await captureAttention(host, tensors, { values: ['probabilities', 'entropy', 'distance'] });
     const { probabilities, entropy } = found!.values as Record<string, { dims: number[]; data: Float32Array }>;
     expect(probabilities!.dims).toEqual([BATCH, HEADS, LENGTH, LENGTH]);
-    const plain = expected(causal);
+    const plain = expected((query, key) => (causal ? key <= query : !name.includes('-inf') || key < LENGTH - 1));
     expect(difference(probabilities!.data, plain)).toBeLessThan(1e-5);
     const means = Array.from({ length: BATCH * HEADS }, (_, head) => {
       const own = plain.slice(head * LENGTH ** 2, (head + 1) * LENGTH ** 2);
@@ -294,7 +302,7 @@ describe.each(Object.keys(FORMS))('%s', (name) => {
 
   test('is followed by its output projection: norms are those of the first form', async () => {
     const { host, tensors } = await open(name);
-    const other = await open(causal ? name : Object.keys(FORMS)[0]!);
+    const other = await open(name.includes('mask') ? name : Object.keys(FORMS)[0]!);
     const [own] = await attentionNorms(host, first(tensors), { of: 'residual' });
     const [theirs] = await attentionNorms(other.host, first(tensors), { of: 'residual' });
     expect(own!.norms.dims).toEqual([LENGTH, LENGTH]);
