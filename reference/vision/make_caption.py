@@ -2,7 +2,8 @@
 
     python reference/vision/make_caption.py test/vision/caption
 
-One file takes `pixel_values` and `decoder_input_ids` [1, words]. The tokenizer is that of test/vision/clip without special tokens
+One file takes `pixel_values` and `decoder_input_ids` [1, words]; `pair/` has encoder and decoder in a file each, with the names
+that Hugging Face's exports give them. The tokenizer is that of test/vision/clip without special tokens
 around a text.
 """
 import json
@@ -40,6 +41,36 @@ class Caption(torch.nn.Module):
         return self.model(pixel_values=pixel_values, decoder_input_ids=decoder_input_ids, use_cache=False).logits
 
 
+class Encoder(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.encoder = model.encoder
+
+    def forward(self, pixel_values):
+        return self.encoder(pixel_values).last_hidden_state
+
+
+class Decoder(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.decoder = model.decoder
+
+    def forward(self, input_ids, encoder_hidden_states):
+        return self.decoder(input_ids=input_ids, encoder_hidden_states=encoder_hidden_states, use_cache=False).logits
+
+
+def export_pair(model, ids, pixels, folder):
+    folder.mkdir(exist_ok=True)
+    seen = Encoder(model)(pixels)
+    batch, words = {0: "batch"}, {0: "batch", 1: "words"}
+    torch.onnx.export(Encoder(model).eval(), (pixels,), str(folder / "encoder_model.onnx"), input_names=["pixel_values"],
+                      output_names=["last_hidden_state"], opset_version=17, dynamo=False,
+                      dynamic_axes={"pixel_values": batch, "last_hidden_state": batch})
+    torch.onnx.export(Decoder(model).eval(), (ids, seen), str(folder / "decoder_model.onnx"), input_names=["input_ids", "encoder_hidden_states"],
+                      output_names=["logits"], opset_version=17, dynamo=False,
+                      dynamic_axes={"input_ids": words, "encoder_hidden_states": {0: "batch", 1: "patches"}, "logits": words})
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = json.loads((CLIP / "tokenizer.json").read_text())
@@ -67,6 +98,7 @@ def main(folder):
     torch.onnx.export(Caption(model).eval(), (pixels, ids), str(folder / "model.onnx"), input_names=["pixel_values", "decoder_input_ids"],
                       output_names=["logits"], opset_version=17, dynamo=False,
                       dynamic_axes={"pixel_values": {0: "batch"}, "decoder_input_ids": {0: "batch", 1: "words"}, "logits": {0: "batch", 1: "words"}})
+    export_pair(model, ids, pixels, folder / "pair")
     model.double()
     torch.set_default_dtype(torch.float64)
     out = model(pixel_values=pixels.double(), decoder_input_ids=ids, output_attentions=True, use_cache=False)

@@ -80,6 +80,11 @@ export interface ExplainOptions extends Pick<
   readonly box?: number;
   /** A place of the picture in pixels: the region of one class around it, of a segmentation model's answer. */
   readonly region?: readonly [number, number];
+  /**
+   * For a model that gives embeddings of a picture and a text: what their cosine is multiplied by before a softmax over texts
+   * (CLIP: 100). Default: the cosine itself is explained, and several texts share no softmax.
+   */
+  readonly logitScale?: number;
   /** Of what has chance in it, such as the `noise` baseline. Default 0. */
   readonly seed?: number;
 }
@@ -162,7 +167,7 @@ export class ExplainableModel {
     const explained: Explained[] = [];
     for (const text of texts) explained.push(await this.explain({ image, text }, options));
     const { with: other } = similarityForm(this.host.model.graph.outputs, options.output);
-    if (texts.length < 2 || other !== undefined) return explained;
+    if (texts.length < 2 || (other !== undefined && options.logitScale === undefined)) return explained;
     const values = Float32Array.from(explained, ({ explanation }) => explanation.value);
     const answer: DenseTensor = { type: 'float32', dims: [1, values.length], data: values };
     const predictions = topPredictions(answer, texts, texts.length, true);
@@ -182,7 +187,7 @@ export class ExplainableModel {
   /** What --box, --region or a target over several outputs ask for, in place of a target in the first output. */
   async #aim(
     encoded: Encoded,
-    { box, region, target, neuron, output }: ExplainOptions,
+    { box, region, target, neuron, output, logitScale: scale }: ExplainOptions,
   ): Promise<Partial<Pick<AttributeRequest, 'output' | 'unbatched' | 'reading' | 'target' | 'detection'>>> {
     if (encoded.kind === 'image-text') {
       if (box !== undefined || region !== undefined || target !== undefined)
@@ -190,11 +195,18 @@ export class ExplainableModel {
           'a picture and a text are explained by how alike they are: leave --target, --box and --region out',
         );
       const { output: compared, with: other } = similarityForm(this.host.model.graph.outputs, output);
-      const reading: Reading = other === undefined ? { kind: 'diagonal' } : { kind: 'cosine', with: other };
+      if (other === undefined && scale !== undefined)
+        throw new UsageError(`"${compared}" is scaled by the model itself: leave --logit-scale out`);
+      const reading: Reading =
+        other === undefined
+          ? { kind: 'diagonal' }
+          : { kind: 'cosine', with: other, ...(scale === undefined ? {} : { scale }) };
       return neuron === undefined
         ? { output: compared, reading, target: { label: encoded.text.texts[0]!, indices: [0] } }
         : { output: compared };
     }
+    if (scale !== undefined)
+      throw new UsageError('--logit-scale is for a picture compared with texts: give --image and --text');
     if (box === undefined && region === undefined) {
       const outputs = this.host.model.graph.outputs.map(({ name }) => name);
       const named = typeof target === 'string' ? outputsNamed(target, outputs) : [];

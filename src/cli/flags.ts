@@ -23,8 +23,12 @@ export function addRuntimeFlags(command: Command): Command {
     .option('--quiet', 'no progress on the terminal');
 }
 
-export function hostOptions({ threads, provider }: RuntimeFlags): HostOptions {
-  return { provider, ...(threads === undefined ? {} : { threads }) };
+export function hostOptions({
+  threads,
+  provider,
+  with: others,
+}: RuntimeFlags & Pick<SubjectFlags, 'with'>): HostOptions {
+  return { provider, ...(threads === undefined ? {} : { threads }), ...(others === undefined ? {} : { with: others }) };
 }
 
 /** Files that results about attention and interventions are written as. */
@@ -67,6 +71,8 @@ export interface SubjectFlags {
   readonly pair?: string;
   readonly image?: string;
   readonly inputs?: string;
+  /** Further files of the same model. */
+  readonly with?: readonly string[];
 }
 
 export function addSubjectFlags(command: Command): Command {
@@ -74,7 +80,12 @@ export function addSubjectFlags(command: Command): Command {
     .option('--text <text>', 'explain the answer to a text; with --image, how alike the two are', collectText)
     .option('--pair <text>', 'the second text of a pair, with --text')
     .option('--image <file>', 'explain the answer to a picture (PNG, JPEG, WebP)')
-    .option('--inputs <file>', 'explain the answer to tensors: JSON { "<input>": { "dims", "type", "data" } }');
+    .option('--inputs <file>', 'explain the answer to tensors: JSON { "<input>": { "dims", "type", "data" } }')
+    .option(
+      '--with <file>',
+      'a further file of the same model: the text tower to the picture tower of CLIP, the decoder to an encoder; may be repeated',
+      collectText,
+    );
 }
 
 /** The one subject the flags name. */
@@ -154,6 +165,12 @@ export function positiveInteger(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1)
     throw new InvalidArgumentError('it must be a whole number of at least 1.');
+  return number;
+}
+
+export function positiveNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('it must be a number above 0.');
   return number;
 }
 

@@ -6,8 +6,11 @@ export type ValueName = string;
 
 /** Where a weight's bytes are. Passes hand the same object on, so a weight is never copied by a rewrite. */
 export type Storage =
-  /** Little-endian bytes; a view on the file that was read. `fileOffset` is where in that file, when it is verbatim there. */
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly fileOffset?: number }
+  /**
+   * Little-endian bytes; a view on the file that was read. `fileOffset` is where in that file, when it is verbatim there, and
+   * `file` that file's name where several make up the model.
+   */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly fileOffset?: number; readonly file?: string }
   /** Bytes of another file beside the model, never read into memory here. */
   | {
       readonly kind: 'external';
@@ -113,6 +116,12 @@ export function stringAttribute(node: Node, name: string, fallback: string): str
 export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
   const attribute = node.attributes[name];
   return attribute?.kind === 'ints' ? attribute.value : undefined;
+}
+
+/** The list, or an empty one. */
+export function floatsAttribute(node: Node, name: string): readonly number[] {
+  const attribute = node.attributes[name];
+  return attribute?.kind === 'floats' ? attribute.value : [];
 }
 
 /** Attributes by name; undefined ones are left out. */

@@ -136,8 +136,8 @@ function weightProto(name: string, { type, dims, storage }: Weight, { weightsIn 
       ],
     });
   if (storage.kind === 'external') return external(storage.location, storage.offset, storage.length);
-  const { bytes, fileOffset } = storage;
+  const { bytes, fileOffset, file } = storage;
   if (weightsIn !== undefined && fileOffset !== undefined && name !== '' && bytes.length >= WORTH_REFERENCING)
-    return external(weightsIn, fileOffset, bytes.length);
+    return external(file ?? weightsIn, fileOffset, bytes.length);
   return create(TensorProtoSchema, { ...common, rawData: bytes as Uint8Array<ArrayBuffer> });
 }

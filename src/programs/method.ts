@@ -4,7 +4,8 @@ import type { Detection, DetectorForm } from '../tasks/index.ts';
 import type { Feature } from './features.ts';
 import type { OptionSpecs, OptionsOf } from './options.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
-import type { Numbers, ProgramRunner } from './runner.ts';
+import type { Numbers } from './numbers.ts';
+import type { ProgramRunner } from './runner.ts';
 
 interface TextModality {
   readonly input: string;

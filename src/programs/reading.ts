@@ -3,13 +3,13 @@ import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 
 /**
  * - `diagonal`: the output compares every row with every other [rows, rows]; each row with itself is read, [rows, 1];
- * - `cosine`: how alike the output [rows, size] is to the one it is read `with`, [rows, 1];
+ * - `cosine`: how alike the output [rows, size] is to the one it is read `with`, [rows, 1], times `scale` (default 1);
  * - `mask`: the raw mask of one instance, [rows, height, width]: prototypes [rows, count, height, width] weighted by what stands
  *   in the output's row (or column, where `turned`) from `first` on, as YOLO's segmentation heads do.
  */
 export type Reading =
   | { readonly kind: 'diagonal' }
-  | { readonly kind: 'cosine'; readonly with: ValueName }
+  | { readonly kind: 'cosine'; readonly with: ValueName; readonly scale?: number }
   | {
       readonly kind: 'mask';
       readonly prototypes: ValueName;
@@ -42,7 +42,8 @@ export function appendReading(
   if (reading.kind === 'cosine') {
     const other = renamed.get(reading.with) ?? reading.with;
     const square = b.mul(b.sum(b.square(output), [1]), b.sum(b.square(other), [1]));
-    return b.div(b.sum(b.mul(output, other), [1]), b.sqrt(square));
+    const cosine = b.div(b.sum(b.mul(output, other), [1]), b.sqrt(square));
+    return reading.scale === undefined ? cosine : b.mul(cosine, b.scalar(reading.scale, output));
   }
   const { count, row, first, turned } = reading;
   const prototypes = renamed.get(reading.prototypes) ?? reading.prototypes;

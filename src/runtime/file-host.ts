@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UserError, fileProblem, readModel } from '../onnx/index.ts';
+import { UserError, externalWeights, fileProblem, joinModels, readModel, weightsOf } from '../onnx/index.ts';
+import type { Model } from '../onnx/index.ts';
 import { checkExternalFiles, externalState, readSmallWeights } from './external.ts';
 import { ModelHost } from './host.ts';
 import type { Platform, ProgramStore } from './host.ts';
@@ -17,16 +18,15 @@ export interface HostOptions extends SessionOptions {
   readonly isolated?: boolean;
   /** Folder for compiled programs; `false` keeps them in memory only. Default: the user's cache folder. */
   readonly cache?: string | false;
+  /** Further files of the same model, such as the other tower of CLIP or the decoder to an encoder: see `joinModels`. */
+  readonly with?: readonly string[];
 }
 
 /** A model file and the programs compiled from it, which refer to that file for their weights. */
 export class FileModelHost extends ModelHost {
-  /** Opens a model file. Throws a UserError when it cannot be read or is no ONNX model. */
+  /** Opens a model file, or several that make up one. Throws a UserError when one cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const { isolated = false, cache, ...sessionOptions } = options;
-    const bytes = await readFile(file).catch((error: unknown) => {
-      throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
-    });
+    const { isolated = false, cache, with: others = [], ...sessionOptions } = options;
     const folder = path.dirname(path.resolve(file));
     const open = isolated ? openIsolatedSession : openSession;
     const platform: Platform = {
@@ -37,13 +37,24 @@ export class FileModelHost extends ModelHost {
       defaultThreads: defaultThreads(),
       versions: VERSIONS,
     };
-    try {
-      const model = readModel(bytes);
+    const first = await readFrom(file);
+    const rest = await Promise.all(others.map(readFrom));
+    const model =
+      rest.length === 0
+        ? first.model
+        : joinModels([
+            { name: stem(file), model: first.model },
+            ...rest.map(({ model: other }, at) => ({
+              name: stem(others[at]!),
+              model: beside(other, others[at]!, folder),
+            })),
+          ]);
+    return named(file, () => {
       checkExternalFiles(model, folder);
       return new FileModelHost(
         {
-          path: file,
-          sha256: sha256(bytes),
+          path: [file, ...others].join(' + '),
+          sha256: rest.length === 0 ? first.digest : sha256([first, ...rest].map(({ digest }) => digest).join()),
           model: readSmallWeights(model, folder),
           weightsIn: path.basename(file),
           external: externalState(model, folder),
@@ -51,11 +62,35 @@ export class FileModelHost extends ModelHost {
         platform,
         sessionOptions,
       );
-    } catch (error) {
-      if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
-      throw error;
-    }
+    });
   }
+}
+
+async function readFrom(file: string): Promise<{ readonly model: Model; readonly digest: string }> {
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw new UserError(`cannot read ${file}: ${fileProblem(error)}`, { cause: error });
+  });
+  return named(file, () => ({ model: readModel(bytes), digest: sha256(bytes) }));
+}
+
+/** What is wrong with a file is said with its name. */
+function named<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+const stem = (file: string) => path.basename(file, path.extname(file));
+
+/** A further file of a model, whose weights programs find beside the first file; from elsewhere they are copied into programs. */
+function beside(model: Model, file: string, folder: string): Model {
+  const same = path.dirname(path.resolve(file)) === folder;
+  if (!same && externalWeights(model).length > 0)
+    throw new UserError(`${file} has weights in other files: put it into the folder of the model it is joined to`);
+  return weightsOf(model, same ? path.basename(file) : undefined);
 }
 
 function userCache(): string {

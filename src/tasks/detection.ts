@@ -218,15 +218,18 @@ function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels, masks }
     };
   }
   const logits = matrix(outputs[scores]!);
+  const scoresOf = (row: number) => Array.from({ length: logits.columns }, (_, column) => logits.at(row, column));
+  // Of all boxes together: scores that a sigmoid gave one by one may add up to one by chance.
+  const every = Array.from({ length: count }, (_, row) => scoresOf(row));
+  const raw = every.some((all) => all.some((value) => value < 0 || value > 1));
+  const shared = every.every((all) => Math.abs(all.reduce((sum, share) => sum + share, 0) - 1) < 1e-3);
+  // DETR's background is the last class, SSD's the first; without a softmax there is none.
+  const detr = /logit/.test(scores);
+  const background = raw || shared;
   return {
     ...common,
     read(row) {
-      const all = Array.from({ length: logits.columns }, (_, column) => logits.at(row, column));
-      const raw = all.some((value) => value < 0 || value > 1);
-      const shares = raw ? softmax(all) : all;
-      // DETR's background is the last class, SSD's the first; without a softmax there is none.
-      const detr = /logit/.test(scores);
-      const background = raw || Math.abs(shares.reduce((sum, share) => sum + share, 0) - 1) < 1e-3;
+      const shares = raw ? softmax(every[row]!) : every[row]!;
       const classes = !background ? shares : detr ? shares.slice(0, -1) : shares.slice(1);
       const label = largest(classes);
       const column = background && !detr ? label + 1 : label;

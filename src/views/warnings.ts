@@ -28,6 +28,10 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
     '$1 不适用于交叉注意力，因为它的键来自另一个序列：这些块没有该值',
   ],
   [
+    /^(\d+) queries are masked from every key: they attend to nothing, and have no entropy$/,
+    '有 $1 个查询的所有键都被屏蔽：它们不关注任何位置，没有熵',
+  ],
+  [
     /^The best head of a relation is chosen on the words it is scored on, and so is the fixed offset\.$/,
     '每种关系的最佳头是在用来评分的同一批词上选出的，固定偏移也是如此。',
   ],

@@ -34,6 +34,26 @@ test('each word of a caption looks at the patches that the model’s own cross-a
   expect(blocks.map(({ kind, layer }) => `${kind} ${layer}`)).toEqual(['cross 0', 'cross 1']);
 });
 
+test('an encoder and a decoder in two files are one model, found in their folder or given by --with', async () => {
+  const files = ['encoder_model', 'decoder_model'].map((name) => path.join(FOLDER, 'pair', `${name}.onnx`)) as [
+    string,
+    string,
+  ];
+  const pair = await ExplainableModel.open(path.join(FOLDER, 'pair'), { cache: false, threads: 1 });
+  expect(pair.inputs.map(({ name }) => name)).toEqual(['pixel_values', 'decoder_input_ids']);
+  expect(pair.host.model.graph.outputs.map(({ name }) => name)).toEqual(['logits']);
+  await pair.release();
+  for (const given of [files, files.toReversed()]) {
+    const [first, second] = given as [string, string];
+    const joined = await ExplainableModel.open(first, { with: [second], cache: false, threads: 1 });
+    const { tensors } = await model.encode({ image: PICTURE, text: reference.text });
+    const { map } = await analyseAttention(joined.host, { inputs: tensors, analysis: 'cross' });
+    expect(map!.dims).toEqual(reference.dims);
+    reference.cross.forEach((value, at) => expect(map!.data[at]).toBeCloseTo(value, 5));
+    await joined.release();
+  }
+});
+
 test('one layer is a part of the mean over layers', async () => {
   const { tensors } = await model.encode({ image: PICTURE, text: reference.text });
   const layers = ['0', '1'].map((layer) => analyseAttention(model.host, { inputs: tensors, analysis: 'cross', layer }));

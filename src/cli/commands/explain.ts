@@ -26,6 +26,7 @@ import {
   addSubjectFlags,
   collectOption,
   hostOptions,
+  positiveNumber,
   readBaseline,
   readNeuron,
   readPlace,
@@ -44,6 +45,7 @@ interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly neuron?: string;
   readonly box?: number;
   readonly region?: string;
+  readonly logitScale?: number;
   readonly option?: Readonly<Record<string, OptionValue>>;
   readonly seed: number;
   readonly out?: string;
@@ -76,6 +78,11 @@ export function addExplain(program: Command): void {
       wholeNumber,
     )
     .option('--region <x,y>', 'explain the region around this pixel of the picture, of a segmentation model')
+    .option(
+      '--logit-scale <n>',
+      "what the cosine of a picture's and a text's embedding is multiplied by (CLIP: 100)",
+      positiveNumber,
+    )
     .option('--option <key=value>', 'an option of the method; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0)
     .option(
@@ -99,6 +106,7 @@ export function addExplain(program: Command): void {
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
   onnxray explain clip --image cat.jpg --text "a cat" --text "a dog" --method grad-cam --out pairs.html
+  onnxray explain vision_model.onnx --with text_model.onnx --image cat.jpg --text "a cat" --logit-scale 100
   onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
     )
     .action(run);
@@ -152,6 +160,7 @@ function explainOptions(flags: ExplainFlags, model: ExplainableModel): ExplainOp
     ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
     ...(flags.box === undefined ? {} : { box: flags.box }),
     ...(flags.region === undefined ? {} : { region: readPlace(flags.region) }),
+    ...(flags.logitScale === undefined ? {} : { logitScale: flags.logitScale }),
     ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
   };
 }
