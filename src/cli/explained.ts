@@ -28,6 +28,7 @@ export interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly view: ImageView;
   readonly scale: 'shared' | 'own';
   readonly fullSize?: boolean;
+  readonly curves?: string;
   readonly language: Language;
 }
 

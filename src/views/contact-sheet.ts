@@ -58,8 +58,11 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
   const single = most === 1;
   const columns = single ? Math.min(across, Math.max(1, rows.length)) : most + 1;
   const kinds = new Map<ScaleKind, Kind>();
+  let sharing = false;
   const cells = rows.map(({ title, picture, explanations }): readonly Cell[] => {
     const drawn = scaled(explanations, picture, options, scale);
+    const scales = drawn.flatMap((subject) => (subject === undefined ? [] : [subject.scores.scale]));
+    sharing ||= new Set(scales).size < scales.length;
     const images = drawn.map((subject, at) =>
       subject === undefined ? undefined : drawImages(explanations[at]!, subject, 2 * cell, 2 * cell, options.view),
     );
@@ -86,7 +89,7 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
     y += drawing.height + GAP;
   }
   const width = columns * (cell + GAP) - GAP;
-  const foot = footOf(kinds, { ...options, theme, language, width, several: !single && scale === 'shared' });
+  const foot = footOf(kinds, { ...options, theme, language, width, sharing });
   body.push(placed(0, y + 6, foot));
   return svgDocument(
     { width, height: y + 6 + foot.height, body: body.join('') },
@@ -183,13 +186,13 @@ function footOf(
     theme,
     language,
     width,
-    several,
+    sharing,
     view = 'overlay',
   }: SheetOptions & {
     readonly theme: Theme;
     readonly language: Language;
     readonly width: number;
-    readonly several: boolean;
+    readonly sharing: boolean;
   },
 ): Drawing {
   if (kinds.size === 0) return { width, height: 0, body: '' };
@@ -220,7 +223,7 @@ function footOf(
     ...(view !== 'masked' && kinds.has('sequential') && coloured ? [words.sheet.unsigned] : []),
     ...(view !== 'masked' && (kinds.has('diverging') || view === 'contour') ? [words.sheet.signed] : []),
     words.sheet.limitBelow,
-    ...(several ? [words.sheet.shared] : []),
+    ...(sharing ? [words.sheet.shared] : []),
     words.sheet.outlined,
   ];
   const text = wrapText(sentences.join(language === 'en' ? ' ' : ''), width / 12, ems);

@@ -49,3 +49,5 @@ export { VISUALISATION_TITLES, visualisationNotes } from './visualisation-words.
 export { contourImage } from './contour.ts';
 export { encodeNpy } from './npy.ts';
 export { warningText } from './warnings.ts';
+export { curvesHtml, curvesSvg } from './curves.ts';
+export type { CurveOptions } from './curves.ts';

@@ -44,6 +44,15 @@ export interface Messages {
     readonly lines: string;
     readonly kept: string;
   };
+  readonly curves: {
+    readonly deletion: string;
+    readonly insertion: string;
+    readonly area: string;
+    readonly share: string;
+    readonly shown: string;
+    readonly better: string;
+    readonly flaw: string;
+  };
   readonly smoothed: (sigma: string) => string;
   readonly notSmoothed: string;
   readonly modelRead: string;
@@ -236,6 +245,16 @@ const en: Messages = {
     lines: 'Lines where |score| passes 1/4, 1/2 and 3/4 of the limit; stronger lines are higher.',
     kept: 'Seen in full where the score reaches the limit, grey where it is 0 or against the answer.',
   },
+  curves: {
+    deletion: 'Deletion',
+    insertion: 'Insertion',
+    area: 'area below the curve',
+    share: 'share of pixels',
+    shown:
+      'Above: what the model sees as the pixels with the highest scores are deleted from the picture, or inserted where it was blurred.',
+    better: 'Scores point at what matters where the deletion falls early and the insertion rises early.',
+    flaw: 'Pictures with holes are like none the model was trained on.',
+  },
   smoothed: (sigma) => `Smoothed for display only (Gaussian, σ = ${sigma} px of the model’s input).`,
   notSmoothed: 'Not smoothed.',
   modelRead: 'The outlined part is what the model saw.',
@@ -408,6 +427,15 @@ const zh: Messages = {
     outlined: '框内是模型看到的部分。',
     lines: '|得分| 越过上限的 1/4、1/2、3/4 处画线；线越深得分越高。',
     kept: '得分达到上限处完整显示，为 0 或反对答案处为灰色。',
+  },
+  curves: {
+    deletion: '删除',
+    insertion: '插入',
+    area: '曲线下面积',
+    share: '像素比例',
+    shown: '上方：按得分从高到低，从图像中删除像素，或在模糊的图像中恢复像素时，模型看到的内容。',
+    better: '删除曲线早降、插入曲线早升，说明得分指向了重要之处。',
+    flaw: '带空洞的图像不同于模型训练时见过的任何图像。',
   },
   smoothed: (sigma) => `仅为显示而平滑（高斯，σ = 模型输入的 ${sigma} 像素）。`,
   notSmoothed: '未平滑。',

@@ -1,13 +1,16 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ALL_METHODS } from '../../attribution/index.ts';
+import { pixelCurves, serializeCurves } from '../../evaluation/index.ts';
+import type { PixelCurves } from '../../evaluation/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
+import type { Explanation } from '../../explanation/index.ts';
 import { UsageError } from '../../onnx/index.ts';
-import { IMAGE_VIEWS } from '../../views/index.ts';
+import { IMAGE_VIEWS, curvesHtml, curvesSvg } from '../../views/index.ts';
 import type { ExplainFlags } from '../explained.ts';
 import { explainOptions, outFormat, readMethods, renderFile, terminalView, withModel } from '../explained.ts';
 import { addRuntimeFlags, addSubjectFlags, collectOption, positiveNumber, readSubject, wholeNumber } from '../flags.ts';
-import { writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, writeWhole } from '../output.ts';
 import { isFolder } from '../pictures.ts';
 import { runFolder, runMethods, runTexts } from './explain-many.ts';
 
@@ -61,6 +64,10 @@ export function addExplain(program: Command): void {
         .default('shared'),
     )
     .option('--full-size', 'a picture in its own resolution; .png is then the picture alone')
+    .option(
+      '--curves <file>',
+      'also write how the answer changes as the highest pixels are deleted, or inserted: .svg or .html that moves, or .json',
+    )
     .option('--json', 'print one JSON document')
     .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
   addRuntimeFlags(command)
@@ -86,17 +93,21 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 }
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
-  const { image, text, fullSize } = flags;
+  const { image, text, fullSize, curves } = flags;
   const methods = readMethods(flags.method);
   const folder = image !== undefined && isFolder(image);
   const texts = image !== undefined && text !== undefined && text.length > 1;
   if (fullSize && (image === undefined || folder || texts || methods.length > 1))
     throw new UsageError('--full-size is for one picture and one method');
+  if (curves !== undefined && (image === undefined || text !== undefined || folder || methods.length > 1))
+    throw new UsageError('--curves is for one picture and one method');
   if (folder) return runFolder(location, flags, image, methods);
   if (texts) return runTexts(location, flags, image, text, methods);
   if (methods.length > 1) return runMethods(location, flags, methods);
   // What can be refused without a model is refused first.
   const format = await outFormat(flags);
+  const curveFormat = curves === undefined ? undefined : fileFormat(curves, CURVE_FORMATS);
+  if (curves !== undefined) await checkPlace(curves);
   await withModel(location, flags, async ({ model, signal, progress }) => {
     const explained = await model.explain(readSubject(flags, model.inputs), {
       ...explainOptions(flags, model),
@@ -104,10 +115,30 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
       signal,
       onProgress: progress,
     });
+    const { explanation } = explained;
+    const measured =
+      curveFormat === undefined
+        ? undefined
+        : await pixelCurves(model, image!, explanation, { signal, onProgress: progress });
     progress.clear();
+    if (measured !== undefined) await writeWhole(curves!, await drawCurves(measured, curveFormat!, explanation, flags));
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags));
-    if (flags.json) process.stdout.write(`${serializeExplanation(explained.explanation)}\n`);
+    if (flags.json) process.stdout.write(`${serializeExplanation(explanation)}\n`);
     else if (format === undefined) process.stdout.write(terminalView(explained, flags.language));
     else process.stdout.write(`wrote ${flags.out}\n`);
+    if (measured !== undefined && !flags.json) process.stdout.write(`wrote ${curves}\n`);
   });
+}
+
+const CURVE_FORMATS = ['svg', 'html', 'json'] as const;
+
+async function drawCurves(
+  curves: PixelCurves,
+  format: (typeof CURVE_FORMATS)[number],
+  { method, target }: Explanation,
+  { language }: ExplainFlags,
+): Promise<string> {
+  if (format === 'json') return `${serializeCurves(curves)}\n`;
+  const options = { title: `${method}: ${target.label}`, language };
+  return format === 'svg' ? curvesSvg(curves, options) : curvesHtml(curves, options);
 }
