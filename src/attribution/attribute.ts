@@ -192,6 +192,7 @@ class Scene implements AttributionContext {
     manyBaselines = false,
     groups,
     onInputs = false,
+    comparesWithBaseline = this.method.usesBaseline !== false,
     inputPoint,
     features = onInputs ? this.own : this.features,
     output = this.output,
@@ -207,8 +208,7 @@ class Scene implements AttributionContext {
       features,
       unbatched: request.unbatched,
       reading: output === this.output && output !== this.layer?.value ? request.reading : undefined,
-      baseline:
-        this.method.usesBaseline === false ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
+      baseline: !comparesWithBaseline ? 'none' : baseline === 'zero' ? 'zero' : manyBaselines ? 'rows' : 'given',
       layout: LAYOUTS[host.provider],
       dims: fixedDims(own, inputs, host.model.graph.inputs),
     };
@@ -239,7 +239,8 @@ class Scene implements AttributionContext {
           throw new Error(`the compiled program answers differently from the model: output "${output}"`);
         this.#runners.pop();
         this.#ask = undefined;
-        return this.open({ manyBaselines, groups, onInputs, inputPoint, features, output, ...plan });
+        const again = { manyBaselines, groups, onInputs, comparesWithBaseline, inputPoint, features, output };
+        return this.open({ ...again, ...plan });
       }
       if (asked) this.#answer ??= Promise.resolve(answer);
       await host.rememberChecked(program, { rowsApart: !(await runner.rowsAreIndependent(answer, inputPoint)) });

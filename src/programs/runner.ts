@@ -1,8 +1,8 @@
-import { UserError, remembered, sizeOf } from '../onnx/index.ts';
+import { UserError, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
+import { concreteDims, rowsWithin } from './batch.ts';
 import { attentionMap } from './attention-maps.ts';
 import { whereNotFinite } from './not-finite.ts';
 import { floats, numbers, oneRow, sameNumbers, splitRows, stackRows, zeros } from './numbers.ts';
@@ -55,8 +55,8 @@ export interface Rows {
 export interface RunResult {
   /** Weighted sum over the rows, by input. */
   readonly scores: Readonly<Record<string, Scores>>;
-  /** Weighted sum of the squares, where the program gives it. */
-  readonly squares: Readonly<Record<string, Scores>>;
+  /** Weighted variance over the rows, by input, where the program gives it. */
+  readonly variances: Readonly<Record<string, Scores>>;
   /** The target's value for each row. */
   readonly values: readonly number[];
   /** The target's value for what each row is compared with, where the program gives it. */
@@ -98,8 +98,8 @@ export class ProgramRunner {
     this.#session = session;
     this.program = program;
     const { backward, map, fullGradient } = request;
-    const slack = (backward ?? map ?? fullGradient) ? REVERSE_SLACK : FORWARD_SLACK;
-    this.#rowsPerRun = rowsWithin(program, context, slack);
+    const reverse = (backward ?? map ?? fullGradient) !== undefined;
+    this.#rowsPerRun = rowsWithin(program, context, { reverse });
     this.#dims = concreteDims(program, context.feeds);
   }
 
@@ -113,7 +113,7 @@ export class ProgramRunner {
    * made in the graph, those over batches here, in float64.
    */
   async run(rows: Rows, target: DenseTensor, { quietly = false } = {}): Promise<RunResult> {
-    const [sums, squares]: [Sums, Sums] = [new Map(), new Map()];
+    const [sums, spreads]: [Sums, Map<string, Spread>] = [new Map(), new Map()];
     const values: number[] = [];
     const baselineValues: number[] = [];
     const [maskGradients, maps]: [Numbers[], Numbers[]] = [[], []];
@@ -134,7 +134,7 @@ export class ProgramRunner {
       for (let row = start; row < end && this.answered === undefined; row++)
         if (this.#rowIsInput(rows, row)) this.answered = oneRow(results[PROGRAM.output]!, row - start);
       addSums(sums, results, SCORES);
-      addSums(squares, results, 'onnxray/squares/');
+      addSpread(spreads, results, rows.weights.slice(start, end));
       const gradients = results[PROGRAM.maskGradients];
       if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
       const drawnAt = this.#request.map?.layer ?? this.#request.fullGradient?.picture;
@@ -147,7 +147,7 @@ export class ProgramRunner {
     this.captured = captured;
     return {
       scores: toScores(sums),
-      squares: toScores(squares),
+      variances: toVariances(spreads),
       values,
       baselineValues,
       maskGradients,
@@ -355,69 +355,50 @@ function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
   }
 }
 
+/** Of the rows of the batches so far: their weight, the weighted mean, and the weighted sum of squared distances from it. */
+interface Spread {
+  weight: number;
+  readonly dims: readonly number[];
+  readonly mean: Float64Array;
+  readonly squares: Float64Array;
+}
+
+const SPREAD = PROGRAM.spread('');
+
+/** Batches are joined as Chan, Golub & LeVeque 1983 do, https://doi.org/10.1080/00031305.1983.10483115. */
+function addSpread(spreads: Map<string, Spread>, results: NamedTensors, weights: readonly number[]): void {
+  const added = weights.reduce((sum, weight) => sum + weight, 0);
+  for (const [name, tensor] of Object.entries(results)) {
+    if (!name.startsWith(SPREAD) || added === 0) continue;
+    const input = name.slice(SPREAD.length);
+    const size = sizeOf(tensor.dims);
+    const known = spreads.get(input) ?? {
+      weight: 0,
+      dims: tensor.dims,
+      mean: new Float64Array(size),
+      squares: new Float64Array(size),
+    };
+    spreads.set(input, known);
+    const [squares, sum] = [numbers(tensor), numbers(results[SCORES + input]!)];
+    const share = added / (known.weight + added);
+    for (let at = 0; at < size; at++) {
+      const delta = sum[at]! / added - known.mean[at]!;
+      known.squares[at]! += squares[at]! + delta * delta * known.weight * share;
+      known.mean[at]! += delta * share;
+    }
+    known.weight += added;
+  }
+}
+
+function toVariances(spreads: ReadonlyMap<string, Spread>): Readonly<Record<string, Scores>> {
+  return Object.fromEntries(
+    Array.from(spreads, ([input, { dims, squares, weight }]) => [
+      input,
+      { dims, data: squares.map((s) => s / weight) },
+    ]),
+  );
+}
+
 function toScores(sums: Sums): Readonly<Record<string, Scores>> {
   return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
 }
-
-/** What a row of a program takes, by the dims of its inputs. */
-const memoryOf = remembered<number>();
-
-function rowsWithin(
-  program: Model,
-  { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext,
-  slack: number,
-): number {
-  // A model whose graph has the batch size written into it takes one row at a time.
-  const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);
-  // Where inference lost the rows' name on the way, `rowsAreIndependent` has the last word.
-  if (output?.dims === undefined || typeof output.dims[0] === 'number') return 1;
-  const dims = Object.fromEntries(concreteDims(program, feeds));
-  for (const { name, dims: declared } of program.graph.inputs)
-    if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
-  for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
-  const each = Math.max(
-    1,
-    memoryOf(program, JSON.stringify(dims), () => activationBytes(program, dims)),
-  );
-  const bytes = Math.min(memoryBudget / slack, Math.max(FAST_BYTES, LEAST_ROWS * each));
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
-}
-
-/** Dims of the program's inputs for this input; those with rows without their first. */
-function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, readonly number[]> {
-  const named = new Map<string, number>();
-  for (const { name, dims } of program.graph.inputs)
-    dims?.forEach((dim, axis) => {
-      const length = feeds[name]?.dims[axis];
-      if (typeof dim === 'string' && length !== undefined) named.set(dim, length);
-    });
-  return new Map(
-    program.graph.inputs.map(({ name, dims }) => {
-      const own = feeds[name]?.dims ?? feeds[name.replace(/^onnxray\/[a-z]+\//, '')]?.dims;
-      const rest = (dims ?? []).slice(dims?.[0] === 'rows' ? 1 : 0);
-      const offset = dims?.[0] === 'rows' ? 1 : 0;
-      return [
-        name,
-        feeds[name]?.dims ??
-          rest.map((dim, axis) =>
-            typeof dim === 'number' ? dim : (named.get(String(dim)) ?? own?.[axis + offset] ?? 1),
-          ),
-      ];
-    }),
-  );
-}
-
-/**
- * Activations of this size keep a CPU busy; with more, rows are no faster (and on the encoder of the zoo, whose values then
- * leave the caches, slower), while progress and aborting wait longer.
- */
-const FAST_BYTES = 64 * 2 ** 20;
-/**
- * Memory onnxruntime takes for each byte of values alive at once: its convolutions' own buffers, values kept in a second,
- * blocked layout, and what its arena loses between chunks. Measured on the embedded image model (bench/vision-memory.ts).
- */
-const FORWARD_SLACK = 1.25;
-const REVERSE_SLACK = 2;
-/** Rows that read the weights together, however large they are. */
-const LEAST_ROWS = 4;
-const MAX_ROWS = 64;
