@@ -27,6 +27,7 @@ import {
   outputsNamed,
   parseTarget,
   requireTokenizer,
+  answersForEachPair,
   similarityForm,
   topPredictions,
 } from '../tasks/core.ts';
@@ -156,8 +157,9 @@ export class ExplainableModel {
   }
 
   /**
-   * How alike a picture is to each of several texts, each explained by itself; with two texts and more, the shares a softmax
-   * gives them stand in `predictions`, where the model scales its similarities for one.
+   * How alike a picture is to each of several texts, each explained by itself. In `predictions` stand, with two texts and more, the
+   * shares a softmax gives them, where the model scales its similarities for one; of a model that answers for each pair by itself
+   * (SigLIP) the probability of each.
    */
   async explainTexts(
     image: ImageSource,
@@ -166,11 +168,16 @@ export class ExplainableModel {
   ): Promise<readonly Explained[]> {
     const explained: Explained[] = [];
     for (const text of texts) explained.push(await this.explain({ image, text }, options));
-    const { with: other } = similarityForm(this.host.model.graph.outputs, options.output);
-    if (texts.length < 2 || (other !== undefined && options.logitScale === undefined)) return explained;
-    const values = Float32Array.from(explained, ({ explanation }) => explanation.value);
+    const { output: compared, with: other } = similarityForm(this.host.model.graph.outputs, options.output);
+    const apart = answersForEachPair(this.host.model, compared, this.folder.config);
+    // A cosine lacks the scale of a softmax, or the bias of a sigmoid.
+    if (other !== undefined && (apart || options.logitScale === undefined)) return explained;
+    if (texts.length < 2 && !apart) return explained;
+    const values = Float32Array.from(explained, ({ explanation: { value } }) =>
+      apart ? 1 / (1 + Math.exp(-value)) : value,
+    );
     const answer: DenseTensor = { type: 'float32', dims: [1, values.length], data: values };
-    const predictions = topPredictions(answer, texts, texts.length, true);
+    const predictions = topPredictions(answer, texts, texts.length, !apart);
     return explained.map((each) => ({ ...each, explanation: { ...each.explanation, predictions } }));
   }
 
