@@ -10,6 +10,7 @@ import {
   ANALYSES,
   ExplainableModel,
   alti,
+  altiPlus,
   analyseAttention,
   attentionNorms,
   captureAttention,
@@ -67,7 +68,8 @@ for (const name of EXPORTS) {
   const more = existsSync(file)
     ? (JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, Dense & readonly Dense[]>>)
     : {};
-  if (given.analyses === undefined && more['chefer'] === undefined) continue;
+  const both = path.join(FOLDER, 'alti-plus', path.basename(file).replace('.analyses', ''));
+  if (given.analyses === undefined && more['chefer'] === undefined && !existsSync(both)) continue;
   columns.push(name);
   const host = await openFixture(name);
   const tensors = inputsOf(given, host, 1);
@@ -105,6 +107,11 @@ for (const name of EXPORTS) {
     const { target, chefer: theirs } = more as unknown as { target: string; chefer: Readonly<Record<string, Dense>> };
     const maps = await chefer(host, tensors, targetOf(given, target));
     for (const kind of ['encoder', 'decoder', 'cross'] as const) note('chefer', name, maps[kind], theirs[kind]!);
+  }
+  if (existsSync(both)) {
+    const theirs = JSON.parse(readFileSync(both, 'utf8')) as Readonly<Record<'source' | 'target', Dense>>;
+    const ours = await altiPlus(host, tensors);
+    for (const part of ['source', 'target'] as const) note('alti-plus', name, ours[part], theirs[part]);
   }
   await host.release();
 }

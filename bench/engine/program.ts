@@ -20,6 +20,9 @@ import type { Model, Node } from 'onnxray';
 
 export type Dims = Readonly<Record<string, readonly (number | string)[]>>;
 
+/** The file as it is, in canonical form, to count in. */
+export const forwardModel = (model: Model, dims: Dims): Model => normalizeModel(model, { dims });
+
 /** Forward and backward with respect to pixels or embeddings, of the sum of the output. */
 export function gradientModel(model: Model, output: string, dims: Dims): Model {
   const whole = foldPadding(normalizeModel(model, { dims }));
@@ -39,8 +42,8 @@ export const programBytes = (program: Model, file: string): Uint8Array =>
 
 /** Floating-point operations of all matrix products and convolutions, two for each multiplication; inputs of these dims. */
 export function productFlops(given: Model, dims: Readonly<Record<string, readonly number[]>>): number {
-  const inputs = given.graph.inputs.map((info) => ({ ...info, dims: dims[info.name] ?? info.dims }));
-  const model = { ...given, graph: { ...given.graph, inputs, valueInfos: new Map() } };
+  // Once more: with every length known, what computes shapes folds away.
+  const model = normalizeModel({ ...given, graph: { ...given.graph, valueInfos: new Map() } }, { dims });
   const facts = inferGraph(model.graph, opsetOf(model));
   const known = (name: string | undefined): readonly number[] => {
     const own = facts.get(name ?? '')?.dims;

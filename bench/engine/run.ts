@@ -21,7 +21,7 @@ import { VERSIONS, numbersWeight, openSession, readModel, writeModel } from 'onn
 import type { DenseTensor, NamedTensors, Session } from 'onnxray';
 import { table, writeBlock } from '../../scripts/blocks.ts';
 import { KINDS, dimsOf, inputsOf } from './kinds.ts';
-import { gradientModel, productFlops, programBytes } from './program.ts';
+import { forwardModel, gradientModel, productFlops, programBytes } from './program.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const THREADS = 2;
@@ -138,7 +138,7 @@ async function measure(name: string, batch: number, peer: Peer | undefined): Pro
   const inputs = inputsOf(kind, batch);
   const dims = { [kind.input]: [batch, ...kind.row] };
   const flops = {
-    forward: productFlops(gradientFree(name), dims),
+    forward: productFlops(forwardModel(readModel(readFileSync(fileOf(name))), dimsOf(kind)), dims),
     both: productFlops(programOf(name), dims),
   };
   const times = { forward: [], both: [], eager: [], compile: [], ceiling: [] } as Record<
@@ -178,15 +178,6 @@ async function measure(name: string, batch: number, peer: Peer | undefined): Pro
     compile: peer && medianRatio(times.compile, times.both),
     gigaflops: ceiling.flops / median(times.ceiling) / 1e6,
   };
-}
-
-/** The model as its file has it, in canonical form, to count in. */
-function gradientFree(name: string) {
-  const program = programOf(name);
-  const original = readModel(readFileSync(fileOf(name)));
-  const produced = new Set(original.graph.nodes.flatMap(({ outputs }) => outputs));
-  const nodes = program.graph.nodes.filter(({ outputs }) => outputs.some((output) => produced.has(output)));
-  return { ...program, graph: { ...program.graph, nodes } };
 }
 
 async function several(count: number, run: () => Promise<number>): Promise<number[]> {

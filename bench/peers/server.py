@@ -132,13 +132,13 @@ class Case:
         if self.tokens:
             from lime.lime_text import LimeTextExplainer
             explainer = LimeTextExplainer(kernel_width=100 * WIDTH, feature_selection="none", bow=False,
-                                          split_expression=r"\s+", mask_string="_", random_state=0)
+                                          split_expression=r"\s+", mask_string="_")
             text = " ".join(f"w{at}" for at in range(self.count))
             found = explainer.explain_instance(
                 text, lambda texts: self._answers([[word != "_" for word in each.split()] for each in texts]), **settings)
         else:
             from lime.lime_image import LimeImageExplainer
-            explainer = LimeImageExplainer(kernel_width=WIDTH, feature_selection="none", random_state=0)
+            explainer = LimeImageExplainer(kernel_width=WIDTH, feature_selection="none")
 
             def classify(images):
                 with torch.no_grad():
@@ -146,7 +146,7 @@ class Case:
                     return self.forward(batch).numpy()
             found = explainer.explain_instance(
                 self.input[0].permute(1, 2, 0).numpy(), classify, top_labels=None, hide_color=0, batch_size=ROWS,
-                progress_bar=False, segmentation_fn=lambda _: self.groups[0, 0].numpy(), **settings)
+                segmentation_fn=lambda _: self.groups[0, 0].numpy(), **settings)
         values = np.zeros(self.count)
         for part, value in found.local_exp[self.target]:
             values[part] = value

@@ -24,6 +24,7 @@ import { serveFolder } from '../../test/studio/file-server.ts';
 import { GOAL_MS, framesWhile, pan, sweep, wheel } from './frames.ts';
 import type { Frames } from './frames.ts';
 import { writeBrowsed } from './model.ts';
+import type { BrowsedSize } from './model.ts';
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const root = path.resolve(import.meta.dirname, '../..');
@@ -31,6 +32,8 @@ const zoo = path.join(root, 'zoo/text-spam');
 const ROUNDS = flags.quick ? 2 : 7;
 const STEPS = flags.quick ? 40 : 150;
 const SIZE = flags.quick ? { layers: 6, heads: 16, tokens: 128 } : { layers: 24, heads: 16, tokens: 512 };
+/** The largest attention whose BertViz page is opened; of larger ones only the size of the page is told. */
+const MIDDLE = flags.quick ? { layers: 3, heads: 4, tokens: 64 } : { layers: 6, heads: 12, tokens: 128 };
 const PICTURE_GOAL_S = 3;
 const LONG = 180_000;
 const MARKS = ['app', 'engine', 'room', 'picture', 'computed'] as const;
@@ -199,10 +202,12 @@ async function drawnAfter(page: Page, address: string, selector: string): Promis
 interface Peer {
   readonly name: string;
   readonly bytes: number | undefined;
-  readonly drawn: number | undefined;
+  readonly drawn: number | typeof NOT_OPENED | undefined;
 }
 
-/** The same attention as a studio page, as our HTML and as BertViz's. */
+const NOT_OPENED = 'not opened';
+
+/** The same attention as a studio page, as our HTML and as BertViz's, whose page is opened where `opened`. */
 async function beside(
   browser: Browser,
   folder: string,
@@ -210,6 +215,7 @@ async function beside(
   name: string,
   studio: RunningStudio,
   id: string,
+  opened: boolean,
 ): Promise<string[][]> {
   const open = await ExplainableModel.open(model);
   const peers: Peer[] = [];
@@ -249,21 +255,23 @@ async function beside(
       );
       writeFileSync(path.join(folder, 'attention.bin'), numbers);
       writeFileSync(path.join(folder, 'attention.json'), JSON.stringify({ tokens, dims, file: 'attention.bin' }));
+      const script = (...args: string[]): string =>
+        execFileSync(python, [path.join(import.meta.dirname, 'write_bertviz.py'), ...args], { encoding: 'utf8' });
+      const given = path.join(folder, 'attention.json');
+      const sizes = opened ? undefined : (JSON.parse(script('size', given)) as Record<string, number>);
       for (const view of ['head', 'model'] as const) {
+        const peer = `BertViz ${view}_view`;
+        if (sizes !== undefined) {
+          peers.push({ name: peer, bytes: sizes[view], drawn: NOT_OPENED });
+          continue;
+        }
         const out = path.join(folder, `bertviz-${view}.html`);
-        execFileSync(
-          python,
-          [path.join(import.meta.dirname, 'write_bertviz.py'), view, path.join(folder, 'attention.json'), out],
-          {
-            stdio: 'inherit',
-          },
-        );
-        const bytes = statSync(out).size;
+        script(view, given, out);
         const drawn = await inContext(browser, async (page, context) => {
           await serveScripts(context, scripts);
           return drawnAfter(page, `${files.address}bertviz-${view}.html`, 'svg text, svg line');
         });
-        peers.push({ name: `BertViz ${view}_view`, bytes, drawn });
+        peers.push({ name: peer, bytes: statSync(out).size, drawn });
         rmSync(out);
       }
     }
@@ -275,7 +283,7 @@ async function beside(
     name,
     peer,
     bytes === undefined ? 'no file' : megabytes(bytes),
-    drawn === undefined ? `not within ${LONG / 1000}` : seconds(drawn),
+    typeof drawn === 'string' ? drawn : drawn === undefined ? `not within ${LONG / 1000}` : seconds(drawn),
   ]);
 }
 
@@ -302,19 +310,24 @@ try {
   console.log(pictures, '\n');
   const model = path.join(folder, 'browsed');
   writeBrowsed(model, zoo, SIZE);
-  const studio = await startStudio({ port: 0, models: [model] });
+  const middle = path.join(folder, 'middle');
+  writeBrowsed(middle, zoo, MIDDLE);
+  const studio = await startStudio({ port: 0, models: [model, middle] });
   let frames: string;
   let peers: string;
   try {
     frames = await browse(browser, studio);
     console.log(frames, '\n');
     const listed = (await (await fetch(new URL('api/studio', studio.url))).json()) as { models: { id: string }[] };
-    const size = `${SIZE.layers} layers x ${SIZE.heads} heads x ${SIZE.tokens} tokens`;
+    const [browsed, between] = listed.models.map(({ id }) => id) as [string, string];
+    const named = ({ layers, heads, tokens }: BrowsedSize): string =>
+      `${layers} layers x ${heads} heads x ${tokens} tokens`;
     peers = table(
       ['attention', 'shown by', 'file, MB', 'drawn after, s'],
       [
-        ...(await beside(browser, folder, zoo, 'zoo/text-spam, its first example', studio, 'text-spam')),
-        ...(await beside(browser, folder, model, size, studio, listed.models[0]!.id)),
+        ...(await beside(browser, folder, zoo, 'zoo/text-spam, its first example', studio, 'text-spam', true)),
+        ...(await beside(browser, folder, middle, named(MIDDLE), studio, between, true)),
+        ...(await beside(browser, folder, model, named(SIZE), studio, browsed, false)),
       ],
     );
     console.log(peers);
@@ -322,7 +335,7 @@ try {
     await studio.close();
   }
   if (!flags.quick) {
-    const about = `Chromium ${browser.version()}, headless, drawn in software; onnxruntime-node ${VERSIONS['onnxruntime-node'] ?? ''}; medians of ${ROUNDS} visits with an empty cache, ${new Date().toISOString().slice(0, 10)}.`;
+    const about = `Chromium ${browser.version()}, headless, drawn in software; onnxruntime-node ${VERSIONS['onnxruntime'] ?? ''}; medians of ${ROUNDS} visits with an empty cache, ${new Date().toISOString().slice(0, 10)}.`;
     writeBlock(path.join(root, 'bench/README.md'), 'studio', [about, pictures, frames, peers].join('\n\n'));
   }
 } finally {

@@ -1,6 +1,7 @@
 /** Tries cases in a process of its own: reports each before it starts, so that the parent knows which one hung or crashed. */
 import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { getHeapStatistics } from 'node:v8';
 import { tryFile } from './check.ts';
 import { fuzzCase } from './mutate.ts';
 
@@ -13,47 +14,66 @@ export interface Job {
   readonly to: number;
 }
 
-/** Above what the process held before, in bytes: a file may cost four times itself; below this the process's own noise hides it. */
-const NOISE = 64 * 2 ** 20;
+/**
+ * What a case may cost beyond four times its file, in bytes: V8's young generation, which fills before anything in it is given
+ * back (three semi-spaces of 1 MiB as the parent starts this process), and the graph as objects, which are larger than
+ * the few bytes a node takes in a file.
+ */
+export const CONSTANT = 4 * 2 ** 20;
+
+declare const gc: () => void;
 
 /** Linux: resident memory now and its high-water mark since the last look. */
-function memory(): { resident: number; peak: number } {
+function resident(): { now: number; peak: number } {
   const status = readFileSync('/proc/self/status', 'utf8');
   const bytes = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)![1]) * 1024;
-  return { resident: bytes('VmRSS'), peak: bytes('VmHWM') };
+  return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
+}
+
+/** What JavaScript holds, with what waits to be collected: objects, and the buffers behind typed arrays. */
+function held(): number {
+  const { used_heap_size: objects, external_memory: buffers } = getHeapStatistics();
+  return objects + buffers;
+}
+
+/** What `run` makes the process grow by: at its peak by the kernel's count, and at its end by V8's. */
+function growth<T>(run: () => T): { result: T; bytes: number } {
+  // Where the kernel allows it: the high-water mark begins anew.
+  writeFileSync('/proc/self/clear_refs', '5');
+  const [before, heldBefore] = [resident().now, held()];
+  const result = run();
+  return { result, bytes: Math.max(resident().peak - before, held() - heldBefore) };
 }
 
 process.on('message', ({ files, root, folder, seed, from, to }: Job) => {
   const contents = files.map((file) => [file, new Uint8Array(readFileSync(path.join(root, file)))] as const);
   const counts: Record<string, Record<string, number>> = {};
-  let since = memory().resident;
-  let largest = 0;
+  let beyond = 0;
   // Written over in place: the parent reads it at any time.
   const current = openSync(path.join(folder, 'current.txt'), 'w');
   for (let index = from; index < to; index++) {
     const { mutation, seedFile, bytes } = fuzzCase(contents, seed, index);
-    const largeEnough = index % 16 === 0 || bytes.length > NOISE / 4;
-    if (largeEnough) {
-      // Where the kernel allows it: the high-water mark begins anew.
-      writeFileSync('/proc/self/clear_refs', '5');
-      since = memory().resident;
-    }
     writeSync(current, String(index).padEnd(16), 0);
-    const outcome = tryFile(bytes, folder);
-    const grown = memory().peak - since;
-    largest = Math.max(largest, grown);
+    const attempt = () => tryFile(bytes, folder);
+    const allowed = 4 * bytes.length + CONSTANT;
+    // Garbage of earlier cases would count too, or leave room that hides what this one takes.
+    if (index % 64 === 0) gc();
+    let { result: outcome, bytes: grown } = growth(attempt);
+    if (grown > allowed) {
+      gc();
+      ({ result: outcome, bytes: grown } = growth(attempt));
+    }
+    beyond = Math.max(beyond, grown - 4 * bytes.length);
     let { kind }: { kind: string } = outcome;
-    if (grown > Math.max(NOISE, 4 * bytes.length)) {
+    if (grown > allowed) {
       kind = 'memory';
       process.send!({
-        failure: { index, mutation, seedFile, kind, message: `grew by ${(grown / 2 ** 20).toFixed(0)} MiB` },
+        failure: { index, mutation, seedFile, kind, message: `grew by ${(grown / 2 ** 20).toFixed(1)} MiB` },
       });
-      writeFileSync('/proc/self/clear_refs', '5');
-      since = memory().resident;
     } else if (outcome.kind === 'crash')
       process.send!({ failure: { index, mutation, seedFile, kind, message: outcome.message } });
     (counts[mutation] ??= {})[kind] = (counts[mutation]?.[kind] ?? 0) + 1;
   }
-  process.send!({ done: { counts, largest } });
+  process.send!({ done: { counts, beyond } });
 });
 process.on('disconnect', () => process.exit());

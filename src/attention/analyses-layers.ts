@@ -1,6 +1,7 @@
 /** Analyses that follow attention through all layers. */
 import type { Scores } from '../explanation/index.ts';
 import { UsageError } from '../onnx/index.ts';
+import { altiPlus } from './alti-plus.ts';
 import type { AnalysisContext, AttentionAnalysis } from './analysis.ts';
 import { blockResult, defineAnalysis, measured } from './analysis.ts';
 import type { Stack } from './chain.ts';
@@ -127,6 +128,33 @@ const rolling = (
     },
   });
 
+const altiPlusAnalysis = defineAnalysis({
+  name: 'alti-plus',
+  summary:
+    'what each token of a decoder owes to each that was encoded, and to what was written before (Ferrando et al. 2022)',
+  options: {},
+  needs: 'input',
+  scope: 'model',
+  async run(context) {
+    const { source, target, shares } = await altiPlus(context.host, context.tensors, signalOf(context));
+    const lengths = { encoder: source.dims[1]!, decoder: source.dims[0]!, cross: source.dims[1]! };
+    const blocks = locateAttention(context.host.model).map((block) => {
+      const queries = block.kind === 'encoder' ? lengths.encoder : lengths.decoder;
+      return blockResult(block, { heads: undefined }, { queries, keys: lengths[block.kind] });
+    });
+    const map = measured(source, ['query', 'key']);
+    return {
+      blocks,
+      map,
+      maps: {
+        source: map,
+        target: measured(target, ['query', 'key']),
+        shares: measured(shares, ['query', 'class'], ['source', 'target']),
+      },
+    };
+  },
+});
+
 const cheferAnalysis = defineAnalysis({
   name: 'chefer',
   summary:
@@ -191,6 +219,7 @@ export const THROUGH_LAYERS: readonly AttentionAnalysis[] = [
   rolloutAnalysis,
   flowAnalysis,
   rolling('alti', 'what each token contributes, by how much nearer it brings the output (Ferrando et al. 2022)', alti),
+  altiPlusAnalysis,
   rolling(
     'globenc',
     'norms through residual and both layer norms of post-norm encoders (Modarressi et al. 2022)',

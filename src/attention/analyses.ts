@@ -1,5 +1,6 @@
 /** The analyses of `onnxray attention`, each a name, its options and how it runs. */
 import { UsageError, UserError } from '../onnx/index.ts';
+import type { Scores } from '../explanation/index.ts';
 import { readOptions } from '../programs/index.ts';
 import type { OptionSpecs, OptionValue, OptionsOf } from '../programs/index.ts';
 import { nearestNames } from '../tasks/core.ts';
@@ -94,11 +95,32 @@ const entropy = defineAnalysis({
   },
   needs: 'input',
   scope: 'heads',
-  run: (context, { by }) =>
-    by === 'head'
-      ? one(context, 'entropy', 'entropy', BY_HEAD)
-      : one(context, 'entropy-by-query', 'entropy-by-query', ['batch', 'head', 'query']),
+  async run(context, { by }) {
+    const found = await captureAttention(context.host, context.tensors, {
+      ...chosen(context),
+      values: ['size', 'entropy', 'entropy-by-query'],
+    });
+    const masked = new Set(found.flatMap(({ values }) => queriesWithoutKeys(values['entropy-by-query']!)));
+    return {
+      blocks: found.map(({ block, values }) => {
+        const measure =
+          by === 'head'
+            ? measured(values['entropy']!, BY_HEAD)
+            : measured(values['entropy-by-query']!, ['batch', 'head', 'query']);
+        return blockResult(block, context, { ...lengths(values), measure });
+      }),
+      warnings:
+        masked.size === 0
+          ? []
+          : [`${masked.size} queries are masked from every key: they attend to nothing, and have no entropy`],
+    };
+  },
 });
+
+/** Positions of queries that are masked from every key, of [batch, heads, queries]: their entropy is no number. */
+function queriesWithoutKeys({ dims, data }: Scores): readonly number[] {
+  return Array.from(data, (entropy, at) => (Number.isNaN(entropy) ? at % dims[2]! : -1)).filter((at) => at >= 0);
+}
 
 const distance = defineAnalysis({
   name: 'distance',

@@ -4,12 +4,13 @@ import { appendGradients } from '../autodiff/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { inFourAxes } from '../programs/index.ts';
+import { scoreParts } from './expected.ts';
 import { ATTENTION, addTarget, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { OpenBlock } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
 import { giveReduced, groupBlocks, isReduced, partReduced, reducedName } from './groups.ts';
 import type { Member, Reduced } from './groups.ts';
-import { fuseHeads, topKeys } from './reductions.ts';
+import { fuseHeads, greatestOfCells, topKeys } from './reductions.ts';
 import type { HeadFusion } from './reductions.ts';
 import { hiddenOf } from './hidden.ts';
 import type { Tracer } from './trace.ts';
@@ -26,8 +27,10 @@ export type AttentionValue = (typeof ATTENTION_VALUES)[number];
  * were projected from [batch, keys, hidden].
  *
  * Reduced in the graph: `entropy` in nats, `distance` in tokens, `confidence` [batch, heads]; `entropy-by-query` [batch,
- * heads, queries]; `received` [batch, heads, keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys`
- * [batch, heads, queries, count]; heads fused [batch, queries, keys].
+ * heads, queries], NaN for queries that are masked from every key, which the mean leaves out; `received` [batch, heads,
+ * keys]; the mass at an offset [batch, heads]; the top keys `top` and `top-keys` [batch, heads, queries, count]; heads fused
+ * [batch, queries, keys]; `cells`: of each square of so many queries and keys the greatest probability [batch, heads,
+ * queries / cells, keys / cells], rounded up.
  *
  * `size`: batch, heads, queries and keys, as four numbers.
  *
@@ -41,6 +44,7 @@ export type Captured =
   | 'gradient-x-attention'
   | 'importance'
   | { readonly top: number }
+  | { readonly cells: number }
   | { readonly fused: HeadFusion };
 
 export interface CaptureOptions {
@@ -65,9 +69,10 @@ export interface CapturedBlock {
   readonly values: Readonly<Record<string, Scores>>;
 }
 
-/** The name of a captured value: itself, or `offset -1`, `top`, `fused mean`. */
+/** The name of a captured value: itself, or `offset -1`, `top`, `cells`, `fused mean`. */
 export function captureName(what: Captured): string {
-  if (typeof what === 'object' && !('offset' in what)) return 'top' in what ? 'top' : `fused ${what.fused}`;
+  if (typeof what === 'object' && !('offset' in what))
+    return 'top' in what ? 'top' : 'cells' in what ? 'cells' : `fused ${what.fused}`;
   return typeof what === 'object' ? reducedName(what) : what;
 }
 
@@ -167,6 +172,7 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
     request.heads === undefined ? value : b.gather(value, b.int64s(request.heads), 1);
   const rowsOf = (value: ValueName) => (given === undefined ? value : b.gather(value, given, 2));
   const gradients = gradientsOf(b, blocks, request);
+  const whole = request.heads === undefined && given === undefined;
   const members = blocks.map((open): Member => {
     const { block, probabilities } = open;
     return {
@@ -174,19 +180,16 @@ export function compileCapture(model: Model, request: CaptureRequest): Model {
       whole: probabilities,
       probabilities: wide(b, rowsOf(pick(probabilities))),
       scores: wide(b, rowsOf(pick(inFourAxes(b, block.scores, block)))),
+      parts: whole && b.type(probabilities) === 'float32' ? scoreParts(b, block) : undefined,
     };
   });
   const reduced = request.values.filter(isReduced);
   if (reduced.length > 0)
-    for (const group of groupBlocks(b, members)) {
-      const { block, whole, probabilities } = group[0]!;
-      const attended = {
-        probabilities: group.map((member) => member.probabilities),
-        scores: group.map((member) => member.scores),
-        rows: given ?? b.positions(probabilities, 2),
-        before: cached(b, block, whole),
-      };
-      giveReduced(b, group, attended, reduced);
+    // The first blocks' nodes last, as within a group.
+    for (const group of groupBlocks(b, members).toReversed()) {
+      const { block, whole: all, probabilities } = group[0]!;
+      const rows = given ?? b.positions(probabilities, 2);
+      giveReduced(b, group, { rows, before: cached(b, block, all) }, reduced);
     }
   for (const member of members)
     for (const what of request.values) {
@@ -235,7 +238,8 @@ function captured(
   { pick, rowsOf, gradients, tracer }: Selection,
 ): ValueName | undefined {
   const own = (value: ValueName) => pick(inFourAxes(b, value, block));
-  if (typeof what === 'object') return fuseHeads(b, probabilities, what.fused);
+  if (typeof what === 'object')
+    return 'cells' in what ? greatestOfCells(b, probabilities, what.cells) : fuseHeads(b, probabilities, what.fused);
   switch (what) {
     case 'probabilities':
       return probabilities;

@@ -1,10 +1,19 @@
 /** What is reduced of blocks of one shape, which leaves the graph as few tensors for all of them. */
+import { int } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import { give } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';
-import type { Attended } from './reductions.ts';
-import { confidence, entropyByQuery, massAtOffsets, meanDistance, meanEntropy, received } from './reductions.ts';
+import type { Attended, Piece, Pieces, Reduction, Seats } from './reductions.ts';
+import {
+  PIECES,
+  confidence,
+  entropyByQuery,
+  massAtOffsets,
+  meanDistance,
+  meanEntropy,
+  received,
+} from './reductions.ts';
 
 /** What is one number or row of numbers per head. */
 export type Reduced =
@@ -16,13 +25,11 @@ export type Reduced =
   | 'size'
   | { readonly offset: number };
 
-/** A block, and of its probabilities and scores what is asked about, [batch, heads, rows, keys]. */
-export interface Member {
+/** A block, and of its probabilities and scores what is asked about. */
+export interface Member extends Attended {
   readonly block: AttentionBlock;
   /** All its probabilities. */
   readonly whole: ValueName;
-  readonly probabilities: ValueName;
-  readonly scores: ValueName;
 }
 
 /** Blocks of one kind whose probabilities are known to be of one shape; those of unknown shape each by themselves. */
@@ -41,8 +48,6 @@ export function groupBlocks(b: GraphBuilder, members: readonly Member[]): readon
 /** The name a reduced value goes by. */
 export const reducedName = (what: Reduced): string => (typeof what === 'string' ? what : `offset ${what.offset}`);
 
-type Reduction = (b: GraphBuilder, attended: Attended) => ValueName;
-
 /** What is one number per head, [batch, heads of all, 1]. */
 const NUMBERS: ReadonlyMap<string, Reduction> = new Map([
   ['entropy', meanEntropy],
@@ -54,7 +59,7 @@ const NUMBERS: ReadonlyMap<string, Reduction> = new Map([
 const ROWS: ReadonlyMap<string, Reduction> = new Map([
   ['entropy-by-query', entropyByQuery],
   ['received', received],
-  ['size', (b, { probabilities }) => b.op('Shape', [probabilities[0]!])],
+  ['size', { pieces: [], finish: (b, _, { like }) => b.op('Shape', [like]) }],
 ]);
 
 export function isReduced(what: string | object): what is Reduced {
@@ -72,7 +77,7 @@ const outputName = (group: readonly Member[], kind: 'numbers' | 'row', names: re
 export function giveReduced(
   b: GraphBuilder,
   group: readonly Member[],
-  attended: Attended,
+  where: Pick<Seats, 'rows' | 'before'>,
   asked: readonly Reduced[],
 ): void {
   // Places in another text are neither before nor after, near nor far.
@@ -80,15 +85,45 @@ export function giveReduced(
   const offsets = asked.flatMap((what) => (typeof what === 'object' && !cross ? [what.offset] : []));
   const names = asked.flatMap((what) => (typeof what === 'string' && !(cross && what === 'distance') ? [what] : []));
   const single = names.filter((name) => NUMBERS.has(name));
-  const numbers = single.map((name) => NUMBERS.get(name)!(b, attended));
-  if (offsets.length > 0) numbers.push(massAtOffsets(b, attended, offsets));
+  const rows = names.filter((name) => ROWS.has(name));
+  const numbers = single.map((name) => NUMBERS.get(name)!);
+  if (offsets.length > 0) numbers.push(massAtOffsets);
+  const seats: Seats = { ...where, like: group[0]!.probabilities, offsets };
+  const reductions = [...numbers, ...rows.map((name) => ROWS.get(name)!)];
+  const pieces = joinPieces(b, group, seats, [...new Set(reductions.flatMap((reduction) => reduction.pieces))]);
   const columns = [...single, ...offsets.map((offset) => reducedName({ offset }))];
-  if (numbers.length > 0)
-    give(b, numbers.length === 1 ? numbers[0]! : b.concat(numbers, 2), outputName(group, 'numbers', columns));
-  for (const name of names) {
-    const reduce = ROWS.get(name);
-    if (reduce !== undefined) give(b, reduce(b, attended), outputName(group, 'row', [name]));
-  }
+  const finished = numbers.map(({ finish }) => finish(b, pieces, seats));
+  if (finished.length > 0) give(b, b.concat(finished, 2), outputName(group, 'numbers', columns));
+  for (const name of rows) give(b, ROWS.get(name)!.finish(b, pieces, seats), outputName(group, 'row', [name]));
+}
+
+/**
+ * Pieces of all blocks of a group, joined along the heads, so that in a short pass there are few nodes. The pieces of each
+ * block leave it as one value, and the first block's nodes are the last: onnxruntime goes back from what is asked for,
+ * later nodes first, so only thus each matrix is reduced while it is in the processor's cache and then let go, instead of
+ * all of them when the last has been made.
+ */
+function joinPieces(b: GraphBuilder, group: readonly Member[], seats: Seats, names: readonly Piece[]): Pieces {
+  const made = group
+    .toReversed()
+    .map((member) =>
+      b.concat(
+        names.map((name) => PIECES[name].of(b, member, seats)),
+        2,
+      ),
+    )
+    .toReversed();
+  const all = names.length === 0 ? [] : splitPieces(b, b.concat(made, 1), seats, names);
+  return (name) => all[names.indexOf(name)]!;
+}
+
+function splitPieces(b: GraphBuilder, joined: ValueName, seats: Seats, names: readonly Piece[]): readonly ValueName[] {
+  if (names.length === 1) return [joined];
+  const sizes = b.concat(
+    names.map((name) => PIECES[name].width(b, seats)),
+    0,
+  );
+  return b.emit('Split', [joined, sizes], { axis: int(2) }, { outputs: names.length });
 }
 
 /** What a program of `giveReduced` gave, by block and name: [batch, heads] each, [batch, heads, ...] of rows. */

@@ -18,6 +18,8 @@ export { chefer, transformerAttribution } from './chefer.ts';
 export type { AttentionTarget, CheferMaps, CheferOptions, TransformerAttributionOptions } from './chefer.ts';
 export { alti, attentionNorms, globenc } from './norms.ts';
 export type { NormsOptions, Rolled, RollingOptions } from './norms.ts';
+export { altiPlus } from './alti-plus.ts';
+export type { SourceAndTarget } from './alti-plus.ts';
 export { effectiveAttention } from './effective.ts';
 export type { EffectiveOptions } from './effective.ts';
 export type { Stack } from './chain.ts';

@@ -45,7 +45,8 @@ export async function attentionNorms(
       const anatomy = anatomyOf(open.tracer, each.block);
       const cross = each.block.kind === 'cross';
       const norms = of === 'layer-norm' && anatomy.norm !== undefined ? [anatomy.norm] : [];
-      const value = overQueries(open.b, each, anatomy, { residual: of !== 'attention' && !cross, norms, what: 'norm' });
+      const residual = of !== 'attention' && !cross ? 'own' : 'none';
+      const value = overQueries(open.b, each, anatomy, { residual, norms, what: 'norm' });
       give(open.b, value, ATTENTION.output(each.block.index, 'norms'));
     }
     return finish(open.b);
@@ -105,10 +106,15 @@ async function rolled(
   };
 }
 
-function contributions({ b, tracer }: OpenAttention, open: OpenBlock): ValueName {
+/**
+ * ALTI's contributions of each key, [queries, keys], as they are: rows do not sum to one. Of cross-attention, whose residual is
+ * of no key, [queries, keys + 1], the last column being the residual's.
+ */
+export function contributions({ b, tracer }: OpenAttention, open: OpenBlock): ValueName {
   const anatomy = anatomyOf(tracer, open.block);
   const norms = anatomy.norm === undefined ? [] : [anatomy.norm];
-  return overQueries(b, open, anatomy, { residual: true, norms, what: 'contribution' });
+  const residual = open.block.kind === 'cross' ? 'apart' : 'own';
+  return overQueries(b, open, anatomy, { residual, norms, what: 'contribution' });
 }
 
 function throughBothNorms({ b, tracer }: OpenAttention, open: OpenBlock): ValueName {
@@ -118,17 +124,18 @@ function throughBothNorms({ b, tracer }: OpenAttention, open: OpenBlock): ValueN
     throw new UserError(
       `${open.block.path}: GlobEnc is for layers that norm after their sums, as BERT's; use alti or norms`,
     );
-  return overQueries(b, open, anatomy, { residual: true, norms: [anatomy.norm, second], what: 'norm' });
+  return overQueries(b, open, anatomy, { residual: 'own', norms: [anatomy.norm, second], what: 'norm' });
 }
 
 interface Wanted {
-  readonly residual: boolean;
+  /** Where the residual goes: to the query's own key, to a place after the keys, or nowhere. */
+  readonly residual: 'own' | 'apart' | 'none';
   /** The norms the vectors go through, first to last. */
   readonly norms: readonly Norm[];
   readonly what: 'norm' | 'contribution';
 }
 
-/** [queries, keys]: the vectors T of one query after another, never all of them at once, reduced to a number each. */
+/** [queries, keys], one more with the residual apart: the vectors T of one query after another, never all of them at once, reduced to a number each. */
 function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { residual, norms, what }: Wanted): ValueName {
   const attention = b.transpose(onlyRow(b, open.probabilities), [1, 2, 0]);
   const vectors = b.transpose(headVectors(b, open.block, anatomy.projection), [1, 0, 2]);
@@ -148,7 +155,8 @@ function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { resid
     const [a, eye, x, ...rest] = infos.map(({ name }) => name) as [ValueName, ValueName, ValueName, ...ValueName[]];
     // [keys, 1, heads] x [keys, heads, hidden]
     let t = inner.squeeze(inner.matmul(inner.unsqueeze(a, [1]), vectors), [1]);
-    if (residual) t = inner.add(t, inner.mul(inner.unsqueeze(eye, [1]), inner.unsqueeze(x, [0])));
+    if (residual === 'own') t = inner.add(t, inner.mul(inner.unsqueeze(eye, [1]), inner.unsqueeze(x, [0])));
+    if (residual === 'apart') t = inner.concat([t, inner.unsqueeze(x, [0])], 0);
     norms.forEach((norm, at) => {
       const scaled = inner.div(inner.sub(t, inner.mean(t, [1])), rest[at]!);
       t = norm.scale === undefined ? scaled : inner.mul(scaled, norm.scale);
@@ -162,7 +170,7 @@ function overQueries(b: GraphBuilder, open: OpenBlock, anatomy: Anatomy, { resid
     'Scan',
     slices,
     { body: { kind: 'graph', value: body }, num_scan_inputs: int(slices.length) },
-    { dims: b.dims(attention)?.slice(0, 2) },
+    residual === 'apart' ? {} : { dims: b.dims(attention)?.slice(0, 2) },
   );
 }
 

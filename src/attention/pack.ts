@@ -18,17 +18,15 @@ export function pack({ dims, data }: Scores): PackedBlock {
   return { heads, queries, keys, data: packed };
 }
 
-/** Each head shrunk to `rows` x `columns`: the greatest of the probabilities a cell stands for, 255 for 1. */
-export function shrink(
-  { heads, queries, keys, data }: PackedBlock,
-  [rows, columns]: readonly [number, number],
-): Uint8Array {
+/** Each head shrunk: of every square of `cells` queries and keys the greatest of the probabilities, 255 for 1. */
+export function shrink({ heads, queries, keys, data }: PackedBlock, cells: number): Uint8Array {
+  const [rows, columns] = [Math.ceil(queries / cells), Math.ceil(keys / cells)];
   const small = new Uint16Array(heads * rows * columns);
-  const column = Int32Array.from({ length: keys }, (_, key) => Math.floor((key * columns) / keys));
+  const column = Int32Array.from({ length: keys }, (_, key) => Math.floor(key / cells));
   for (let head = 0; head < heads; head++)
     for (let query = 0; query < queries; query++) {
       const from = (head * queries + query) * keys;
-      const to = (head * rows + Math.floor((query * rows) / queries)) * columns;
+      const to = (head * rows + Math.floor(query / cells)) * columns;
       for (let key = 0; key < keys; key++) {
         const cell = to + column[key]!;
         if (data[from + key]! > small[cell]!) small[cell] = data[from + key]!;

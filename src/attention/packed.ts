@@ -3,7 +3,6 @@ import { UserError } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { captureAttention } from './capture.ts';
-import type { CapturedBlock } from './capture.ts';
 import { locateAttention } from './locate.ts';
 import { pack, shrink } from './pack.ts';
 import type { PackedBlock } from './pack.ts';
@@ -43,19 +42,25 @@ export class CapturedAttention {
   readonly #host: ModelHost;
   readonly #tensors: NamedTensors;
   readonly #tokens: readonly string[] | undefined;
+  readonly #runBytes: number;
   readonly #packed = new Map<number, PackedBlock>();
   #bytes = 0;
 
-  /** `tensors`: the model's inputs with a batch of 1; `tokens`: what to call the places, where they have names. */
-  constructor(host: ModelHost, tensors: NamedTensors, tokens?: readonly string[]) {
+  /**
+   * `tensors`: the model's inputs with a batch of 1; `tokens`: what to call the places, where they have names; `runBytes`: of
+   * probabilities that one run may give.
+   */
+  constructor(host: ModelHost, tensors: NamedTensors, tokens?: readonly string[], runBytes = RUN_BYTES) {
     this.#host = host;
     this.#tensors = tensors;
     this.#tokens = tokens;
+    this.#runBytes = runBytes;
   }
 
   /**
-   * Runs the model and returns what the page shows first: the blocks with their measures, and each head at most 64 x 64
-   * large, the greatest of the probabilities a cell stands for, one byte each.
+   * Runs the model once and returns what the page shows first: the blocks with their measures, and each head at most 64 x 64
+   * large, the greatest of the probabilities a cell stands for, one byte each. Where all probabilities together would be too
+   * many, the cells are made in the graph, and blocks come when they are asked for.
    */
   async overview(
     signal: AbortSignal,
@@ -63,30 +68,32 @@ export class CapturedAttention {
   ): Promise<AttentionOverview & { readonly pixels: Uint8Array }> {
     const located = locateAttention(this.#host.model);
     if (located.length === 0) throw new UserError('no attention was found in this model');
+    onProgress(0, 1);
+    const whole = this.#blocksPerRun(located) >= located.length;
+    const cells = Math.max(1, Math.ceil(this.#places() / SMALL));
+    const captured = await captureAttention(this.#host, this.#tensors, {
+      values: [whole ? 'probabilities' : { cells }, 'size', ...MEASURES],
+      signal,
+    });
     const blocks: ListedBlock[] = [];
     const pixels: Uint8Array[] = [];
     let places = 0;
-    const step = this.#blocksPerRun(located);
-    for (let at = 0; at < located.length; at += step) {
-      onProgress(at, located.length);
-      const captured = await this.#capture(
-        located.slice(at, at + step).map(({ index }) => index),
-        signal,
+    for (const { block, values } of captured) {
+      const [, heads, queries, keys] = Array.from(values['size']!.data) as [number, number, number, number];
+      places = Math.max(places, queries, keys);
+      const measures = Object.fromEntries(
+        MEASURES.flatMap((name) => (values[name] === undefined ? [] : [[name, Array.from(values[name].data)]])),
       );
-      for (const { block, values } of captured) {
-        const packed = this.#keep(block.index, pack(values['probabilities']!));
-        const { heads, queries, keys } = packed;
-        places = Math.max(places, queries, keys);
-        const measures = Object.fromEntries(
-          MEASURES.flatMap((name) => (values[name] === undefined ? [] : [[name, Array.from(values[name].data)]])),
-        );
-        const small = [Math.min(SMALL, queries), Math.min(SMALL, keys)] as const;
-        const { index, layer, kind, path } = block;
-        blocks.push({ index, layer, kind, path, heads, queries, keys, measures, small });
-        pixels.push(shrink(packed, small));
-      }
+      const small = [Math.ceil(queries / cells), Math.ceil(keys / cells)] as const;
+      const { index, layer, kind, path } = block;
+      blocks.push({ index, layer, kind, path, heads, queries, keys, measures, small });
+      pixels.push(
+        whole
+          ? shrink(this.#keep(index, pack(values['probabilities']!)), cells)
+          : bytesOf(values['cells']!.data, heads * small[0] * small[1]),
+      );
     }
-    onProgress(located.length, located.length);
+    onProgress(1, 1);
     return {
       tokens: this.#tokens ?? Array.from({ length: places }, (_, index) => String(index)),
       blocks,
@@ -94,12 +101,21 @@ export class CapturedAttention {
     };
   }
 
-  /** One block whole. */
+  /** One block whole. Its neighbours come from the same run and are kept: they are looked at next. */
   async block(index: number, signal: AbortSignal): Promise<PackedBlock> {
     const kept = this.#packed.get(index);
     if (kept !== undefined) return kept;
-    const [captured] = await this.#capture([index], signal);
-    return this.#keep(index, pack(captured!.values['probabilities']!));
+    const located = locateAttention(this.#host.model);
+    if (located[index] === undefined) throw new UserError(`there is no block ${index} in this model`);
+    const step = this.#blocksPerRun(located);
+    const first = Math.floor(index / step) * step;
+    const captured = await captureAttention(this.#host, this.#tensors, {
+      blocks: located.slice(first, first + step).map((block) => block.index),
+      signal,
+    });
+    const packed = captured.map(({ block, values }) => [block.index, pack(values['probabilities']!)] as const);
+    for (const [each, block] of packed) this.#keep(each, block);
+    return packed.find(([each]) => each === index)![1];
   }
 
   /** Attention rollout through the layers: [1, queries, keys]. */
@@ -125,19 +141,14 @@ export class CapturedAttention {
     };
   }
 
-  #capture(blocks: readonly number[], signal: AbortSignal): Promise<readonly CapturedBlock[]> {
-    return captureAttention(this.#host, this.#tensors, {
-      blocks,
-      values: ['probabilities', ...MEASURES],
-      signal,
-    });
-  }
-
   #blocksPerRun(located: readonly AttentionBlock[]): number {
     const heads = Math.max(...located.map((block) => block.heads ?? 16));
-    const places =
-      this.#tokens?.length ?? Math.max(256, ...Object.values(this.#tensors).map(({ dims }) => dims[1] ?? 1));
-    return Math.max(1, Math.floor(RUN_BYTES / (heads * places * places * 4)));
+    return Math.max(1, Math.floor(this.#runBytes / (heads * this.#places() ** 2 * 4)));
+  }
+
+  /** How many queries and keys there are at most, as far as the inputs tell. */
+  #places(): number {
+    return this.#tokens?.length ?? Math.max(256, ...Object.values(this.#tensors).map(({ dims }) => dims[1] ?? 1));
   }
 
   #keep(index: number, packed: PackedBlock): PackedBlock {
@@ -147,6 +158,11 @@ export class CapturedAttention {
     }
     return packed;
   }
+}
+
+/** The first `length` probabilities as bytes, 255 for 1. */
+function bytesOf(data: ArrayLike<number>, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => Math.round(Math.min(1, Math.max(0, data[i]!)) * 255));
 }
 
 const MEASURES = ['entropy', 'confidence', 'distance'] as const;

@@ -1,115 +1,171 @@
 /** What is computed of attention probabilities within the graph, so that only answers leave it. */
-import { int } from '../onnx/index.ts';
+import { int, ints } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
+import type { ScoreParts } from './expected.ts';
+import { LEAST_SCORE, expectedScore } from './expected.ts';
 
-/**
- * Blocks whose probabilities are known to be of one shape, and which queries their rows are. What goes through whole matrices
- * is done block by block, where the numbers are still in the processor's cache; what comes of it is joined along the heads
- * and finished for all blocks at once, because in a short pass the number of nodes is what costs.
- */
+/** A block's probabilities and what the softmax was taken of, [batch, heads, rows, keys]. */
 export interface Attended {
-  /** Of each block, [batch, heads, rows, keys]. */
-  readonly probabilities: readonly ValueName[];
-  /** What the softmax was taken of, of the same shape. */
-  readonly scores: readonly ValueName[];
+  readonly probabilities: ValueName;
+  readonly scores: ValueName;
+  /** What the scores were made of, where that is known. */
+  readonly parts: ScoreParts | undefined;
+}
+
+/** What is the same of all blocks whose probabilities are known to be of one shape. */
+export interface Seats {
+  /** A value of that shape. */
+  readonly like: ValueName;
   /** Position of each row, int64 [rows]. */
   readonly rows: ValueName;
   /** How many keys come before the first query's own, int64 [1]; undefined for none. */
   readonly before: ValueName | undefined;
-}
-
-/** Of each block [batch, heads, ...]: of all, [batch, heads of all, ...]. */
-function joined(b: GraphBuilder, values: readonly ValueName[]): ValueName {
-  return values.length === 1 ? values[0]! : b.concat(values, 1);
-}
-
-/** A value of as many rows and keys as all of them. */
-const like = ({ probabilities }: Attended): ValueName => probabilities[0]!;
-
-/** The largest probability of each query, [batch, heads of all, rows]. */
-function largest(b: GraphBuilder, { probabilities }: Attended): ValueName {
-  return joined(
-    b,
-    probabilities.map((p) => b.max(p, [3], false)),
-  );
+  /** Places after the query whose mass is asked for. */
+  readonly offsets: readonly number[];
 }
 
 /**
- * -sum p ln p over the keys of each query, in nats: [batch, heads of all, rows]. No logarithm per element: as
- * p = exp(s - L), L being the largest score less the logarithm of the largest probability, the entropy is L - sum p s.
- * (A product per head would be seven times slower in onnxruntime than the elements' products and their sum.)
+ * What goes through the whole matrices of a block, [batch, heads, width] each. The rest is done with what comes of it, of many
+ * blocks at once.
  */
-export function entropyByQuery(b: GraphBuilder, attended: Attended): ValueName {
-  const { probabilities, scores } = attended;
-  const highest = joined(
-    b,
-    scores.map((s) => b.max(s, [3], false)),
-  );
-  const expected = joined(
-    b,
-    scores.map((s, at) => {
-      const p = probabilities[at]!;
-      // Masked scores go down to -inf, and their probability is 0; 0 times -inf would be no number.
-      return b.sum(b.mul(p, b.op('Max', [s, b.scalar(-1e4, s)])), [3], false);
-    }),
-  );
-  const top = b.op('Max', [largest(b, attended), b.scalar(1e-30, expected)]);
-  return b.op('Max', [b.sub(b.sub(highest, b.log(top)), expected), b.scalar(0, expected)]);
+export const PIECES = {
+  /** The largest score of each query. */
+  highest: {
+    width: (b, { like }) => b.dimension(like, 2),
+    of: (b, { scores }) => b.max(scores, [3], false),
+  },
+  /** The largest probability of each query. */
+  largest: {
+    width: (b, { like }) => b.dimension(like, 2),
+    of: (b, { probabilities }) => b.max(probabilities, [3], false),
+  },
+  /** What the scores of each query are on average over its attention. */
+  expected: { width: (b, { like }) => b.dimension(like, 2), of: expectedOf },
+  /** The sum over queries of the expected distance. */
+  distance: { width: (b) => b.int64s([1]), of: summedDistance },
+  /** The mean over queries of what each key receives. */
+  received: {
+    width: (b, { like }) => b.dimension(like, 3),
+    of: (b, { probabilities }) => b.mean(probabilities, [2], false),
+  },
+  /** The probability of the key at each offset from each query, some key's where there is none: offset by offset. */
+  picked: {
+    width: (b, { like, offsets }) => b.mul(b.dimension(like, 2), b.int64s([offsets.length])),
+    of: (b, { probabilities }, seats) =>
+      byHead(b, b.gather(byHead(b, probabilities), keysAtOffsets(b, seats).places, 2)),
+  },
+} as const satisfies Readonly<Record<string, PieceRule>>;
+
+interface PieceRule {
+  /** How many numbers it has of each head, int64 [1]. */
+  readonly width: (b: GraphBuilder, seats: Seats) => ValueName;
+  readonly of: (b: GraphBuilder, attended: Attended, seats: Seats) => ValueName;
 }
 
-/** The mean over queries of the entropy, [batch, heads of all, 1]. */
-export function meanEntropy(b: GraphBuilder, attended: Attended): ValueName {
-  return b.mean(entropyByQuery(b, attended), [2]);
+export type Piece = keyof typeof PIECES;
+/** Pieces of all blocks, [batch, heads of all, width]. */
+export type Pieces = (piece: Piece) => ValueName;
+
+function expectedOf(b: GraphBuilder, { probabilities: p, scores, parts }: Attended): ValueName {
+  if (parts !== undefined) return expectedScore(b, p, parts);
+  // Masked scores go down to -inf, and their probability is 0; 0 times -inf would be no number.
+  return b.sum(b.mul(p, b.op('Max', [scores, b.scalar(LEAST_SCORE, scores)])), [3], false);
 }
+
+/** The distances are the left factor, a row: the other way around onnxruntime copies the probabilities first. */
+function summedDistance(b: GraphBuilder, { probabilities: p }: Attended, seats: Seats): ValueName {
+  const from = b.unsqueeze(ownKeys(b, seats), [1]);
+  const apart = b.cast(b.abs(b.sub(from, b.unsqueeze(b.positions(seats.like, 3), [0]))), b.type(p));
+  const weights = b.reshapeTo(apart, [1, -1]);
+  const heads = b.reshape(p, b.concat([b.int64s([-1]), b.dimension(weights, 1)], 0));
+  const sums = b.op('Gemm', [weights, heads], { transB: int(1) });
+  return b.reshape(sums, b.concat([b.dimension(p, 0), b.dimension(p, 1), b.int64s([1])], 0));
+}
+
+/** What pieces come to: one number or row of numbers of each head. */
+export interface Reduction {
+  readonly pieces: readonly Piece[];
+  readonly finish: (b: GraphBuilder, pieces: Pieces, seats: Seats) => ValueName;
+}
+
+const ENTROPY = ['highest', 'largest', 'expected'] as const;
+
+/**
+ * Of each query, [batch, heads of all, rows]: the entropy of its attention in nats, and whether it attends at all. No logarithm
+ * per element: as p = exp(s - L), L being the largest score less the logarithm of the largest probability, the entropy
+ * -sum p ln p is L - sum p s.
+ */
+function entropies(b: GraphBuilder, pieces: Pieces): { readonly entropy: ValueName; readonly attends: ValueName } {
+  const highest = pieces('highest');
+  const top = b.op('Max', [pieces('largest'), b.scalar(1e-30, highest)]);
+  const entropy = b.op('Max', [b.sub(b.sub(highest, b.log(top)), pieces('expected')), b.scalar(0, highest)]);
+  return { entropy, attends: b.op('Greater', [highest, b.scalar(MASKED_SCORE, highest)]) };
+}
+
+/** A query with no score above this is masked from all keys: what masks add is -1e4 at least. */
+const MASKED_SCORE = -9e3;
+
+/** The entropy of each query's attention, [batch, heads of all, rows]; NaN for a query that is masked from all keys. */
+export const entropyByQuery: Reduction = {
+  pieces: ENTROPY,
+  finish(b, pieces) {
+    const { entropy, attends } = entropies(b, pieces);
+    return b.where(attends, entropy, b.scalar(Number.NaN, entropy));
+  },
+};
+
+/** The mean of the entropy over the queries that attend, [batch, heads of all, 1]; NaN where none does. */
+export const meanEntropy: Reduction = {
+  pieces: ENTROPY,
+  finish(b, pieces) {
+    const { entropy, attends } = entropies(b, pieces);
+    const total = b.sum(b.where(attends, entropy, b.scalar(0, entropy)), [2]);
+    return b.div(total, b.sum(b.cast(attends, b.type(entropy)), [2]));
+  },
+};
 
 /**
  * The mean over queries of the expected distance |query - key| in tokens, [batch, heads of all, 1]. Where there are more keys
  * than queries, as with a cache, the last key is the last query's own.
  */
-export function meanDistance(b: GraphBuilder, attended: Attended): ValueName {
-  const p = like(attended);
-  const from = b.unsqueeze(ownKeys(b, attended), [1]);
-  const apart = b.cast(b.abs(b.sub(from, b.unsqueeze(b.positions(p, 3), [0]))), b.type(p));
-  const weight = b.reshapeTo(apart, [-1, 1]);
-  const total = joined(
-    b,
-    attended.probabilities.map((each) => b.matmul(byHead(b, each), weight)),
-  );
-  return b.div(total, b.count(p, [2], p));
-}
+export const meanDistance: Reduction = {
+  pieces: ['distance'],
+  finish: (b, pieces, { like }) => b.div(pieces('distance'), b.count(like, [2], like)),
+};
 
 /** The mean over queries of the largest probability, [batch, heads of all, 1]: Voita et al. 2019, https://arxiv.org/abs/1905.09418. */
-export function confidence(b: GraphBuilder, attended: Attended): ValueName {
-  return b.mean(largest(b, attended), [2]);
-}
+export const confidence: Reduction = {
+  pieces: ['largest'],
+  finish: (b, pieces) => b.mean(pieces('largest'), [2]),
+};
 
 /** The mean over queries of what each key receives, [batch, heads of all, keys]. */
-export function received(b: GraphBuilder, { probabilities }: Attended): ValueName {
-  return joined(
-    b,
-    probabilities.map((p) => b.mean(p, [2], false)),
-  );
-}
+export const received: Reduction = { pieces: ['received'], finish: (_, pieces) => pieces('received') };
 
 /**
- * The mean probability of the keys `offsets` places after the query, over the queries that have such a key, [batch, heads of
- * all, offsets]: -1 the previous token, 1 the next, 0 the same. Picks elements instead of going through the matrix.
+ * The mean probability of the keys some places after the query, over the queries that have such a key, [batch, heads of all,
+ * offsets]: -1 the previous token, 1 the next, 0 the same. Picks elements instead of going through the matrix.
  */
-export function massAtOffsets(b: GraphBuilder, attended: Attended, offsets: readonly number[]): ValueName {
-  const p = like(attended);
+export const massAtOffsets: Reduction = {
+  pieces: ['picked'],
+  finish(b, pieces, seats) {
+    const { like, offsets } = seats;
+    const counts = b.cast(keysAtOffsets(b, seats).there, b.type(like));
+    const share = b.div(counts, b.op('Max', [b.sum(counts, [1]), b.scalar(1, like)]));
+    const picked = b.reshapeTo(pieces('picked'), [0, 0, offsets.length, -1]);
+    return b.sum(b.mul(picked, share), [3], false);
+  },
+};
+
+/** For each offset and row, [offsets, rows]: whether there is such a key, and where it stands in a head's rows and keys. */
+function keysAtOffsets(b: GraphBuilder, seats: Seats): { readonly there: ValueName; readonly places: ValueName } {
+  const { like, offsets } = seats;
   const zero = b.constant('int64', [], [0]);
-  const length = b.squeeze(b.dimension(p, 3), [0]);
+  const length = b.squeeze(b.dimension(like, 3), [0]);
   const shift = b.constant('int64', [offsets.length, 1], offsets);
-  const key = b.add(b.unsqueeze(ownKeys(b, attended), [0]), shift);
+  const key = b.add(b.unsqueeze(ownKeys(b, seats), [0]), shift);
   const there = b.and(b.greaterOrEqual(key, zero), b.less(key, length));
-  const places = b.add(b.mul(b.positions(p, 2), length), b.where(there, key, zero));
-  const counts = b.cast(there, b.type(p));
-  const share = b.div(counts, b.op('Max', [b.sum(counts, [1]), b.scalar(1, p)]));
-  const picked = joined(
-    b,
-    attended.probabilities.map((each) => b.gather(byHead(b, each), places, 2)),
-  );
-  return b.sum(b.mul(picked, share), [3], false);
+  return { there, places: b.add(b.mul(b.positions(like, 2), length), b.where(there, key, zero)) };
 }
 
 /** Values and keys of the `count` largest probabilities of each query, [batch, heads, rows, count], largest first. */
@@ -132,6 +188,16 @@ export function topKeys(
   return { values, keys };
 }
 
+/** The greatest probability of each square of `size` queries and keys, those at the ends smaller: [batch, heads, rows, columns]. */
+export function greatestOfCells(b: GraphBuilder, p: ValueName, size: number): ValueName {
+  if (size === 1) return p;
+  return b.op('MaxPool', [p], {
+    kernel_shape: ints([size, size]),
+    strides: ints([size, size]),
+    ceil_mode: int(1),
+  });
+}
+
 export const FUSIONS = ['mean', 'max', 'min'] as const;
 export type HeadFusion = (typeof FUSIONS)[number];
 
@@ -143,9 +209,9 @@ export function fuseHeads(b: GraphBuilder, p: ValueName, fusion: HeadFusion): Va
 }
 
 /** The key that stands where each row's query stands, int64 [rows]. */
-function ownKeys(b: GraphBuilder, { rows, before }: Attended): ValueName {
+function ownKeys(b: GraphBuilder, { rows, before }: Seats): ValueName {
   return before === undefined ? rows : b.add(rows, before);
 }
 
-/** [batch, heads, rows, keys] as [batch, heads, rows * keys]. */
+/** [batch, heads, ...] as [batch, heads, all the rest]. */
 const byHead = (b: GraphBuilder, p: ValueName): ValueName => b.reshapeTo(p, [0, 0, -1]);

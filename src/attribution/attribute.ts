@@ -1,4 +1,4 @@
-import { UsageError, UserError, foldPadding, normalizeModel, weightTensor } from '../onnx/index.ts';
+import { UsageError, UserError, foldPadding, normalizeModel, remembered, weightTensor } from '../onnx/index.ts';
 import type { DenseTensor, Layer, Model, NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost, Provider } from '../runtime/core.ts';
 import { targetWeights } from '../tasks/core.ts';
@@ -126,6 +126,9 @@ const LAYOUTS: Readonly<Record<Provider, NonNullable<ProgramRequest['layout']>>>
   webgpu: 'webgpu',
 };
 
+/** A model with its inputs in some dims: pictures of one size are explained one after another. */
+const formed = remembered<Model>();
+
 /** What one call of `attribute` works on: the model's side of an AttributionContext. */
 class Scene implements AttributionContext {
   readonly host: ModelHost;
@@ -149,7 +152,6 @@ class Scene implements AttributionContext {
   /** How to get the answer, and the answer where a run was made for it. */
   #ask: (() => Promise<DenseTensor>) | undefined;
   #answer: Promise<DenseTensor> | undefined;
-  #model: Model | undefined;
   targetRef: TargetRef | undefined;
   #weights: Promise<DenseTensor> | undefined;
   /** Whether the model answers in float64: so are the scores then. */
@@ -246,6 +248,10 @@ class Scene implements AttributionContext {
     return runner;
   }
 
+  get targetIsKnown(): boolean {
+    return typeof this.request.target !== 'function';
+  }
+
   embeddingTable({ value }: Feature): DenseTensor | undefined {
     const { graph } = this.host.model;
     const node = graph.nodes.find(({ outputs }) => outputs.includes(value));
@@ -255,7 +261,7 @@ class Scene implements AttributionContext {
 
   model(): Model {
     const dims = fixedDims(this.own, this.inputs, this.host.model.graph.inputs);
-    return (this.#model ??= foldPadding(normalizeModel(this.host.model, { dims })));
+    return formed(this.host.model, JSON.stringify(dims), () => foldPadding(normalizeModel(this.host.model, { dims })));
   }
 
   target(runner: ProgramRunner): Promise<DenseTensor> {

@@ -55,14 +55,33 @@ function pullGradients(
     const outputGradients = node.outputs.map((output) => gradients.get(output));
     if (typeof entry !== 'function' || outputGradients.every((gradient) => gradient === undefined)) continue;
     // Nodes may have got further outputs since the walk began: always hand the rule the node as it is now.
-    const pullbacks = entry(b, b.producer(node.outputs.find((name) => name !== '')!) ?? node, outputGradients, context);
-    dependencies(node).forEach((input, index) => {
-      const pullback = pullbacks[index];
-      if (pullback !== undefined && onPath.values.has(input)) accumulate(input, pullback());
+    b.within(gradientScope(node), () => {
+      const pullbacks = entry(
+        b,
+        b.producer(node.outputs.find((name) => name !== '')!) ?? node,
+        outputGradients,
+        context,
+      );
+      dependencies(node).forEach((input, index) => {
+        const pullback = pullbacks[index];
+        if (pullback !== undefined && onPath.values.has(input)) accumulate(input, pullback());
+      });
     });
     for (const output of node.outputs) if (!wanted.has(output)) gradients.delete(output);
   }
   return new Map(wrt.map((value) => [value, gradients.get(value) ?? b.zerosLike(value)]));
+}
+
+/** What the names of the nodes that a node's rule emits begin with: so that what goes wrong in them can be told by that node. */
+const GRADIENT_SCOPE = 'onnxray/gradient/';
+const gradientScope = (node: Node) => GRADIENT_SCOPE + nodeLabel(node);
+
+/** What a node is called: its name, or its first output's where it has none. */
+const nodeLabel = ({ name, outputs }: Node) => name || outputs[0]!;
+
+/** The label of the node whose gradient an emitted node is part of; undefined for any other. */
+export function differentiatedNode({ name }: Node): string | undefined {
+  return name.startsWith(GRADIENT_SCOPE) ? name.slice(GRADIENT_SCOPE.length, name.lastIndexOf('/')) : undefined;
 }
 
 /** What a node depends on, in the order of a rule's pullbacks: its inputs, then what its subgraphs read from outside. */

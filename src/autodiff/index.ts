@@ -5,7 +5,7 @@
  * operator (rules/, one file per family) appends the nodes of its gradient. Rules emit only operators that have rules,
  * so a differentiated model can be differentiated again. Other rule sets for the same operators go in as a value.
  */
-export { appendGradients, differentiate, MissingRulesError } from './differentiate.ts';
+export { appendGradients, differentiate, differentiatedNode, MissingRulesError } from './differentiate.ts';
 export type { DifferentiateOptions, Differentiated, GradientRequest } from './differentiate.ts';
 export type { Pullback, Rule, RuleEntry, RuleTable } from './rule.ts';
 export { PIECEWISE_CONSTANT, ruleKey } from './rule.ts';

@@ -7,8 +7,8 @@ export interface ModelSummary {
   readonly id: string;
   /** For people; may hold anything, since dropped files name themselves. */
   readonly name: string;
-  /** Comes along, was named at the start, or was dropped on the page. */
-  readonly origin: 'embedded' | 'given' | 'dropped';
+  /** Comes along, was named at the start, was dropped on the page, or fetched from the hub by its name. */
+  readonly origin: 'embedded' | 'given' | 'dropped' | 'hub';
   readonly task: Task;
   /** Size of the model file. */
   readonly bytes: number;

@@ -16,8 +16,9 @@ export const MAX_SHAPE_VALUES = 64;
 
 export function weightFacts(weight: Weight): Facts {
   const { type, dims } = weight;
-  const integers = type === 'int64' || type === 'int32';
-  return { type, dims, values: integers ? weightNumbers(weight, MAX_SHAPE_VALUES) : undefined };
+  // Truth values too: conditions on shapes that were folded into weights go on deciding.
+  const shapes = type === 'int64' || type === 'int32' || type === 'bool';
+  return { type, dims, values: shapes ? weightNumbers(weight, MAX_SHAPE_VALUES) : undefined };
 }
 
 /** Facts of what a graph is given: its inputs and weights. */

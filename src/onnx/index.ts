@@ -22,6 +22,7 @@ export { inferGraph } from './infer/index.ts';
 export { isStatic, positiveAxis } from './dims.ts';
 export { layerPath, listLayers } from './layers.ts';
 export type { Layer } from './layers.ts';
+export { remembered } from './remembered.ts';
 export { pruneModel, valuesCaptured, valuesRead } from './prune.ts';
 export { externalWeights } from './external.ts';
 export type { ExternalStorage } from './external.ts';

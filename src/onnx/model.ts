@@ -118,6 +118,12 @@ export function intsAttribute(node: Node, name: string): readonly number[] | und
   return attribute?.kind === 'ints' ? attribute.value : undefined;
 }
 
+/** The list, or an empty one. */
+export function floatsAttribute(node: Node, name: string): readonly number[] {
+  const attribute = node.attributes[name];
+  return attribute?.kind === 'floats' ? attribute.value : [];
+}
+
 /** Attributes by name; undefined ones are left out. */
 export type AttributeValues = Readonly<Record<string, Attribute | undefined>>;
 

@@ -4,7 +4,7 @@ import type { DenseTensor, Model, NamedTensors, ValueName } from '../onnx/index.
 import type { ModelHost } from '../runtime/core.ts';
 import type { Reading } from './reading.ts';
 import { readBeside } from './reading.ts';
-import { numbers, sameNumbers } from './runner.ts';
+import { numbers, sameNumbers } from './numbers.ts';
 
 /** The output that is asked about: the one named, or the first of floats. Throws a UserError for one that cannot be explained. */
 export function chooseOutput({ graph }: Model, name: string | undefined): string {

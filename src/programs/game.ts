@@ -1,7 +1,8 @@
 import type { DenseTensor } from '../onnx/index.ts';
 import type { AttributionContext } from './method.ts';
 import type { Players } from './players.ts';
-import type { Numbers, ProgramRunner } from './runner.ts';
+import type { Numbers } from './numbers.ts';
+import type { ProgramRunner } from './runner.ts';
 
 /** Which players are kept: 1, or replaced by the baseline: 0. */
 export type Coalition = Uint8Array;

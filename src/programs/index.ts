@@ -26,6 +26,8 @@ export type {
 export { readOptions } from './options.ts';
 export type { OptionSpec, OptionSpecs, OptionValue, OptionsOf } from './options.ts';
 export { findLayer, layerFeature } from './layer.ts';
+export { layoutsOf } from './layout.ts';
+export type { Layout } from './layout.ts';
 export { appendProbabilities, compileProgram } from './program.ts';
 export type { BuildTarget } from './program.ts';
 export { QUADRATURES, quadrature } from './quadrature.ts';
@@ -39,5 +41,7 @@ export { WITHOUT_GRADIENT } from './maps.ts';
 export type { Fold, MapForm, MapRequest } from './maps.ts';
 export type { Reading } from './reading.ts';
 export type { BackwardRequest, PlanesRequest, ProgramRequest, Reduction } from './request.ts';
-export { ProgramRunner, numbers, sameNumbers, zeros } from './runner.ts';
-export type { Numbers, Rows, RunContext, RunResult } from './runner.ts';
+export { numbers, sameNumbers, zeros } from './numbers.ts';
+export type { Numbers } from './numbers.ts';
+export { ProgramRunner } from './runner.ts';
+export type { Rows, RunContext, RunResult } from './runner.ts';

@@ -4,7 +4,8 @@ import type { Detection, DetectorForm } from '../tasks/index.ts';
 import type { Feature } from './features.ts';
 import type { OptionSpecs, OptionsOf } from './options.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
-import type { Numbers, ProgramRunner } from './runner.ts';
+import type { Numbers } from './numbers.ts';
+import type { ProgramRunner } from './runner.ts';
 
 interface TextModality {
   readonly input: string;
@@ -62,6 +63,8 @@ export interface AttributionContext {
   open(plan: ProgramPlan): Promise<ProgramRunner>;
   /** Weight of each element of the output, [1, ...]: what is explained. */
   target(runner: ProgramRunner): Promise<DenseTensor>;
+  /** Whether the target is what it is whatever the model answers. */
+  readonly targetIsKnown: boolean;
   /** The table [words, hidden] that token ids pick rows from, where it stands in the file as float32. */
   embeddingTable(feature: Feature): DenseTensor | undefined;
   /** The model, in the form passes work on, with its inputs in the dims they have here. */

@@ -4,7 +4,7 @@ import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import type { AttributionContext, Modality } from './method.ts';
 import { imageRegions } from './players-image.ts';
-import { numbers } from './runner.ts';
+import { numbers } from './numbers.ts';
 import { felzenszwalb } from './felzenszwalb.ts';
 import { quickshift } from './quickshift.ts';
 import { slic } from './slic.ts';

@@ -1,9 +1,12 @@
-import { UserError, fromBfloat16, fromFloat16, sizeOf } from '../onnx/index.ts';
+import { UserError, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
+import { concreteDims, rowsWithin } from './batch.ts';
 import { attentionMap } from './attention-maps.ts';
+import { whereNotFinite } from './not-finite.ts';
+import { floats, numbers, oneRow, sameNumbers, splitRows, stackRows, zeros } from './numbers.ts';
+import type { Numbers } from './numbers.ts';
 import { compileProgram } from './program.ts';
 import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
@@ -26,8 +29,6 @@ export interface RunContext {
   /** Bytes the activations of one run may take. */
   readonly memoryBudget?: number | undefined;
 }
-
-export type Numbers = Float32Array | Float64Array;
 
 /** What the rows of a run are. What a program does not take is left out. */
 export interface Rows {
@@ -70,6 +71,8 @@ export interface RunResult {
   readonly output: DenseTensor;
 }
 
+const SCORES = PROGRAM.scores('');
+
 /** Sums over batches, in float64. */
 type Sums = Map<string, { readonly dims: readonly number[]; readonly data: Float64Array }>;
 
@@ -95,8 +98,8 @@ export class ProgramRunner {
     this.#session = session;
     this.program = program;
     const { backward, map, fullGradient } = request;
-    const slack = (backward ?? map ?? fullGradient) ? REVERSE_SLACK : FORWARD_SLACK;
-    this.#rowsPerRun = rowsWithin(program, context, slack);
+    const reverse = (backward ?? map ?? fullGradient) !== undefined;
+    this.#rowsPerRun = rowsWithin(program, context, { reverse });
     this.#dims = concreteDims(program, context.feeds);
   }
 
@@ -121,14 +124,16 @@ export class ProgramRunner {
     let output: DenseTensor | undefined;
     for (let start = 0; start < total; start += this.rowsPerRun) {
       const end = Math.min(start + this.rowsPerRun, total);
-      const results = await this.#runRows(rows, start, end, target);
+      const feeds = this.#feeds(rows, start, end, target);
+      const results = await this.#run(feeds);
+      if (!quietly) await this.#checkFinite(results, feeds);
       for (const value of numbers(results[PROGRAM.values]!)) values.push(value);
       const compared = results[PROGRAM.baselineValues];
       if (compared !== undefined) for (const value of numbers(compared)) baselineValues.push(value);
       output = oneRow(results[PROGRAM.output]!, end - start - 1);
       for (let row = start; row < end && this.answered === undefined; row++)
         if (this.#rowIsInput(rows, row)) this.answered = oneRow(results[PROGRAM.output]!, row - start);
-      addSums(sums, results, 'onnxray/scores/');
+      addSums(sums, results, SCORES);
       addSums(squares, results, 'onnxray/squares/');
       const gradients = results[PROGRAM.maskGradients];
       if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
@@ -220,13 +225,26 @@ export class ProgramRunner {
     );
   }
 
-  #runRows(rows: Rows, start: number, end: number, target: DenseTensor): Promise<NamedTensors> {
-    const { feeds, signal } = this.#context;
-    const given: Record<string, DenseTensor> = { ...feeds, [PROGRAM.target]: target };
+  #feeds(rows: Rows, start: number, end: number, target: DenseTensor): NamedTensors {
+    const given: Record<string, DenseTensor> = { ...this.#context.feeds, [PROGRAM.target]: target };
     const known = new Set(this.#session.inputNames);
     for (const name of known) given[name] ??= this.#feed(name, rows, start, end);
-    const used = Object.fromEntries(Object.entries(given).filter(([name]) => known.has(name)));
-    return this.#session.run(used, signal === undefined ? {} : { signal });
+    return Object.fromEntries(Object.entries(given).filter(([name]) => known.has(name)));
+  }
+
+  #run(feeds: NamedTensors): Promise<NamedTensors> {
+    const { signal } = this.#context;
+    return this.#session.run(feeds, signal === undefined ? {} : { signal });
+  }
+
+  /** Throws a UserError that names the node at which scores or values stop being finite. */
+  async #checkFinite(results: NamedTensors, feeds: NamedTensors): Promise<void> {
+    const checked = Object.keys(results).filter((name) => name === PROGRAM.values || name.startsWith(SCORES));
+    const bad = checked.find((name) => numbers(results[name]!).some((value) => !Number.isFinite(value)));
+    if (bad === undefined) return;
+    const { host } = this.#context;
+    const what = bad === PROGRAM.values ? "the model's answer" : `the gradient at input "${bad.slice(SCORES.length)}"`;
+    throw new UserError(`${what} is not finite${await whereNotFinite(host, this.program, feeds, bad)}`);
   }
 
   /** One input of the program for the rows from `start` to `end`; what `rows` leaves out is the input as it is. */
@@ -339,114 +357,4 @@ function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
 
 function toScores(sums: Sums): Readonly<Record<string, Scores>> {
   return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
-}
-
-function rowsWithin(
-  program: Model,
-  { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext,
-  slack: number,
-): number {
-  // A model whose graph has the batch size written into it takes one row at a time.
-  const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);
-  // Where inference lost the rows' name on the way, `rowsAreIndependent` has the last word.
-  if (output?.dims === undefined || typeof output.dims[0] === 'number') return 1;
-  const dims = Object.fromEntries(concreteDims(program, feeds));
-  for (const { name, dims: declared } of program.graph.inputs)
-    if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
-  for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
-  const each = Math.max(1, activationBytes(program, dims));
-  const bytes = Math.min(memoryBudget / slack, Math.max(FAST_BYTES, LEAST_ROWS * each));
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
-}
-
-/** Dims of the program's inputs for this input; those with rows without their first. */
-function concreteDims(program: Model, feeds: NamedTensors): ReadonlyMap<string, readonly number[]> {
-  const named = new Map<string, number>();
-  for (const { name, dims } of program.graph.inputs)
-    dims?.forEach((dim, axis) => {
-      const length = feeds[name]?.dims[axis];
-      if (typeof dim === 'string' && length !== undefined) named.set(dim, length);
-    });
-  return new Map(
-    program.graph.inputs.map(({ name, dims }) => {
-      const own = feeds[name]?.dims ?? feeds[name.replace(/^onnxray\/[a-z]+\//, '')]?.dims;
-      const rest = (dims ?? []).slice(dims?.[0] === 'rows' ? 1 : 0);
-      const offset = dims?.[0] === 'rows' ? 1 : 0;
-      return [
-        name,
-        feeds[name]?.dims ??
-          rest.map((dim, axis) =>
-            typeof dim === 'number' ? dim : (named.get(String(dim)) ?? own?.[axis + offset] ?? 1),
-          ),
-      ];
-    }),
-  );
-}
-
-/**
- * Activations of this size keep a CPU busy; with more, rows are no faster (and on the encoder of the zoo, whose values then
- * leave the caches, slower), while progress and aborting wait longer.
- */
-const FAST_BYTES = 128 * 2 ** 20;
-/**
- * Memory onnxruntime takes for each byte of values alive at once: its convolutions' own buffers, values kept in a second,
- * blocked layout, and what its arena loses between chunks. Measured on the embedded image model (bench/vision-memory.ts).
- */
-const FORWARD_SLACK = 1.25;
-const REVERSE_SLACK = 2;
-/** Rows that read the weights together, however large they are. */
-const LEAST_ROWS = 4;
-const MAX_ROWS = 64;
-
-/** The numbers of a float tensor; half precision widened to float32. Throws a UserError for what is not of floats. */
-export function numbers({ type, data }: DenseTensor): Numbers {
-  if (data instanceof Float32Array || data instanceof Float64Array) return data;
-  if (type === 'float16') return Float32Array.from(data as Uint16Array, fromFloat16);
-  if (type === 'bfloat16') return Float32Array.from(data as Uint16Array, fromBfloat16);
-  throw new UserError(`a tensor of type ${type} holds no floats to explain`);
-}
-
-/** Whether all numbers agree within `tolerance` of the largest; NaN agrees with NaN. */
-export function sameNumbers(left: Numbers, right: Numbers, tolerance: number): boolean {
-  if (left.length !== right.length) return false;
-  let largest = 0;
-  for (const value of right) if (Math.abs(value) > largest) largest = Math.abs(value);
-  const bound = tolerance * Math.max(largest, 1e-6);
-  for (let index = 0; index < right.length; index++) {
-    const [a, b] = [left[index]!, right[index]!];
-    if (!(Math.abs(a - b) <= bound) && !Object.is(a, b)) return false;
-  }
-  return true;
-}
-
-/** A tensor of zeros. */
-export function zeros(type: DenseTensor['type'], dims: readonly number[]): DenseTensor {
-  const size = sizeOf(dims);
-  return { type, dims, data: type === 'float64' ? new Float64Array(size) : new Float32Array(size) };
-}
-
-function floats(type: DenseTensor['type'], dims: readonly number[], values: readonly number[]): DenseTensor {
-  return { type, dims, data: type === 'float64' ? Float64Array.from(values) : Float32Array.from(values) };
-}
-
-function stackRows(rows: readonly Numbers[], dims: readonly number[], type: DenseTensor['type']): DenseTensor {
-  const size = sizeOf(dims);
-  const result = zeros(type, [rows.length, ...dims]);
-  rows.forEach((row, index) => (result.data as Float32Array).set(row, index * size));
-  return result;
-}
-
-function splitRows(tensor: DenseTensor, count: number): Numbers[] {
-  const data = numbers(tensor);
-  const size = data.length / count;
-  return Array.from({ length: count }, (_, row) => data.slice(row * size, (row + 1) * size));
-}
-
-function oneRow({ type, dims, data }: DenseTensor, row: number): DenseTensor {
-  const size = sizeOf(dims.slice(1));
-  return {
-    type,
-    dims: [1, ...dims.slice(1)],
-    data: numbers({ type, dims, data }).slice(row * size, (row + 1) * size),
-  };
 }

@@ -7,7 +7,7 @@ import { PROVIDER_NAMES, RunError } from './session.ts';
 import type { Provider, RunOptions, Session, SessionOptions } from './session.ts';
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 13;
+const PROGRAM_FORMAT = 14;
 
 const ROWS_APART = 'rows-apart';
 
@@ -109,6 +109,11 @@ export class ModelHost {
     for (const session of this.#resting) await session.rest();
     const { openSession, defaultProvider } = this.#platform;
     return openSession(this.#encode(this.original), { ...this.options, provider: defaultProvider });
+  }
+
+  /** A session over a variant of the model or of a program, for one look at it. The caller releases it. */
+  openVariant(model: Model): Promise<Session> {
+    return this.#open(this.#encode(model));
   }
 
   /**

@@ -54,9 +54,14 @@ async function open(
     enableMemPattern: false,
     // What goes wrong is thrown; onnxruntime need not print it as well.
     logSeverityLevel: 4,
-    ...(weightsFolder === undefined
-      ? {}
-      : { extra: { session: { model_external_initializers_file_folder_path: weightsFolder } } }),
+    extra: {
+      session: {
+        // Threads wait for work in a loop while the model runs, and not for milliseconds after it: programs of one explanation
+        // take turns, and the loops of those that are done took the processor from the one that ran.
+        force_spinning_stop: '1',
+        ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
+      },
+    },
   }).catch((error: unknown) => {
     throw new UserError(`onnxruntime cannot load the model: ${firstLine(error)}`);
   });

@@ -14,6 +14,7 @@ import { VERSIONS } from '../runtime/index.ts';
 import type { ServedFiles } from './files.ts';
 import { serveFile, servePage } from './files.ts';
 import { requireToken, sameOrigin, securityHeaders } from './guard.ts';
+import { fetchFromHub } from './hub.ts';
 import type { ModelLibrary } from './models.ts';
 import { readAnalysisBody, readExplainBody, readPatchingBody, readSubjectBody, record } from './requests.ts';
 import { TooLargeError } from './uploads.ts';
@@ -27,13 +28,15 @@ export interface AppParts {
   readonly library: ModelLibrary;
   readonly uploads: Uploads;
   readonly limits: UploadLimits;
+  /** Address of the hub that models are fetched from by their names. */
+  readonly hub: string;
 }
 
 /** Pictures and captures kept for later requests; the oldest goes first. */
 const PICTURES = 12;
 const CAPTURES = 3;
 
-export function buildApp({ host, token, files, library, uploads, limits }: AppParts): Hono {
+export function buildApp({ host, token, files, library, uploads, limits, hub }: AppParts): Hono {
   const app = new Hono();
   const pictures = new Map<string, Uint8Array>();
   const captures = new Map<string, CapturedAttention>();
@@ -60,6 +63,7 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
     c.json({
       version: VERSIONS['onnxray'],
       limits,
+      hub,
       models: library.list(),
       methods: ALL_METHODS.map(summarizeMethod),
     }),
@@ -78,11 +82,19 @@ export function buildApp({ host, token, files, library, uploads, limits }: AppPa
     const id = c.req.param('id');
     try {
       const { folder, name } = uploads.finish(id);
-      return c.json(await library.adopt(folder, name, id));
+      return c.json(await library.adopt(folder, name, id, 'dropped'));
     } catch (error) {
       await uploads.discard(id);
       throw error;
     }
+  });
+
+  app.post('/api/hub', json, async (c) => {
+    const name = record(await jsonBody(c), 'the request')['name'];
+    if (typeof name !== 'string') throw new UsageError('"name" is the name of a model');
+    return job(c, async (signal, onProgress) =>
+      JSON.stringify(await fetchFromHub(name, hub, { library, uploads }, { signal, onProgress })),
+    );
   });
 
   app.put(

@@ -4,14 +4,17 @@ import path from 'node:path';
 import { serializeExplanation } from '../explanation/index.ts';
 import { UserError } from '../onnx/index.ts';
 import { pageFolder, zooFolder } from './files.ts';
+import { readHub } from './hub.ts';
 import { EMBEDDED, FIRST_METHOD, ModelLibrary } from './models.ts';
 
 /**
  * Writes the studio as a folder of files that any file server can serve: models run in the browser. `studio.json` lists them,
  * with the page's first question answered here and now by the same model file: what is shown until the browser has
- * answered it itself. Overwrites files of the same names there. Throws a UserError when the page is not built.
+ * answered it itself. `hub`: where the page fetches models by their names; default the Hugging Face hub.
+ * Overwrites files of the same names there. Throws a UserError when the page is not built.
  */
-export async function exportSite(folder: string): Promise<void> {
+export async function exportSite(folder: string, { hub }: { readonly hub?: string } = {}): Promise<void> {
+  const fetchedFrom = readHub(hub);
   if (!existsSync(path.join(pageFolder(), 'index.html')))
     throw new UserError('the page is not built: run npm run build');
   await mkdir(folder, { recursive: true });
@@ -19,11 +22,11 @@ export async function exportSite(folder: string): Promise<void> {
   for (const name of EMBEDDED)
     await cp(path.join(zooFolder(), name), path.join(folder, 'models', name), { recursive: true });
   await cp(path.join(zooFolder(), 'photographs'), path.join(folder, 'pictures'), { recursive: true });
-  await writeFile(path.join(folder, 'studio.json'), await siteList());
+  await writeFile(path.join(folder, 'studio.json'), await siteList(fetchedFrom));
 }
 
 /** What the page of a site starts from. */
-async function siteList(): Promise<string> {
+async function siteList(hub: string): Promise<string> {
   const library = new ModelLibrary({});
   try {
     for (const name of EMBEDDED) library.add(path.join(zooFolder(), name), 'embedded', name, name);
@@ -38,7 +41,7 @@ async function siteList(): Promise<string> {
       method: FIRST_METHOD,
       explanation: JSON.parse(serializeExplanation(named)),
     };
-    return JSON.stringify({ models: library.list(), first: answer });
+    return JSON.stringify({ models: library.list(), first: answer, hub });
   } finally {
     await library.close();
   }

@@ -1,4 +1,4 @@
-/** The models the page may ask about: embedded ones, those named at the start, those dropped on it. */
+/** The models the page may ask about: embedded ones, those named at the start, those dropped on it or fetched for it. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { createHash } from 'node:crypto';
@@ -69,9 +69,9 @@ export class ModelLibrary {
     return model;
   }
 
-  /** Opens a model that was just dropped; it is not listed when it cannot be read. */
-  async adopt(folder: string, name: string, id: string): Promise<ModelSummary> {
-    const summary = this.add(folder, 'dropped', name, id);
+  /** Opens a model that was just dropped or fetched; it is not listed when it cannot be read. */
+  async adopt(folder: string, name: string, id: string, origin: 'dropped' | 'hub'): Promise<ModelSummary> {
+    const summary = this.add(folder, origin, name, id);
     try {
       const model = await this.open(id);
       const task = guessTask(model.folder, model.inputs);

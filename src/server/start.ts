@@ -8,6 +8,7 @@ import type { HostOptions } from '../runtime/index.ts';
 import { buildApp } from './app.ts';
 import { listFiles, pageFolder, zooFolder } from './files.ts';
 import { isLoopback } from './guard.ts';
+import { readHub } from './hub.ts';
 import { EMBEDDED, ModelLibrary } from './models.ts';
 import { DEFAULT_LIMITS, Uploads } from './uploads.ts';
 import type { UploadLimits } from './uploads.ts';
@@ -21,6 +22,8 @@ export interface StudioOptions {
   readonly port?: number;
   readonly runtime?: HostOptions;
   readonly limits?: Partial<UploadLimits>;
+  /** Where models are fetched from when the page asks for one by its name; default the Hugging Face hub. */
+  readonly hub?: string;
 }
 
 export interface RunningStudio {
@@ -38,6 +41,7 @@ const DEFAULT_PORT = 4747;
 export async function startStudio(options: StudioOptions = {}): Promise<RunningStudio> {
   const host = options.host ?? '127.0.0.1';
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const hub = readHub(options.hub);
   const library = new ModelLibrary(options.runtime ?? {});
   for (const model of options.models ?? []) library.add(model, 'given');
   for (const name of EMBEDDED) library.add(path.join(zooFolder(), name), 'embedded', name, name);
@@ -49,7 +53,7 @@ export async function startStudio(options: StudioOptions = {}): Promise<RunningS
     // The same models, for who runs them in the browser.
     ...EMBEDDED.flatMap((name) => [...listFiles(path.join(zooFolder(), name), `/models/${name}/`)]),
   ]);
-  const app = buildApp({ host, token, files, library, uploads, limits });
+  const app = buildApp({ host, token, files, library, uploads, limits, hub });
   const server = createServer(getRequestListener(app.fetch));
   const bind = (port: number): Promise<void> =>
     new Promise((resolve, reject) => {

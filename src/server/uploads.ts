@@ -7,6 +7,7 @@ import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { UserError } from '../onnx/index.ts';
+import { JSON_FILES } from '../tasks/index.ts';
 
 /** Bytes and counts a person may drop. */
 export interface UploadLimits {
@@ -28,13 +29,7 @@ export const DEFAULT_LIMITS: UploadLimits = {
 };
 
 /** Files a model folder may have beside the model. */
-const COMPANIONS: ReadonlySet<string> = new Set([
-  'config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'preprocessor_config.json',
-]);
+const COMPANIONS: ReadonlySet<string> = new Set(JSON_FILES);
 
 /** Too much was sent; answered with 413. */
 export class TooLargeError extends UserError {}
@@ -78,15 +73,16 @@ export class Uploads {
     return id;
   }
 
+  /** Throws TooLargeError when a model of so many bytes would not be taken. */
+  allow(bytes: number): void {
+    if (bytes > this.#limits.modelBytes) throw this.#tooLarge();
+  }
+
   /** Stores one file. Throws a UserError for a name that is not taken, TooLargeError beyond the limit. */
   async store(id: string, name: string, body: ReadableStream<Uint8Array>, declared: number | undefined): Promise<void> {
     const upload = this.#find(id);
     const stored = storedName(name);
-    const tooLarge = (): TooLargeError =>
-      new TooLargeError(
-        `a model with its files may have ${(this.#limits.modelBytes / 1e6).toFixed(0)} MB here; open larger ones with onnxray studio MODEL`,
-      );
-    if (declared !== undefined && upload.bytes + declared > this.#limits.modelBytes) throw tooLarge();
+    if (declared !== undefined) this.allow(upload.bytes + declared);
     if (stored === 'model.onnx') {
       if (upload.name !== undefined) throw new UserError('the folder holds several models: drop the one you mean');
       upload.name = name;
@@ -94,7 +90,7 @@ export class Uploads {
     const count = new Transform({
       transform: (chunk: Uint8Array, _encoding, done) => {
         upload.bytes += chunk.length;
-        if (upload.bytes > this.#limits.modelBytes) done(tooLarge());
+        if (upload.bytes > this.#limits.modelBytes) done(this.#tooLarge());
         else done(null, chunk);
       },
     });
@@ -127,6 +123,12 @@ export class Uploads {
   async close(): Promise<void> {
     this.#folders.clear();
     if (this.#root !== undefined) await rm(await this.#root, { recursive: true, force: true });
+  }
+
+  #tooLarge(): TooLargeError {
+    return new TooLargeError(
+      `a model with its files may have ${(this.#limits.modelBytes / 1e6).toFixed(0)} MB here; open larger ones with onnxray studio MODEL`,
+    );
   }
 
   #find(id: string): { readonly folder: string; bytes: number; name: string | undefined } {

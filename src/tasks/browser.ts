@@ -1,4 +1,4 @@
 /** tasks/ in a browser: models come with their files from a person's hands, or from an address. */
 export * from './core.ts';
-export { JSON_FILES, fetchModelFiles, folderOf, sortModelFiles } from './files-web.ts';
+export { fetchModelFiles, folderOf, sortModelFiles } from './files-web.ts';
 export type { ModelFiles } from './files-web.ts';

@@ -1,6 +1,8 @@
 /** The part of tasks/ that runs anywhere. */
-export { guessTask, labelsOf, modelFolder, requireTokenizer } from './folder.ts';
+export { JSON_FILES, guessTask, labelsOf, modelFolder, requireTokenizer } from './folder.ts';
 export type { Json, ModelFolder, Task } from './folder.ts';
+export { HUB, fetchHubFile, findHubModel } from './hub.ts';
+export type { HubFile, HubModel, HubOptions } from './hub.ts';
 export { parseTarget, topPredictions } from './target.ts';
 export type { Prediction } from './target.ts';
 export type { OutputTerm, Target, TargetTerm } from './target-type.ts';

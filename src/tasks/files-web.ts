@@ -1,6 +1,6 @@
 /** A model and its files in a browser: dropped on a page, or fetched. */
 import { UserError } from '../onnx/index.ts';
-import { modelFolder } from './folder.ts';
+import { JSON_FILES, modelFolder } from './folder.ts';
 import type { Json, ModelFolder } from './folder.ts';
 
 /** A model with what lies beside it. */
@@ -13,15 +13,6 @@ export interface ModelFiles {
   /** Files that weights are in, by the path the model gives. */
   readonly weights?: Readonly<Record<string, Blob | Uint8Array>>;
 }
-
-/** The JSON files that are looked for. */
-export const JSON_FILES = [
-  'config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'preprocessor_config.json',
-] as const;
 
 /** What `openModel` finds in a folder in Node. */
 export function folderOf({ name = 'model.onnx', json = {} }: ModelFiles): ModelFolder {

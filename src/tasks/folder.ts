@@ -7,6 +7,15 @@ import type { TokenizerFiles } from '../inputs/core.ts';
 export type Task = 'text-classification' | 'image-classification' | 'tensor';
 export type Json = Readonly<Record<string, unknown>>;
 
+/** The JSON files that are looked for beside a model. */
+export const JSON_FILES = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'preprocessor_config.json',
+] as const;
+
 /** A model file with the files that lie beside it, parsed. */
 export interface ModelFolder {
   readonly modelPath: string;

@@ -28,6 +28,10 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
     '$1 不适用于交叉注意力，因为它的键来自另一个序列：这些块没有该值',
   ],
   [
+    /^(\d+) queries are masked from every key: they attend to nothing, and have no entropy$/,
+    '有 $1 个查询的所有键都被屏蔽：它们不关注任何位置，没有熵',
+  ],
+  [
     /^The best head of a relation is chosen on the words it is scored on, and so is the fixed offset\.$/,
     '每种关系的最佳头是在用来评分的同一批词上选出的，固定偏移也是如此。',
   ],
@@ -51,6 +55,11 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
     /^no start kept the answer within (.+): the model's own attention is shown$/,
     '没有一次尝试能把答案保持在 $1 以内：显示的是模型自己的注意力',
   ],
+  [
+    /^Nothing was found that excites (.+) more than noise: try another seed\.$/,
+    '没有找到比噪声更能激发 $1 的图像：请换一个种子。',
+  ],
+  [/^(\d+) pictures were left out, the first since (.*)\.$/, '有 $1 幅图像被略过，第一幅的原因：$2。'],
   [/^do_pad of preprocessor_config\.json is left aside\.$/, 'preprocessor_config.json 中的 do_pad 未被采用'],
   [/^(\S+) does not take this model, which runs on the CPU instead: (.*)$/, '$1 不支持此模型，改用 CPU 运行：$2'],
   [/^(.+): the model runs on the CPU instead$/, '$1：改用 CPU 运行'],

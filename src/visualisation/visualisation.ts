@@ -1,5 +1,6 @@
 /** The one result of this room: pictures of what a model's units look for, with how they came about. */
 import type { ModelRef, RuntimeInfo } from '../explanation/index.ts';
+import type { Rectangle } from '../inputs/core.ts';
 import { UserError } from '../onnx/index.ts';
 
 /** 8-bit RGB, row by row. */
@@ -7,10 +8,21 @@ export interface UnitPicture {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
-  /** What the unit says to it: the channel's mean or the place's value; of an inversion minus the distance. */
+  /** What the unit says to it: the channel's mean, the place's value, the largest of a channel for a patch; of an inversion minus the distance. */
   readonly value: number;
   /** Of a picture that was found: the value of the noise it began with. */
   readonly startValue?: number;
+  /** Of a patch: where it is from. */
+  readonly source?: PatchSource;
+}
+
+export interface PatchSource {
+  /** The picture's file, where it was one. */
+  readonly path?: string;
+  /** Row and column of the place in the layer; where it has none, which of its elements. */
+  readonly position: readonly number[];
+  /** What the place sees, in pixels of the picture. */
+  readonly box: Rectangle;
 }
 
 /** A unit of a model: a channel, a neuron, a class, a direction. */
@@ -22,7 +34,7 @@ export interface VisualisedUnit {
 }
 
 export interface Visualisation {
-  readonly method: 'feature-visualisation' | 'inversion';
+  readonly method: 'feature-visualisation' | 'inversion' | 'top-patches';
   /** Every option used, defaults included. */
   readonly options: Readonly<Record<string, string | number | boolean | null>>;
   readonly model: ModelRef;

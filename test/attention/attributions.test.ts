@@ -5,6 +5,7 @@ import { array, assert, double, property } from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   alti,
+  altiPlus,
   attentionNorms,
   chefer,
   effectiveAttention,
@@ -17,7 +18,7 @@ import {
 import type { AttentionTarget } from '../../src/attention/index.ts';
 import type { Scores } from '../../src/explanation/index.ts';
 import type { NamedTensors } from '../../src/onnx/index.ts';
-import type { ModelHost } from '../../src/runtime/index.ts';
+import { ModelHost } from '../../src/runtime/index.ts';
 import type { Dense, Reference } from './references.ts';
 import { EXPORTS, FOLDER, difference, inputsOf, openFixture, reference } from './references.ts';
 
@@ -142,6 +143,35 @@ test.each(EXPORTS.filter((name) => further(name)?.['chefer'] !== undefined))(
     for (const kind of ['encoder', 'decoder', 'cross'] as const) expectSame(maps[kind], theirs[kind]!);
   },
 );
+
+test.each(['bart-eager', 'bart-sdpa', 't5-eager', 'marian'])(
+  'in %s what source and prefix contribute by ALTI+ equals the reference’s, and sums to one',
+  async (name) => {
+    const own = path.join(FOLDER, 'alti-plus', `${name}.onnx`);
+    const host = existsSync(own) ? await ModelHost.open(own, { cache: false, threads: 1 }) : await openFixture(name);
+    // The models of a kind have the same inputs.
+    const tensors = inputsOf(reference(existsSync(own) ? 'bart' : name), host, 1);
+    const file = path.join(FOLDER, 'alti-plus', `${name.replace(/-(eager|sdpa)$/, '')}.json`);
+    const theirs = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<'source' | 'target', Dense>>;
+    const { source, target, shares } = await altiPlus(host, tensors);
+    expectSame(source, theirs.source);
+    expectSame(target, theirs.target);
+    expect(shares.dims).toEqual([4, 2]);
+    for (let row = 0; row < 4; row++) {
+      const taken = Array.from(source.data.slice(6 * row, 6 * row + 6)).reduce((sum, each) => sum + each, 0);
+      expect(shares.data[2 * row]).toBeCloseTo(taken, 5);
+      expect(shares.data[2 * row]! + shares.data[2 * row + 1]!).toBeCloseTo(1, 5);
+      // The future gives nothing.
+      for (let later = row + 1; later < 4; later++) expect(target.data[4 * row + later]).toBe(0);
+    }
+    await host.release();
+  },
+);
+
+test('ALTI+ is refused where nothing looks at what was encoded', async () => {
+  const { host, tensors } = await opened('gpt2-eager');
+  await expect(altiPlus(host, tensors)).rejects.toThrow(/the model has no cross-attention: use alti$/);
+});
 
 test.each(EXPORTS)('in %s relevance through masks and caches stays finite', async (name) => {
   const { host, tensors, given } = await opened(name);

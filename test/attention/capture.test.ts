@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { captureAttention } from '../../src/attention/index.ts';
 import type { Scores } from '../../src/explanation/index.ts';
+import type { NamedTensors } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { EXPORTS, difference, inputsOf, openFixture, reference } from './references.ts';
 
@@ -53,11 +54,20 @@ describe.each(EXPORTS)('in %s', (name) => {
         { offset: 2 },
         { top: 2 },
         { fused: 'max' },
+        { cells: 3 },
       ],
     });
     for (const { block, values } of blocks) {
       const p = values['probabilities']!;
       const [batch, heads, queries, keys] = p.dims as [number, number, number, number];
+      const [rows, columns] = [Math.ceil(queries / 3), Math.ceil(keys / 3)];
+      const greatest = new Float32Array(batch * heads * rows * columns).fill(-Infinity);
+      p.data.forEach((each, i) => {
+        const [key, query, at] = [i % keys, Math.floor(i / keys) % queries, Math.floor(i / keys / queries)];
+        const cell = (at * rows + Math.floor(query / 3)) * columns + Math.floor(key / 3);
+        greatest[cell] = Math.max(greatest[cell]!, each);
+      });
+      expect(values['cells']).toEqual({ dims: [batch, heads, rows, columns], data: greatest });
       const entropies = byHead(p, (each) => (each > 0 ? -each * Math.log(each) : 0)).map((sum) => sum / queries);
       expect(difference(values['entropy']!.data, entropies)).toBeLessThan(1e-5);
       const perQuery = values['entropy-by-query']!;
@@ -92,6 +102,39 @@ function sumOver({ dims, data }: Scores, key: number): number {
   for (let query = 0; query < dims[2]!; query++) sum += data[query * dims[3]! + key]!;
   return sum;
 }
+
+test.each(['bert-eager', 'bert-sdpa', 'gpt2-eager', 'llama-sdpa'])(
+  'in %s a query that is masked from every key has no entropy, and the mean is that of the others',
+  async (name) => {
+    const host = await open(name);
+    const given = inputsOf(reference(name), host, 1);
+    const causal = !name.startsWith('bert');
+    // Padding on the left hides all that its own positions may see from a decoder, padding everywhere all from an encoder.
+    const mask = Array.from({ length: 6 }, (_, at) => (causal && at >= 2 ? 1 : 0));
+    const tensors = {
+      ...given,
+      attention_mask: { ...given['attention_mask']!, data: BigInt64Array.from(mask, BigInt) },
+    };
+    for (const { block, values } of await captureAttention(host, tensors as NamedTensors, {
+      values: ['probabilities', 'entropy', 'entropy-by-query'],
+    })) {
+      const [mean, byQuery] = [values['entropy']!.data, values['entropy-by-query']!.data];
+      expect(byQuery.length, block.path).toBe(24);
+      expect(Array.from(byQuery.slice(0, 6), Number.isNaN)).toEqual(mask.map((seen) => seen === 0));
+      if (!causal) expect([...mean].every(Number.isNaN)).toBe(true);
+      else
+        for (let head = 0; head < 4; head++) {
+          const own = Array.from(byQuery.slice(6 * head + 2, 6 * head + 6));
+          expect(mean[head]).toBeCloseTo(own.reduce((sum, each) => sum + each, 0) / 4, 5);
+          const row = Array.from(values['probabilities']!.data.slice(36 * head + 30, 36 * head + 36));
+          expect(own[3]).toBeCloseTo(
+            row.reduce((sum, p) => sum - (p > 0 ? p * Math.log(p) : 0), 0),
+            5,
+          );
+        }
+    }
+  },
+);
 
 test('heads, blocks and a span of queries can be chosen', async () => {
   const host = await open('bert-sdpa');

@@ -184,6 +184,23 @@ describe('its JSON', () => {
     expect(distance.warnings[0]).toMatch(/not for cross-attention/);
   });
 
+  it('says of each token of a decoder what came from the source and what from its prefix', async () => {
+    const request = ['attention', fixture('t5-eager'), '--inputs', inputsFile('t5-eager'), '--analysis', 'alti-plus'];
+    const { map, maps, blocks } = await onnxrayJson<Printed>(request);
+    expect(Object.keys(maps!)).toEqual(['source', 'target', 'shares']);
+    expect(map!.dims).toEqual([4, 6]);
+    expect(blocks.map(({ kind, queries, keys }) => [kind, queries, keys])).toEqual([
+      ['encoder', 6, 6],
+      ['encoder', 6, 6],
+      ['decoder', 4, 4],
+      ['cross', 4, 6],
+    ]);
+    const { stdout } = await onnxray(request);
+    expect(stdout).toMatch(/^3: \d+(\.\d+)?% from the source, \d+(\.\d+)?% from the target’s prefix$/m);
+    const { stdout: chinese } = await onnxray([...request, '--language', 'zh']);
+    expect(chinese).toMatch(/^3：源端 .*，目标端前缀 /m);
+  });
+
   it('clusters heads, names sinks, and scores induction without an input', async () => {
     const clusters = await onnxrayJson<Printed>([
       'attention',

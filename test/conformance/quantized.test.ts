@@ -103,3 +103,89 @@ test('rows of a block-quantised table have their shape, and what follows has its
   const results = await runModel(program, { ids });
   expect(results['rows_grad']!.dims).toEqual([1, 3, 32]);
 });
+
+test('com.microsoft QuantizeLinear and DequantizeLinear, of 16 bits, pass the gradient on', async () => {
+  const pair = (domain: string) =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [2, 3] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('QuantizeLinear', ['x', 's', 'z'], ['q'], {}, domain),
+        makeNode('DequantizeLinear', ['q', 's', 'z'], ['d'], {}, domain),
+        makeNode('Mul', ['d', 'd'], ['y']),
+      ],
+      initializers: [
+        ['s', numbersWeight('float32', [], [0.001])],
+        ['z', numbersWeight('uint16', [], [32768])],
+      ],
+    });
+  const x: DenseTensor = { type: 'float32', dims: [2, 3], data: Float32Array.of(1, -2, 3, 0.5, -0.25, 0) };
+  const program = differentiate(normalizeModel(pair('com.microsoft')), { of: 'y', wrt: ['x'] }).model;
+  const gradient = numbersOf((await runModel(program, { x }))['x_grad']!);
+  expect(
+    maxDifference(
+      gradient,
+      numbersOf(x).map((value) => 2 * value),
+    ),
+  ).toBeLessThan(1e-3);
+});
+
+test.each(['forward', 'bidirectional'])(
+  'an LSTM of dynamically quantised products, %s, gives what the kernel gives; its gradient is near that of floats',
+  async (direction) => {
+    const [time, batch, width, hidden] = [4, 2, 6, 5];
+    const directions = direction === 'bidirectional' ? 2 : 1;
+    const [w, r] = [bytes([directions, width, 4 * hidden]), bytes([directions, hidden, 4 * hidden])];
+    const scale = 0.005;
+    const floats = (count: number) => Array.from({ length: count }, () => random());
+    // The kernel of floats has its weights the other way round.
+    const turned = (list: readonly number[], rows: number) =>
+      Array.from({ length: directions }, (_, at) => at).flatMap((at) =>
+        Array.from({ length: 4 * hidden }, (_, column) =>
+          Array.from({ length: rows }, (_, row) => (list[(at * rows + row) * 4 * hidden + column]! - 128) * scale),
+        ).flat(),
+      );
+    const each = (type: DataType, value: number) =>
+      numbersWeight(type, [directions], Array<number>(directions).fill(value));
+    const initializers: [string, Weight][] = [
+      ['w', numbersWeight('uint8', [directions, width, 4 * hidden], w)],
+      ['r', numbersWeight('uint8', [directions, hidden, 4 * hidden], r)],
+      ['wf', numbersWeight('float32', [directions, 4 * hidden, width], turned(w, width))],
+      ['rf', numbersWeight('float32', [directions, 4 * hidden, hidden], turned(r, hidden))],
+      ['b', numbersWeight('float32', [directions, 8 * hidden], floats(directions * 8 * hidden))],
+      ['s', each('float32', scale)],
+      ['z', each('uint8', 128)],
+    ];
+    const model = (operator: string, inputs: readonly string[], domain: string) =>
+      makeModel({
+        inputs: [{ name: 'x', type: 'float32', dims: [time, batch, width] }],
+        outputs: ['y', 'h', 'c'].map((name) => ({ name, type: 'float32' as const, dims: undefined })),
+        nodes: [
+          makeNode(
+            operator,
+            inputs,
+            ['y', 'h', 'c'],
+            { hidden_size: int(hidden), direction: { kind: 'string', value: direction } },
+            domain,
+          ),
+        ],
+        initializers,
+      });
+    const quantized = model(
+      'DynamicQuantizeLSTM',
+      ['x', 'w', 'r', 'b', '', '', '', '', 's', 'z', 's', 'z'],
+      'com.microsoft',
+    );
+    const plain = model('LSTM', ['x', 'wf', 'rf', 'b'], '');
+    const dims = [time, batch, width];
+    const x: DenseTensor = { type: 'float32', dims, data: numbersToData('float32', floats(sizeOf(dims))) };
+    const normal = normalizeModel(quantized);
+    const [expected, actual] = [await runModel(quantized, { x }), await runModel(normal, { x })];
+    for (const name of ['y', 'h', 'c'])
+      expect(maxDifference(numbersOf(expected[name]!), numbersOf(actual[name]!)), name).toBeLessThan(1e-5);
+    const gradient = async (of: typeof plain) =>
+      numbersOf((await runModel(differentiate(normalizeModel(of), { of: 'y', wrt: ['x'] }).model, { x }))['x_grad']!);
+    const [exact, through] = [await gradient(plain), await gradient(quantized)];
+    expect(maxDifference(exact, through)).toBeLessThan(0.03 * Math.max(...exact.map(Math.abs)));
+  },
+);

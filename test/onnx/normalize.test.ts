@@ -2,10 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Attribute, Model, Node } from '../../src/onnx/index.ts';
 import {
+  inferGraph,
   int,
   ints,
   normalizeModel,
   numbersWeight,
+  opsetOf,
   pruneModel,
   string,
   tensorWeight,
@@ -51,6 +53,30 @@ describe('Constant nodes become weights', () => {
 });
 
 describe('shape arithmetic is folded', () => {
+  test('conditions among it, and they go on deciding what is still symbolic', () => {
+    // As exporters write expand(n, -1): where(target = -1, own lengths, target).
+    const [own, target] = ['batch', 'rest'] as const;
+    const model = makeModel({
+      inputs: [
+        { name: 'x', type: 'float32', dims: [own, 3] },
+        { name: 'token', type: 'float32', dims: [1, 2] },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      initializers: [i('first', 0), i('marker', -1), i(target, 2)],
+      nodes: [
+        makeNode('Shape', ['x'], ['shape']),
+        makeNode('Gather', ['shape', 'first'], ['rows'], { axis: int(0) }),
+        makeNode('Concat', ['rows', target], ['wanted'], { axis: int(0) }),
+        makeNode('Equal', ['wanted', 'marker'], ['open']),
+        makeNode('Where', ['open', 'marker', 'wanted'], ['lengths']),
+        makeNode('Expand', ['token', 'lengths'], ['y']),
+      ],
+    });
+    const normal = normalizeModel(model);
+    expect(operators(normal)).not.toContain('Equal');
+    expect(inferGraph(normal.graph, opsetOf(normal)).get('y')?.dims).toEqual(['batch', 2]);
+  });
+
   test('remainders too, by which exporters count an axis from the front', () => {
     const mod = (a: number, b: number, fmod: number) =>
       normalizeModel(

@@ -94,6 +94,8 @@ describe('the studio’s server', () => {
       expect(headers['cross-origin-embedder-policy']).toBe('require-corp');
       expect(headers['x-content-type-options']).toBe('nosniff');
       expect(headers['access-control-allow-origin']).toBeUndefined();
+      // The camera is for the page itself; nothing else is for anybody.
+      expect(headers['permissions-policy']).toBe('camera=(self), microphone=(), geolocation=()');
     }
   });
 

@@ -95,6 +95,7 @@ test('patches of a picture are found, and drawn where they are', () => {
 const WARNINGS = [
   'distance is not for cross-attention, whose keys are of another sequence: those blocks have none',
   'The best head of a relation is chosen on the words it is scored on, and so is the fixed offset.',
+  '3 queries are masked from every key: they attend to nothing, and have no entropy',
   '2 fused kernels of this model (Attention) cannot be opened: their attention is not shown.',
   'both inputs get the same answer: there is nothing to restore, so nothing is normalised',
   'only 4 positions can be taken out: most shares are one position',

@@ -79,8 +79,35 @@ test('maps of hires-cam without the relu sum to what a linear head makes of the 
   );
 });
 
-test('the model runs once, and again only behind the layer', async () => {
-  await explain('convolutions', { method: 'grad-cam' });
-  const { runtime } = await explain('convolutions', { method: 'grad-cam' });
-  expect(runtime.passes).toBe(2);
+describe('the model', () => {
+  const chosen = { target: () => ({ label: '1', indices: [1] }) };
+  const passes = async (request: Partial<AttributeRequest>) => {
+    await explain('convolutions', request);
+    return (await explain('convolutions', request)).runtime.passes;
+  };
+
+  test('runs once for a target that is known, down to the layer and back', async () => {
+    expect(await passes({ method: 'grad-cam' })).toBe(1);
+  });
+
+  test('runs once for six copies of the picture, which the answer is one of', async () => {
+    expect(await passes({ method: 'grad-cam', options: { aug_smooth: true } })).toBe(6);
+  });
+
+  test('runs once for a target that its answer chooses, and again only behind the layer', async () => {
+    expect(await passes({ method: 'grad-cam', ...chosen })).toBe(2);
+  });
+
+  test.each(['grad-cam', 'layer-cam', 'eigen-cam', 'shapley-cam'])(
+    'gives the same map by %s either way',
+    async (method) => {
+      const maps = await Promise.all(
+        [{}, chosen].map(
+          async (how) => Object.values((await explain('convolutions', { method, ...how })).attributions)[0]!,
+        ),
+      );
+      expect(maps[0]!.dims).toEqual(maps[1]!.dims);
+      maps[0]!.data.forEach((each, at) => expect(each).toBeCloseTo(maps[1]!.data[at]!, 5));
+    },
+  );
 });

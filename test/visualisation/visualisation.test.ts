@@ -196,6 +196,10 @@ describe('units of a model', () => {
     const refused = [
       [{ layer: 'Conv', channels: [0] }, 'the model has no layer "Conv"; did you mean "Conv_maps"?'],
       [{ layer, channels: [3] }, 'layer "Conv_maps" has no channel 3: it has 3, from 0'],
+      [{ layer, channels: [-1] }, 'layer "Conv_maps" has no channel -1: it has 3, from 0'],
+      [{ layer, channels: [0.5] }, 'layer "Conv_maps" has no channel 0.5: it has 3, from 0'],
+      [{ layer, channels: [] }, 'no channel of layer "Conv_maps" is named'],
+      [{ layer, neuron: [0, -1, 0] }, 'neuron 0,-1,0 is not in layer "Conv_maps", which is [3, 12, 12]'],
       [{ layer, neuron: [0, 12, 0] }, 'neuron 0,12,0 is not in layer "Conv_maps", which is [3, 12, 12]'],
       [{ layer, direction: [1] }, 'the direction has 1 numbers, but layer "Conv_maps" has 3 channels'],
       [{ target: '0-1' }, 'one class at a time'],
@@ -204,6 +208,30 @@ describe('units of a model', () => {
     const misspelt = visualiseFeatures(opened, { target: '0' }, { options: { stepz: 1 } });
     await expect(misspelt).rejects.toThrow('has no option "stepz"');
   });
+});
+
+test('channels are those of the last axis in a layer that has them there', async () => {
+  const turned = makeModel({
+    ...model.graph,
+    initializers: [...model.graph.initializers, ['one', numbersWeight('float32', [1], [1])]],
+    nodes: [
+      makeNode('Conv', ['pixel_values', 'w'], ['maps']),
+      makeNode('Transpose', ['maps'], ['turned'], { perm: { kind: 'ints', value: [0, 2, 3, 1] } }),
+      makeNode('Mul', ['turned', 'one'], ['last']),
+      makeNode('Transpose', ['last'], ['back'], { perm: { kind: 'ints', value: [0, 3, 1, 2] } }),
+      makeNode('GlobalAveragePool', ['back'], ['pooled']),
+      makeNode('Flatten', ['pooled'], ['logits']),
+    ],
+  });
+  const place = path.join(folder, 'turned.onnx');
+  writeFileSync(place, writeModel(turned));
+  const last = await ExplainableModel.open(place);
+  const options = { steps: 20 };
+  const there = await visualiseFeatures(last, { layer: 'Mul_last', channels: [2] }, { options });
+  const before = await visualiseFeatures(last, { layer: 'Conv_maps', channels: [2] }, { options });
+  expect(there.units[0]!.pictures[0]!.value).toBeCloseTo(before.units[0]!.pictures[0]!.value, 4);
+  await expect(visualiseFeatures(last, { layer: 'Mul_last', channels: [3] })).rejects.toThrow('it has 3, from 0');
+  await last.release();
 });
 
 test('a layer is inverted: what is found gives it nearly the values of the photograph', async () => {

@@ -78,6 +78,7 @@ export function positionsOnly(context: AttributionContext, positions: Int32Array
     answer: () => context.answer(),
     embeddingTable: (feature) => context.embeddingTable(feature),
     target: (runner) => context.target(runner),
+    targetIsKnown: context.targetIsKnown,
     features: own,
     inputs,
     baseline,

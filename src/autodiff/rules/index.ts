@@ -64,6 +64,7 @@ const constant = {
   Bernoulli: PIECEWISE_CONSTANT,
   Hardmax: PIECEWISE_CONSTANT,
   'ai.onnx.ml::LinearClassifier': labelOnly,
+  'ai.onnx.ml::SVMClassifier': labelOnly,
   'ai.onnx.ml::CategoryMapper': PIECEWISE_CONSTANT,
   'ai.onnx.ml::OneHotEncoder': PIECEWISE_CONSTANT,
   'ai.onnx.ml::LabelEncoder': PIECEWISE_CONSTANT,

@@ -81,4 +81,7 @@ export const quantized = {
   QuantizeLinear: quantize,
   DequantizeLinear: dequantize,
   MatMulInteger: matmulInteger,
+  // What onnxruntime's quantiser writes for 16 bits where the opset has no such integers.
+  'com.microsoft::QuantizeLinear': quantize,
+  'com.microsoft::DequantizeLinear': dequantize,
 } satisfies Readonly<Record<string, Rule>>;

@@ -1,4 +1,3 @@
-import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
@@ -35,6 +34,7 @@ import {
   wholeNumber,
 } from '../flags.ts';
 import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { isFolder, picturesIn } from '../pictures.ts';
 
 interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly method: string;
@@ -174,10 +174,7 @@ async function runFolder(location: string, flags: ExplainFlags, pictures: string
       `a folder of pictures is drawn on one sheet, .png or .svg, or written as .json; not .${format}`,
     );
   if (flags.out !== undefined) await checkPlace(flags.out);
-  const files = readdirSync(pictures)
-    .filter((file) => PICTURES.test(file))
-    .sort();
-  if (files.length === 0) throw new UserError(`there is no PNG, JPEG or WebP picture in ${pictures}`);
+  const files = picturesIn(pictures);
   if (flags.text !== undefined) throw new UsageError('texts are compared with one picture: give a file with --image');
   if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
   const model = await ExplainableModel.open(location, hostOptions(flags));
@@ -185,13 +182,12 @@ async function runFolder(location: string, flags: ExplainFlags, pictures: string
   const signal = interruptSignal();
   try {
     const rows: SheetRow[] = [];
-    for (const [at, file] of files.entries()) {
-      const image = path.join(pictures, file);
+    for (const [at, image] of files.entries()) {
       const { explanation, picture } = await model.explain(
         { image },
         { ...explainOptions(flags, model), method, signal },
       );
-      rows.push({ title: file, picture, explanations: [explanation] });
+      rows.push({ title: path.basename(image), picture, explanations: [explanation] });
       progress(at + 1, files.length);
     }
     progress.clear();
@@ -253,10 +249,6 @@ async function runTexts(location: string, flags: ExplainFlags, image: string, te
     await model.release();
   }
 }
-
-const PICTURES = /\.(?:png|jpe?g|webp)$/i;
-
-const isFolder = (place: string) => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function renderFile(
   { explanation, picture }: Explained,

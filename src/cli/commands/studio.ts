@@ -30,7 +30,9 @@ export function addStudio(program: Command): void {
       `\nExamples:
   onnxray studio
   onnxray studio model.onnx zoo/text-spam --port 8000
-  onnxray studio --export site`,
+  onnxray studio --export site
+
+The Models room can fetch a model from the Hugging Face hub by its name; HF_ENDPOINT names a mirror.`,
     )
     .action(run);
 }
@@ -42,13 +44,17 @@ function portNumber(text: string): number {
 }
 
 async function run(models: readonly string[], flags: StudioFlags): Promise<void> {
+  // As the hub's own clients are told of a mirror.
+  const endpoint = process.env['HF_ENDPOINT'];
+  const hub = endpoint ? { hub: endpoint } : {};
   if (flags.export !== undefined) {
-    await exportSite(flags.export);
+    await exportSite(flags.export, hub);
     process.stdout.write(flags.json ? `${JSON.stringify({ folder: flags.export })}\n` : `wrote ${flags.export}\n`);
     return;
   }
   const studio = await startStudio({
     models,
+    ...hub,
     host: flags.host,
     runtime: hostOptions(flags),
     ...(flags.port === undefined ? {} : { port: flags.port }),

@@ -5,7 +5,8 @@ import { floatAttribute, intAttribute, int, string } from '../model.ts';
 import { TYPE_BY_NUMBER } from '../read.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
-import { attend, causalBias, joinHeads, repeatHeads, splitHeads } from './heads.ts';
+import { UnknownRankError } from '../node-builder.ts';
+import { attend, causalBias, joinHeads, repeatHeads, scaleOfHeads, splitHeads } from './heads.ts';
 
 export const attention: Decomposition = (b, node) => {
   const [query, key, value] = node.inputs as [ValueName, ValueName, ValueName];
@@ -17,16 +18,15 @@ export const attention: Decomposition = (b, node) => {
   const withPast = (x: ValueName, past: ValueName | undefined) => (past ? b.concat([past, x], 2) : x);
   const k = withPast(heads(key, 'kv_num_heads'), given(node, 4));
   const v = withPast(heads(value, 'kv_num_heads'), given(node, 5));
-  const [qHeads, kHeads, size] = [b.dims(q)?.[1], b.dims(k)?.[1], b.dims(q)?.[3]];
-  if (typeof size !== 'number' || typeof qHeads !== 'number' || typeof kHeads !== 'number') return undefined;
-  const scaleAttribute = floatAttribute(node, 'scale', 0);
+  const [qHeads, kHeads] = [b.dims(q)?.[1], b.dims(k)?.[1]];
+  if (typeof qHeads !== 'number' || typeof kHeads !== 'number') return undefined;
   const precision = TYPE_BY_NUMBER[intAttribute(node, 'softmax_precision', 0)];
   const type = b.type(q);
   const parts = attend(b, {
     q,
     k: repeatHeads(b, k, qHeads / kHeads),
     v: repeatHeads(b, v, qHeads / kHeads),
-    scale: scaleAttribute === 0 ? 1 / Math.sqrt(size) : scaleAttribute,
+    scale: scaleOfHeads(b, q, floatAttribute(node, 'scale', 0)),
     biases: biases(b, node, q, k),
     softcap: floatAttribute(node, 'softcap', 0),
     ...(precision === undefined
@@ -73,7 +73,10 @@ function padMask(b: GraphBuilder, mask: ValueName, k: ValueName, boolean: boolea
   return b.cast(b.op('Pad', [b.cast(mask, 'int32'), pads], { mode: string('constant') }), 'bool');
 }
 
-/** x1, x2 of each pair turned by its angle: (x1 cos - x2 sin, x1 sin + x2 cos). x is [batch, length, heads, size]. */
+/**
+ * x1, x2 of each pair turned by its angle: (x1 cos - x2 sin, x1 sin + x2 cos). x is [batch, length, heads, size], of which
+ * the first `rotated` elements are turned; 0 means all.
+ */
 export function rotate(
   b: GraphBuilder,
   x: ValueName,
@@ -81,13 +84,32 @@ export function rotate(
   sin: ValueName,
   interleaved: boolean,
   rotated: number,
-): ValueName | undefined {
+): ValueName {
   const size = b.dims(x)?.[3];
-  if (typeof size !== 'number') return undefined;
   const width = rotated === 0 ? size : rotated;
+  // Angles come by the pair, so they tell where the sizes do not.
+  const known = typeof width === 'number' ? width : 2 * lastOf(b, cos);
+  return rotateFirst(b, x, cos, sin, interleaved, known);
+}
+
+function lastOf(b: GraphBuilder, angles: ValueName): number {
+  const last = b.dims(angles)?.at(-1);
+  if (typeof last !== 'number') throw new UnknownRankError(angles);
+  return last;
+}
+
+function rotateFirst(
+  b: GraphBuilder,
+  x: ValueName,
+  cos: ValueName,
+  sin: ValueName,
+  interleaved: boolean,
+  width: number,
+): ValueName {
+  const size = b.dims(x)?.[3];
   const cut = (value: ValueName, from: number, to: number) =>
     from === 0 && to === size ? value : b.slice(value, b.int64s([from]), b.int64s([to]), [3]);
-  const [turned, rest] = [cut(x, 0, width), width === size ? undefined : cut(x, width, size)];
+  const [turned, rest] = [cut(x, 0, width), width === size ? undefined : cut(x, width, Number.MAX_SAFE_INTEGER)];
   const angles = (cache: ValueName) => b.unsqueeze(cache, [2]);
   const [c, s] = [angles(cos), angles(sin)];
   const half = width / 2;
@@ -115,7 +137,6 @@ export const rotaryEmbedding: Decomposition = (b, node) => {
   const at = (cache: ValueName) => (positions ? b.gather(cache, positions, 0) : cache);
   const interleaved = intAttribute(node, 'interleaved', 0) === 1;
   const turned = rotate(b, x, at(cos), at(sin), interleaved, intAttribute(node, 'rotary_embedding_dim', 0));
-  if (turned === undefined) return undefined;
   return [rank === 4 ? b.transpose(turned, [0, 2, 1, 3]) : b.reshapeLike(turned, input)];
 };
 

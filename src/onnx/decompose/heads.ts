@@ -1,6 +1,7 @@
 /** Scaled dot-product attention over heads, in primitives, so that its probabilities are a Softmax anyone can find. */
 import type { GraphBuilder } from '../builder.ts';
 import type { ValueName } from '../model.ts';
+import type { Dim } from '../tensor.ts';
 
 /** [batch, length, heads * size] as [batch, heads, length, size]. */
 export function splitHeads(b: GraphBuilder, x: ValueName, heads: number): ValueName {
@@ -19,9 +20,18 @@ export function joinHeads(b: GraphBuilder, x: ValueName): ValueName {
 /** Every head `repeats` times in a row: [h0, h0, h1, h1, ...]. */
 export function repeatHeads(b: GraphBuilder, x: ValueName, repeats: number): ValueName {
   if (repeats === 1) return x;
-  const [, heads, , size] = b.dims(x) as [unknown, number, unknown, number];
+  const [, heads, , size] = b.dims(x) as [unknown, number, unknown, Dim];
   const wide = b.op('Expand', [b.unsqueeze(x, [2]), b.int64s([1, 1, repeats, 1, 1])]);
-  return b.reshapeTo(wide, [0, heads * repeats, -1, size]);
+  if (typeof size === 'number') return b.reshapeTo(wide, [0, heads * repeats, -1, size]);
+  return b.op('Reshape', [wide, b.concat([b.int64s([0, heads * repeats, -1]), b.dimension(x, 3)], 0)]);
+}
+
+/** 1 / sqrt(size) of heads [batch, heads, length, size], or the scale a node names (0: none). */
+export function scaleOfHeads(b: GraphBuilder, q: ValueName, named: number): number | ValueName {
+  const size = b.dims(q)?.[3];
+  if (named !== 0) return named;
+  if (typeof size === 'number') return 1 / Math.sqrt(size);
+  return b.reciprocal(b.sqrt(b.cast(b.dimension(q, 3), b.type(q))));
 }
 
 /** Positions of the queries, which follow what `past` holds along axis 2, as an int64 column [length, 1]. */
@@ -50,7 +60,8 @@ export interface AttentionParts {
   /** [batch, heads, keys, size] */
   readonly k: ValueName;
   readonly v: ValueName;
-  readonly scale: number;
+  /** A number, or one that is computed: a tensor of one element. */
+  readonly scale: number | ValueName;
   /** Added to the scores one after another. */
   readonly biases: readonly ValueName[];
   readonly softcap?: number;
@@ -72,7 +83,8 @@ export interface AttentionValues {
  */
 export function attend(b: GraphBuilder, parts: AttentionParts): AttentionValues {
   const { q, k, v, scale, biases, softcap = 0 } = parts;
-  const scores = b.matmul(b.mul(q, b.scalar(scale, q)), b.matrixTranspose(k));
+  const factor = typeof scale === 'number' ? b.scalar(scale, q) : scale;
+  const scores = b.matmul(b.mul(q, factor), b.matrixTranspose(k));
   const cap = (x: ValueName) => b.mul(b.tanh(b.div(x, b.scalar(softcap, x))), b.scalar(softcap, x));
   const capped = softcap > 0 ? cap(scores) : scores;
   const biased = biases.reduce((sum, bias) => b.add(sum, bias), capped);

@@ -22,6 +22,7 @@ import { quantizedFamily } from './quantized.ts';
 import { normalizationFamily } from './normalization.ts';
 import { relativePositionFamily } from './relative-position.ts';
 import { mlFamily } from './ml.ts';
+import { supportVectorFamily } from './support-vectors.ts';
 import { spatialFamily } from './spatial.ts';
 
 const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
@@ -40,6 +41,7 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...quantizedFamily,
     ...normalizationFamily,
     ...mlFamily,
+    ...supportVectorFamily,
     ...spatialFamily,
   }),
 );

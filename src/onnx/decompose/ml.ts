@@ -1,43 +1,26 @@
 /** Operators of ai.onnx.ml that are arithmetic: scalers, linear models, features put together. */
 import type { GraphBuilder } from '../builder.ts';
-import type { Node, ValueName } from '../model.ts';
-import { floatAttribute, int, intAttribute, stringAttribute } from '../model.ts';
+import type { ValueName } from '../model.ts';
+import { floatAttribute, floatsAttribute, int, intAttribute, stringAttribute } from '../model.ts';
 import type { Decomposition } from './decomposition.ts';
+import { transformed } from './post-transform.ts';
 
-const floats = (node: Node, name: string): readonly number[] => {
-  const attribute = node.attributes[name];
-  return attribute?.kind === 'floats' ? attribute.value : [];
-};
 const vector = (b: GraphBuilder, values: readonly number[]) => b.constant('float32', [values.length], values);
 const asFloat = (b: GraphBuilder, x: ValueName) => b.cast(x, 'float32');
 
 // (x - offset) scale
 const scaler: Decomposition = (b, node) => {
   const x = asFloat(b, node.inputs[0]!);
-  return [b.mul(b.sub(x, vector(b, floats(node, 'offset'))), vector(b, floats(node, 'scale')))];
+  return [b.mul(b.sub(x, vector(b, floatsAttribute(node, 'offset'))), vector(b, floatsAttribute(node, 'scale')))];
 };
-
-/** What stands for the model's post_transform; undefined for those that are not differentiable functions here. */
-function transformed(b: GraphBuilder, node: Node, x: ValueName): ValueName | undefined {
-  switch (stringAttribute(node, 'post_transform', 'NONE')) {
-    case 'NONE':
-      return x;
-    case 'LOGISTIC':
-      return b.sigmoid(x);
-    case 'SOFTMAX':
-      return b.softmax(x, -1);
-    default:
-      return undefined;
-  }
-}
 
 // x C' + intercepts
 const linearRegressor: Decomposition = (b, node) => {
-  const coefficients = floats(node, 'coefficients');
+  const coefficients = floatsAttribute(node, 'coefficients');
   const targets = intAttribute(node, 'targets', 1);
   const matrix = b.constant('float32', [targets, coefficients.length / targets], coefficients);
   const product = b.matmul(asFloat(b, node.inputs[0]!), b.transpose(matrix, [1, 0]));
-  const intercepts = floats(node, 'intercepts');
+  const intercepts = floatsAttribute(node, 'intercepts');
   const y = transformed(b, node, intercepts.length > 0 ? b.add(product, vector(b, intercepts)) : product);
   return y === undefined ? undefined : [y];
 };
@@ -47,7 +30,7 @@ const linearRegressor: Decomposition = (b, node) => {
  * becomes two: those of no and yes.
  */
 const linearClassifier: Decomposition = (b, node) => {
-  const [coefficients, intercepts] = [floats(node, 'coefficients'), floats(node, 'intercepts')];
+  const [coefficients, intercepts] = [floatsAttribute(node, 'coefficients'), floatsAttribute(node, 'intercepts')];
   const classes = intercepts.length;
   if (classes === 0) return undefined;
   const matrix = b.constant('float32', [classes, coefficients.length / classes], coefficients);
@@ -66,34 +49,6 @@ const linearClassifier: Decomposition = (b, node) => {
   const [label] = node.outputs;
   if (label) b.push({ ...node, outputs: [label, b.unusedName(`${node.name || label}/scores`)] });
   return [undefined, y];
-};
-
-/** The sum over support vectors of coefficient times kernel, plus rho; without support vectors a linear model. */
-const svmRegressor: Decomposition = (b, node) => {
-  const [coefficients, vectors] = [floats(node, 'coefficients'), floats(node, 'support_vectors')];
-  const [gamma = 0, coefficient = 0, degree = 0] = floats(node, 'kernel_params');
-  const [rho = 0] = floats(node, 'rho');
-  // Only the side of a boundary.
-  if (intAttribute(node, 'one_class', 0) === 1 || stringAttribute(node, 'post_transform', 'NONE') !== 'NONE')
-    return undefined;
-  const x = asFloat(b, node.inputs[0]!);
-  const supports = intAttribute(node, 'n_supports', 0);
-  const weights = b.constant('float32', [coefficients.length, 1], coefficients);
-  if (supports === 0) return [b.add(b.matmul(x, weights), b.scalar(rho, x))];
-  const support = b.constant('float32', [supports, vectors.length / supports], vectors);
-  const product = () => b.matmul(x, b.transpose(support, [1, 0]));
-  const affine = () => b.add(b.mul(product(), b.scalar(gamma, x)), b.scalar(coefficient, x));
-  const kernels: Readonly<Record<string, () => ValueName>> = {
-    LINEAR: product,
-    POLY: () => b.pow(affine(), b.scalar(degree, x)),
-    SIGMOID: () => b.tanh(affine()),
-    RBF: () => {
-      const distance = b.sum(b.square(b.sub(b.unsqueeze(x, [1]), b.unsqueeze(support, [0]))), [2], false);
-      return b.exp(b.mul(distance, b.scalar(-gamma, x)));
-    },
-  };
-  const kernel = kernels[stringAttribute(node, 'kernel_type', 'LINEAR')]?.();
-  return kernel === undefined ? undefined : [b.add(b.matmul(kernel, weights), b.scalar(rho, x))];
 };
 
 /** x / its norm along the last axis, by the largest, the sum or the root of squares. */
@@ -115,7 +70,7 @@ const arrayFeatureExtractor: Decomposition = (b, node) => {
 };
 
 const imputer: Decomposition = (b, node) => {
-  const [x, values] = [node.inputs[0]!, floats(node, 'imputed_value_floats')];
+  const [x, values] = [node.inputs[0]!, floatsAttribute(node, 'imputed_value_floats')];
   if (values.length === 0) return undefined;
   const marked = floatAttribute(node, 'replaced_value_float', 0);
   const missing = Number.isNaN(marked) ? b.op('IsNaN', [x]) : b.equal(x, b.scalar(marked, x));
@@ -134,7 +89,6 @@ export const mlFamily = {
   'ai.onnx.ml::Scaler': scaler,
   'ai.onnx.ml::LinearRegressor': linearRegressor,
   'ai.onnx.ml::LinearClassifier': linearClassifier,
-  'ai.onnx.ml::SVMRegressor': svmRegressor,
   'ai.onnx.ml::Normalizer': normalizer,
   'ai.onnx.ml::ArrayFeatureExtractor': arrayFeatureExtractor,
   'ai.onnx.ml::Imputer': imputer,

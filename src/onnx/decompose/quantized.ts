@@ -3,8 +3,8 @@
  * dequantise, compute, quantise. The gradient passes these straight through.
  */
 import type { GraphBuilder } from '../builder.ts';
-import type { ValueName } from '../model.ts';
-import { float, floatAttribute, intAttribute } from '../model.ts';
+import type { Node, ValueName } from '../model.ts';
+import { float, floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../model.ts';
 import type { EmittedOperator } from '../operators.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
@@ -57,6 +57,56 @@ const concat: Decomposition = (b, node) => {
   return [quantize(b, b.concat(pieces, intAttribute(node, 'axis', 0)), ys, yz)];
 };
 
+/** condition, then x, s, z of either side, ys, yz. */
+const where: Decomposition = (b, node) => {
+  const [condition, x, xs, xz, y, ys, yz, zs, zz] = node.inputs as [ValueName, ValueName, ValueName, ...ValueName[]];
+  return [quantize(b, b.where(condition, dequantize(b, x, xs, xz), dequantize(b, y!, ys!, yz)), zs!, zz)];
+};
+
+/** alpha A B sa sb + C, where C is of integers in the product's own units; A and B may be transposed. */
+const gemm: Decomposition = (b, node) => {
+  const [a, as, az, w, ws, wz] = node.inputs as [ValueName, ValueName, ValueName, ValueName, ValueName, ValueName];
+  const operand = (x: ValueName, flag: string) => (intAttribute(node, flag, 0) === 1 ? b.matrixTranspose(x) : x);
+  const product = b.op('MatMulInteger', [operand(a, 'transA'), operand(w, 'transB'), az, wz]);
+  const integers = given(node, 6) ? b.add(product, node.inputs[6]!) : product;
+  const alpha = floatAttribute(node, 'alpha', 1);
+  const unit = alpha === 1 ? b.mul(as, ws) : b.mul(b.mul(as, ws), b.scalar(alpha, as));
+  const result = b.mul(b.cast(integers, b.type(as)), unit);
+  return [given(node, 7) ? quantize(b, result, node.inputs[7]!, given(node, 8)) : result];
+};
+
+const isChannelsLast = (node: Node) => intAttribute(node, 'channels_last', 0) === 1;
+const withoutLayout = ({ attributes }: Node) =>
+  Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== 'channels_last'));
+/** Padding that is said by a rule instead of by numbers. */
+const isPaddedByRule = (node: Node) => !['NOTSET', ''].includes(stringAttribute(node, 'auto_pad', 'NOTSET'));
+
+/** f of the value with its channels before the spatial axes, wherever they stand. */
+const channelsFirst = (b: GraphBuilder, node: Node, x: ValueName, f: (x: ValueName) => ValueName): ValueName => {
+  if (!isChannelsLast(node)) return f(x);
+  const space = Array.from({ length: b.rank(x) - 2 }, (_, index) => index + 1);
+  const last = b.rank(x) - 1;
+  return b.transpose(f(b.transpose(x, [0, last, ...space])), [0, ...space.map((axis) => axis + 1), 1]);
+};
+
+/** QLinearConv of ai.onnx, which has a rule. */
+const conv: Decomposition = (b, node) => {
+  if (isPaddedByRule(node)) return undefined;
+  return [
+    channelsFirst(b, node, node.inputs[0]!, (x) => {
+      const y = b.unusedName(`${node.name || node.outputs[0]!}/QLinearConv`);
+      b.push({
+        ...node,
+        domain: '',
+        inputs: [x, ...node.inputs.slice(1)],
+        outputs: [y],
+        attributes: withoutLayout(node),
+      });
+      return y;
+    }),
+  ];
+};
+
 const spatial = (b: GraphBuilder, x: ValueName) => Array.from({ length: b.rank(x) - 2 }, (_, index) => index + 2);
 
 export const quantizedFamily = {
@@ -70,7 +120,22 @@ export const quantizedFamily = {
   ),
   'com.microsoft::QLinearSoftmax': unary((b, x, node) => b.softmax(x, intAttribute(node, 'axis', -1))),
   'com.microsoft::QLinearGlobalAveragePool': unary((b, x, node) =>
-    intAttribute(node, 'channels_last', 0) === 1 ? undefined : b.mean(x, spatial(b, x)),
+    channelsFirst(b, node, x, (image) => b.mean(image, spatial(b, image))),
   ),
+  'com.microsoft::QLinearAveragePool': unary((b, x, node) =>
+    isPaddedByRule(node)
+      ? undefined
+      : channelsFirst(b, node, x, (image) => b.op('AveragePool', [image], withoutLayout(node))),
+  ),
+  'com.microsoft::QLinearReduceMean': unary((b, x, node) =>
+    b.mean(
+      x,
+      intsAttribute(node, 'axes') ?? Array.from({ length: b.rank(x) }, (_, axis) => axis),
+      intAttribute(node, 'keepdims', 1) === 1,
+    ),
+  ),
+  'com.microsoft::QLinearConv': conv,
+  'com.microsoft::QLinearWhere': where,
+  'com.microsoft::QGemm': gemm,
   'com.microsoft::QLinearConcat': concat,
 } satisfies Readonly<Record<string, Decomposition>>;

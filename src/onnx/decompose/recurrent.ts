@@ -14,6 +14,8 @@ interface Weights {
   readonly inputs: ValueName;
   /** R' [hidden, gates * hidden] */
   readonly recurrent: ValueName;
+  /** h R', where it is another product than that of floats. */
+  readonly product?: (b: GraphBuilder, h: ValueName) => ValueName;
   /** Bias of the recurrent product [gates * hidden], where it isn't in `inputs` already. */
   readonly recurrentBias: ValueName | undefined;
   /** Peephole weights [3 * hidden]. */
@@ -38,6 +40,8 @@ interface Cell {
   /** Where the first initial state and the peepholes stand among the inputs. */
   readonly initial: number;
   readonly peepholes?: number;
+  /** Whether weights are integers [directions, in, gates * hidden], with scale and zero point from input 8 on. */
+  readonly quantized?: boolean;
   /** Whether the recurrent bias has to stay apart. */
   readonly apart?: (node: Node) => boolean;
 }
@@ -73,10 +77,10 @@ const gruStep: Step = (b, node, { recurrent, recurrentBias, activations }, [h], 
 };
 
 // i, o, f = f(x + h R' + p c), n = g(x + h R'); c = f c + i n; h = o h(c)
-const lstmStep: Step = (b, node, { recurrent, peepholes, activations }, [h, c], input) => {
+const lstmStep: Step = (b, node, { recurrent, product, peepholes, activations }, [h, c], input) => {
   const size = hiddenSize(node);
   const [f, g, last] = activations as [Activation, Activation, Activation];
-  const [xi, xo, xf, xn] = parts(b, b.add(input, b.matmul(h!, recurrent)), 4, size);
+  const [xi, xo, xf, xn] = parts(b, b.add(input, product?.(b, h!) ?? b.matmul(h!, recurrent)), 4, size);
   const [pi, po, pf] = peepholes === undefined ? [] : parts(b, peepholes, 3, size);
   const gate = (x: ValueName, weight: ValueName | undefined, cell: ValueName) =>
     f(b, clip(b, node, weight === undefined ? x : b.add(x, b.mul(weight, cell))));
@@ -98,6 +102,7 @@ const CELLS: Readonly<Record<'RNN' | 'GRU' | 'LSTM', Cell>> = {
   },
   LSTM: { gates: 4, states: 2, defaults: ['Sigmoid', 'Tanh', 'Tanh'], step: lstmStep, initial: 5, peepholes: 7 },
 };
+const QUANTIZED_LSTM: Cell = { ...CELLS.LSTM, quantized: true };
 
 const recurrent =
   (cell: Cell): Decomposition =>
@@ -150,7 +155,10 @@ function runDirection(
   const bias = pick(3);
   const [inputBias, recurrentBias] = bias ? parts(b, bias, 2, cell.gates * size) : [];
   const apart = cell.apart?.(node) ?? false;
-  let inputs = b.matmul(turned ? turn(x) : x, b.transpose(pick(1)!, [1, 0]));
+  const sequence = turned ? turn(x) : x;
+  let inputs = cell.quantized
+    ? dynamicProduct(b, sequence, pick(1)!, pick(8)!, pick(9))
+    : b.matmul(sequence, b.transpose(pick(1)!, [1, 0]));
   if (inputBias !== undefined) inputs = b.add(inputs, apart ? inputBias : b.add(inputBias, recurrentBias!));
   const batch = b.dimension(x, 1);
   const zeros = b.op(
@@ -163,9 +171,12 @@ function runDirection(
     { length: cell.states },
     (_, state) => pick(cell.initial + state, batchFirst ? 1 : 0) ?? zeros,
   );
+  const recurrent = pick(2)!;
+  const [scale, zero] = cell.quantized ? [pick(10)!, pick(11)] : [];
   const weights: Weights = {
     inputs,
-    recurrent: b.transpose(pick(2)!, [1, 0]),
+    recurrent: cell.quantized ? recurrent : b.transpose(recurrent, [1, 0]),
+    ...(scale === undefined ? {} : { product: (inner, h) => dynamicProduct(inner, h, recurrent, scale, zero) }),
     recurrentBias: apart
       ? (recurrentBias ?? b.constant(b.type(x), [cell.gates * size], Array<number>(cell.gates * size).fill(0)))
       : undefined,
@@ -176,6 +187,19 @@ function runDirection(
   const outputs = scanOverTime(b, node, cell, weights, first, visible, reverse && !turned);
   const all = outputs[cell.states]!;
   return { all: turned ? turn(all) : all, last: outputs.slice(0, cell.states) };
+}
+
+/** x W with x rounded to bytes by its own range: as the kernel does for all steps of the input at once, and for each state. */
+function dynamicProduct(
+  b: GraphBuilder,
+  x: ValueName,
+  weight: ValueName,
+  scale: ValueName,
+  zero: ValueName | undefined,
+): ValueName {
+  const [bytes, step, offset] = b.emit('DynamicQuantizeLinear', [x], {}, { outputs: 3 });
+  const integers = b.op('MatMulInteger', [bytes!, weight, offset!, zero ?? '']);
+  return b.mul(b.cast(integers, b.type(x)), b.mul(step!, scale));
 }
 
 /** [time, batch, 1]: whether a step is within its sequence. */
@@ -294,4 +318,5 @@ export const recurrentFamily = {
   RNN: recurrent(CELLS.RNN),
   GRU: recurrent(CELLS.GRU),
   LSTM: recurrent(CELLS.LSTM),
+  'com.microsoft::DynamicQuantizeLSTM': recurrent(QUANTIZED_LSTM),
 } satisfies Readonly<Record<string, Decomposition>>;

@@ -259,6 +259,7 @@ async function mapParts(scene: Scene, { dims, data }: Measured): Promise<Drawing
           words.fullColour(formatNumber(scale.limit)),
           ...(signed ? [words.signed] : []),
           ...(own ? [words.ownPlace] : []),
+          ...shareLines(result, words),
         ],
         scene,
       ),
@@ -344,6 +345,16 @@ export function shownRow(
 }
 
 const STARTS_AT_ITSELF: ReadonlySet<string> = new Set(['chefer', 'transformer-attribution']);
+
+/** Of each token of a decoder, how much came from what was encoded and how much from what stands before it. */
+export function shareLines(result: AttentionResult, words: AttentionWords): readonly string[] {
+  const shares = result.maps?.['shares'];
+  if (shares === undefined) return [];
+  const names = namesOf({ result }, shares.dims[0]!);
+  return names.map((name, at) =>
+    words.shares(name, formatPercent(shares.data[2 * at]!), formatPercent(shares.data[2 * at + 1]!)),
+  );
+}
 
 /** What positions are called: tokens where they are as many, else numbers. */
 export function namesOf({ result }: Pick<Scene, 'result'>, count: number): string[] {

@@ -15,7 +15,7 @@ import { padEnd, padStart, paint } from '../tokens-ansi.ts';
 import type { TerminalColor } from '../tokens-ansi.ts';
 import { warningText } from '../warnings.ts';
 import { columns, truncate } from '../width.ts';
-import { attentionFigure, namesOf, shownRow } from './figure.ts';
+import { attentionFigure, namesOf, shareLines, shownRow } from './figure.ts';
 import { HEAD_VIEW_SCRIPT, HEAD_VIEW_STYLE, headViewHtml } from './head-view.ts';
 import type { AttentionPicture } from './strips.ts';
 import { ATTENTION_WORDS } from './words.ts';
@@ -109,7 +109,8 @@ export function attentionAnsi(
   const unit = words.measures[result.analysis] ?? result.analysis;
   const about = result.target === undefined ? '' : `, ${words.of(result.target.label, result.output ?? '')}`;
   const lines = [terminalSafe(`${words.title(result.analysis)} - ${unit}${about}`), ''];
-  if (result.map !== undefined) lines.push(...mapLines(result, result.map, width));
+  if (result.map !== undefined)
+    lines.push(...mapLines(result, result.map, width), ...shareLines(result, words).map(terminalSafe));
   else if (result.sinks !== undefined) lines.push(...sinkLines(result));
   else if (result.relations !== undefined) lines.push(...relationLines(result));
   else if (result.places !== undefined) lines.push(...placeLines(result));

@@ -18,6 +18,8 @@ export interface AttentionWords {
   /** Beside every picture. */
   readonly caution: string;
   readonly owes: (token: string) => string;
+  /** Of a token of a decoder. */
+  readonly shares: (token: string, source: string, prefix: string) => string;
   readonly ownPlace: string;
   readonly plane: (percent: string) => string;
   readonly umap: string;
@@ -66,6 +68,7 @@ const en: AttentionWords = {
     rollout: 'share, by rollout',
     flow: 'share, by flow',
     alti: 'share, by ALTI',
+    'alti-plus': 'share of the source, by ALTI+',
     globenc: 'share, by GlobEnc',
     chefer: 'relevance',
     cross: 'cross-attention, mean over layers',
@@ -90,6 +93,7 @@ const en: AttentionWords = {
   caution:
     'Attention shows where a head looks, not why the model answers. It is not by itself an explanation: compare it with an attribution, and with what happens when the head is taken away.',
   owes: (token) => `What “${token}” at the end owes to each token at the start`,
+  shares: (token, source, prefix) => `${token}: ${source} from the source, ${prefix} from the target’s prefix`,
   ownPlace: 'Its own place, where relevance starts at one, is left out of the colours.',
   plane: (percent) => `The plane holds ${percent} of the squared distances between heads.`,
   umap: 'Placed by UMAP: heads near each other are alike. Distances between groups, their size and density mean nothing, and another seed gives another picture.',
@@ -138,6 +142,7 @@ const zh: AttentionWords = {
     rollout: '份额（rollout）',
     flow: '份额（flow）',
     alti: '份额（ALTI）',
+    'alti-plus': '源端份额（ALTI+）',
     globenc: '份额（GlobEnc）',
     chefer: '相关性',
     cross: '交叉注意力（各层平均）',
@@ -162,6 +167,7 @@ const zh: AttentionWords = {
   caution:
     '注意力显示某个头在看哪里，而不是模型为何如此回答。它本身不是解释：请与归因方法相比较，并看去掉该头后会发生什么。',
   owes: (token) => `末层的“${token}”有多少来自输入的每个词元`,
+  shares: (token, source, prefix) => `${token}：源端 ${source}，目标端前缀 ${prefix}`,
   ownPlace: '它自身的位置（相关性从一开始）不着色。',
   plane: (percent) => `此平面保留了头间平方距离的 ${percent}。`,
   umap: '由 UMAP 排布：相近的头彼此相似。组间距离、组的大小和疏密没有意义，换一个种子会得到另一幅图。',

@@ -34,6 +34,8 @@ export function readAttention(data: unknown): ReadAttention {
     return pack({ dims: scores['dims'], data: Float32Array.from(scores['data']) });
   });
   if (blocks.length === 0) throw new Error('there are no blocks');
+  const places = Math.max(...blocks.map(({ queries, keys }) => Math.max(queries, keys)));
+  const cells = Math.max(1, Math.ceil(places / SMALL));
   const listed = blocks.map(({ heads, queries, keys }, index): ListedBlock => {
     const { layer, kind } = given[index] as { layer?: unknown; kind?: unknown };
     return {
@@ -45,17 +47,16 @@ export function readAttention(data: unknown): ReadAttention {
       queries,
       keys,
       measures: {},
-      small: [Math.min(SMALL, queries), Math.min(SMALL, keys)],
+      small: [Math.ceil(queries / cells), Math.ceil(keys / cells)],
     };
   });
-  const parts = blocks.map((block, i) => shrink(block, listed[i]!.small));
+  const parts = blocks.map((block) => shrink(block, cells));
   const pixels = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {
     pixels.set(part, at);
     at += part.length;
   }
-  const places = Math.max(...blocks.map(({ queries, keys }) => Math.max(queries, keys)));
   const named = Array.isArray(data['tokens']) ? data['tokens'].map(String) : [];
   return { tokens: Array.from({ length: places }, (_, i) => named[i] ?? String(i)), listed, blocks, pixels };
 }

@@ -6,7 +6,9 @@ import {
   VERSION,
   analyse,
   captureSubject,
+  fetchHubFile,
   fetchModelFiles,
+  findHubModel,
   findMethod,
   guessTask,
   inspect,
@@ -15,13 +17,15 @@ import {
   sortModelFiles,
   summarizeMethod,
 } from './browser-door.ts';
-import type { AttentionView, Engine, FirstAnswer, ModelSummary, Subject } from './engine.ts';
+import type { AttentionView, Control, Engine, FirstAnswer, ModelSummary, Subject } from './engine.ts';
 
 type Open = () => Promise<ExplainableModel>;
 
 /** What lies beside the page as `studio.json`: the models that come along, and the first question with its answer. */
 interface SiteList {
   readonly models: readonly ModelSummary[];
+  /** Where models are fetched from by their names; not there where the page's policy would not allow it. */
+  readonly hub?: string;
   readonly first?: Omit<FirstAnswer, 'explanation'> & { readonly explanation: unknown };
 }
 
@@ -29,7 +33,8 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
   const models = new Map<string, { readonly open: Open; readonly bytes: number }>();
   const all = [...METHODS, ...SURROGATES];
   const opened = new Set<Promise<ExplainableModel>>();
-  let dropped = 0;
+  let taken = 0;
+  let hub: string | undefined;
 
   const lazily = (open: Open): Open => {
     let known: Promise<ExplainableModel> | undefined;
@@ -51,12 +56,32 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
     return found.open();
   };
 
+  /** Opens files that came from outside of the page. */
+  const take = async (files: readonly File[], origin: 'dropped' | 'hub', name?: string): Promise<ModelSummary> => {
+    const sorted = await sortModelFiles(files);
+    const model = await ExplainableModel.open(sorted, { provider });
+    const id = `${origin}-${++taken}`;
+    const bytes = files.find((file) => file.name.endsWith('.onnx'))?.size ?? 0;
+    models.set(id, { bytes, open: lazily(() => Promise.resolve(model)) });
+    return {
+      id,
+      name: name ?? sorted.name ?? 'model.onnx',
+      origin,
+      task: guessTask(model.folder, model.inputs),
+      bytes,
+      labels: model.folder.labels ?? [],
+      texts: [],
+      pictures: [],
+    };
+  };
+
   return {
     kind: provider,
     async start() {
       const response = await fetch(new URL('studio.json', document.baseURI));
       if (!response.ok) throw new Error(`studio.json is not beside the page (${response.status})`);
-      const { models: listed, first } = (await response.json()) as SiteList;
+      const { models: listed, first, hub: from } = (await response.json()) as SiteList;
+      hub = from;
       for (const { id, bytes } of listed) {
         const address = new URL(`models/${id}/`, document.baseURI).href;
         const open = async () => ExplainableModel.open({ ...(await fetchModelFiles(address)), name: id }, { provider });
@@ -66,27 +91,18 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
         version: VERSION,
         models: listed,
         methods: all.map(summarizeMethod),
+        hub,
         first: first && { ...first, explanation: parseExplanation(JSON.stringify(first.explanation)) },
       };
     },
     async drop(files, { onProgress }) {
       onProgress(0, 1);
-      const sorted = await sortModelFiles(files);
-      const model = await ExplainableModel.open(sorted, { provider });
-      const id = `dropped-${++dropped}`;
-      const bytes = files.find(({ name }) => name.endsWith('.onnx'))?.size ?? 0;
-      models.set(id, { bytes, open: lazily(() => Promise.resolve(model)) });
+      const model = await take(files, 'dropped');
       onProgress(1, 1);
-      return {
-        id,
-        name: sorted.name ?? 'model.onnx',
-        origin: 'dropped',
-        task: guessTask(model.folder, model.inputs),
-        bytes,
-        labels: model.folder.labels ?? [],
-        texts: [],
-        pictures: [],
-      };
+      return model;
+    },
+    async fetchModel(name, control) {
+      return take(await filesOfHub(name, hub, control), 'hub', name);
     },
     inspect: async (id) => inspect(await find(id), models.get(id)!.bytes),
     async explain({ model: id, subject, method, target, layer, baseline }, { signal, onProgress }) {
@@ -124,6 +140,35 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
       await Promise.all(all.map((model) => model.then((open) => open.release()).catch(() => undefined)));
     },
   };
+}
+
+/** Beyond this WebAssembly could not hold the model. */
+const LARGEST_MODEL = 2 * 2 ** 30;
+
+/** All files of a model of the hub, read into the page's memory. */
+async function filesOfHub(
+  name: string,
+  hub: string | undefined,
+  { signal, onProgress }: Control,
+): Promise<readonly File[]> {
+  const found = await findHubModel(name, { signal, ...(hub === undefined ? {} : { hub }) });
+  if (found.bytes > LARGEST_MODEL) throw new Error(`${name} is too large for a browser: run onnxray studio`);
+  const files: File[] = [];
+  let done = 0;
+  for (const file of found.files) {
+    const response = await fetchHubFile(file, signal);
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (const reader = response.body!.getReader(); ;) {
+      const { done: end, value } = await reader.read();
+      if (end) break;
+      chunks.push(value);
+      done += value.length;
+      if (done > LARGEST_MODEL) throw new Error(`${name} is too large for a browser: run onnxray studio`);
+      onProgress(Math.min(done, found.bytes), found.bytes);
+    }
+    files.push(new File(chunks, file.name));
+  }
+  return files;
 }
 
 async function given(subject: Subject) {

@@ -42,6 +42,8 @@ export interface Studio {
   readonly version: string;
   readonly models: readonly ModelSummary[];
   readonly methods: readonly MethodSummary[];
+  /** Where models are fetched from by their names; undefined where the page may not ask. */
+  readonly hub?: string | undefined;
   /** The first question, answered by the same model when the site was made; shown until it is answered here. */
   readonly first?: FirstAnswer | undefined;
 }
@@ -92,6 +94,8 @@ export interface Engine {
   start(): Promise<Studio>;
   /** Takes an .onnx file with what lies beside it. Rejects with a sentence for people. */
   drop(files: readonly File[], control: Control): Promise<ModelSummary>;
+  /** Fetches a model by its name on the hub. Rejects with a sentence for people. */
+  fetchModel(name: string, control: Control): Promise<ModelSummary>;
   inspect(model: string, control: Control): Promise<Inspected>;
   explain(request: ExplainRequest, control: Control): Promise<Explanation>;
   attention(request: { readonly model: string; readonly subject: Subject }, control: Control): Promise<AttentionView>;

@@ -83,6 +83,7 @@ export function serverEngine(base = './api/'): Engine {
       onProgress(files.length, files.length);
       return json<ModelSummary>(`uploads/${id}/open`, { method: 'POST', signal });
     },
+    fetchModel: async (name, control) => JSON.parse(await job('hub', { name }, control)) as ModelSummary,
     inspect: (model, { signal }) => json<Inspected>(`models/${encodeURIComponent(model)}/inspection`, { signal }),
     async explain({ model, subject, ...request }, control) {
       const body = { ...request, subject: await wire(subject) };

@@ -2,9 +2,9 @@ import type { ComponentType } from 'preact';
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { levelStyles } from 'onnxray/views';
 import type { Language, Theme } from 'onnxray/views';
-import type { Engine, ModelSummary, Studio } from '../engine/engine.ts';
+import type { Control, Engine, ModelSummary, Studio } from '../engine/engine.ts';
 import { enginesHere, openEngine } from '../engine/open.ts';
-import { FrameContext, LookContext, messageOf, useStore } from './context.ts';
+import { FrameContext, LookContext, isCancelled, messageOf, useStore } from './context.ts';
 import type { Frame } from './context.ts';
 import { JobStore } from './jobs.ts';
 import { mark } from './marks.ts';
@@ -22,7 +22,7 @@ const engines = enginesHere();
 export function App() {
   const [running, setRunning] = useState<{ engine: Engine; studio: Studio } | undefined>();
   const [failure, setFailure] = useState<string | undefined>();
-  const [dropped, setDropped] = useState<readonly ModelSummary[]>([]);
+  const [taken, setTaken] = useState<readonly ModelSummary[]>([]);
   const [pictures, setPictures] = useState<ReadonlyMap<string, Blob>>(new Map());
   const [notice, setNotice] = useState<string | undefined>();
   const [language, setLanguage] = useSetting<Language>('language', () =>
@@ -51,7 +51,7 @@ export function App() {
       });
     return () => {
       gone = true;
-      setDropped([]);
+      setTaken([]);
       setFailure(undefined);
       void opening.then((engine) => engine.close()).catch(() => undefined);
     };
@@ -75,33 +75,43 @@ export function App() {
   const room = ROOMS.find(({ id }) => id === view.room) ?? ROOMS[0]!;
   // Fetched beside the engine, not after it.
   useEffect(() => void room.load(), [room]);
-  const models = useMemo(() => [...(started?.studio.models ?? []), ...dropped], [started, dropped]);
+  const models = useMemo(() => [...(started?.studio.models ?? []), ...taken], [started, taken]);
+  /** Opens a model under a label, and shows it in its room. */
+  const take = useCallback(
+    (name: string, open: (control: Control) => Promise<ModelSummary>) => {
+      setNotice(undefined);
+      jobs.run(WORDS[language].opening(name), open).then(
+        (model) => {
+          setTaken((all) => [...all, model]);
+          state.change({ model: model.id }, { room: 'models' });
+        },
+        (error: unknown) => setNotice(isCancelled(error) ? WORDS[language].cancelled : messageOf(error)),
+      );
+    },
+    [language],
+  );
+  const fetchModel = useCallback(
+    (name: string) => started && take(name, (control) => started.engine.fetchModel(name, control)),
+    [started, take],
+  );
   const drop = useCallback(
     (files: readonly File[]) => {
       if (started === undefined || files.length === 0) return;
-      setNotice(undefined);
       if (kindOfDrop(files) === 'picture') {
+        setNotice(undefined);
         const id = `dropped:${pictures.size + 1}`;
         setPictures(new Map([...pictures, [id, files[0]!]]));
         state.change({ picture: id, box: undefined }, { room: room.id === 'compare' ? 'compare' : 'images' });
         return;
       }
       const name = files.find((file) => file.name.endsWith('.onnx'))?.name ?? files[0]!.name;
-      jobs
-        .run(WORDS[language].opening(name), (control) => started.engine.drop(files, control))
-        .then(
-          (model) => {
-            setDropped((all) => [...all, model]);
-            state.change({ model: model.id }, { room: 'models' });
-          },
-          (error: unknown) => setNotice(messageOf(error)),
-        );
+      take(name, (control) => started.engine.drop(files, control));
     },
-    [started, pictures, language, room.id],
+    [started, pictures, take, room.id],
   );
   const frame = useMemo<Frame | undefined>(
-    () => started && { ...started, models, language, theme, state, jobs, pictures, drop },
-    [started, models, language, theme, pictures, drop],
+    () => started && { ...started, models, language, theme, state, jobs, pictures, drop, fetchModel },
+    [started, models, language, theme, pictures, drop, fetchModel],
   );
 
   const look = useMemo(() => ({ language, theme }), [language, theme]);

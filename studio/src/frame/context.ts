@@ -17,6 +17,8 @@ export interface Frame {
   /** Pictures dropped in this session; they are not part of an address. */
   readonly pictures: ReadonlyMap<string, Blob>;
   readonly drop: (files: readonly File[]) => void;
+  /** Fetches a model by its name on the hub, and shows it. */
+  readonly fetchModel: (name: string) => void;
 }
 
 /** How things look, for parts that are shown outside of the studio too. */
@@ -124,8 +126,7 @@ export function useJob<T>(
           },
           (error: unknown) => {
             if (superseded) return;
-            const cancelled = error instanceof DOMException && error.name === 'AbortError';
-            setResult((old) => ({ key, value: old.value, error: cancelled ? '' : messageOf(error) }));
+            setResult((old) => ({ key, value: old.value, error: isCancelled(error) ? '' : messageOf(error) }));
           },
         );
       before.current = run;
@@ -145,6 +146,11 @@ export function useJob<T>(
     }),
     [result, key],
   );
+}
+
+/** Whether somebody stopped it, rather than something. */
+export function isCancelled(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError';
 }
 
 export function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { messageOf, useFrame } from '../frame/context.ts';
+import { isCancelled, messageOf, useFrame } from '../frame/context.ts';
 import { EXPORTS, save } from '../frame/export.ts';
 import type { ExportKind, Exporter } from '../frame/export.ts';
 import { WORDS } from '../frame/words.ts';
@@ -14,7 +14,7 @@ export function ExportMenu({ name, exporter }: { readonly name: string; readonly
     jobs
       .run(`${words.exportAs(kind)}: ${name}`, (control) => save(name, kind, exporter, control))
       .catch((error: unknown) => {
-        if (!(error instanceof DOMException && error.name === 'AbortError')) setFailure(messageOf(error));
+        if (!isCancelled(error)) setFailure(messageOf(error));
       });
   };
   return (

@@ -29,8 +29,9 @@ export interface Drawing extends OptionsOf<typeof MAP_OPTIONS> {
 }
 
 /**
- * One map. Where the layer is all that the answer knows of the picture, the model runs once, up to the answer, and gives
- * the layer's values; forward and backward pass from there are a small program of their own. Else both are one program.
+ * One map. Where the target is known, all is one program: a forward pass, and a backward pass down to the layer. Where it hangs
+ * on the answer, and the layer is all that the answer knows of the picture, the model runs once, up to the answer, and gives
+ * the layer's values; forward and backward pass from there are a small program of their own.
  */
 export async function drawMap(context: AttributionContext, drawing: Drawing): Promise<Attribution> {
   const place = targetLayer(context, drawing.method);
@@ -39,7 +40,8 @@ export async function drawMap(context: AttributionContext, drawing: Drawing): Pr
   const map = { layer, form, fold, relu, eigenSmooth, ...(window === undefined ? {} : { window }) };
   const copies = drawing.aug_smooth ? COPIES : [IDENTITY];
   const weights = copies.map(() => 1);
-  const direct = place.cuts && !drawing.aug_smooth;
+  const waits = !context.targetIsKnown || drawing.retarget !== undefined;
+  const direct = place.cuts && waits && !drawing.aug_smooth;
   const values = direct ? await layerValues(context, place) : undefined;
   const runner = await context.open(
     values === undefined
@@ -54,7 +56,8 @@ export async function drawMap(context: AttributionContext, drawing: Drawing): Pr
   const asked = await context.target(runner);
   const target = drawing.retarget === undefined ? asked : drawing.retarget(await context.answer(), asked);
   const points = (row: number, input: string) => values ?? pointOf(context, place.picture, input, copies[row]!);
-  const result = await runner.run({ weights, points }, target);
+  const inputRow = copies.indexOf(IDENTITY);
+  const result = await runner.run({ weights, points, inputRow }, target);
   const sum = new Float32Array(fold.height * fold.width);
   result.maps.forEach((each, row) => {
     for (let at = 0; at < sum.length; at++) {
@@ -63,8 +66,7 @@ export async function drawMap(context: AttributionContext, drawing: Drawing): Pr
       sum[at]! += each[from]! / copies.length;
     }
   });
-  const value =
-    drawing.retarget === undefined ? result.values[copies.indexOf(IDENTITY)]! : dot(await context.answer(), asked);
+  const value = drawing.retarget === undefined ? result.values[inputRow]! : dot(await context.answer(), asked);
   return mapAttribution(place, sum, value);
 }
 

@@ -1,10 +1,8 @@
 /** Which layer a class activation map is drawn at: the one named, or the last map of positions on the way to the answer. */
-import { UserError, inferGraph, isStatic, layerPath, listLayers, opsetOf } from '../../../onnx/index.ts';
+import { UserError, inferGraph, isStatic, layerPath, listLayers, opsetOf, remembered } from '../../../onnx/index.ts';
 import type { Facts, Model, Node, ValueName } from '../../../onnx/index.ts';
-import { layerFeature } from '../../../programs/index.ts';
-import type { AttributionContext, Feature, Fold } from '../../../programs/index.ts';
-import { layoutsOf } from './layout.ts';
-import type { Layout } from './layout.ts';
+import { layerFeature, layoutsOf } from '../../../programs/index.ts';
+import type { AttributionContext, Feature, Fold, Layout } from '../../../programs/index.ts';
 import { neededPositions } from './needed.ts';
 import { pictureOf } from './picture.ts';
 import type { Picture } from './picture.ts';
@@ -37,9 +35,19 @@ const TAKES_APART = new Set(['Reshape', 'Split', 'Slice', 'Shape', 'Transpose'])
  */
 export function targetLayer(context: AttributionContext, method: string): TargetLayer {
   const picture = pictureOf(context, method);
+  const key = JSON.stringify([picture, context.output, context.layer]);
+  return { ...places(context.model(), key, () => findPlace(context, picture, method)), picture };
+}
+
+type Place = Omit<TargetLayer, 'picture'>;
+
+/** It takes as long as half a forward pass to find, and is the same for every picture of a size. */
+const places = remembered<Place>();
+
+function findPlace(context: AttributionContext, picture: Picture, method: string): Place {
   const model = context.model();
   const facts = inferGraph(model.graph, opsetOf(model));
-  const layouts = layoutsOf(model, facts, picture);
+  const layouts = layoutsOf(model, facts, picture.feature.input, picture.layout);
   const foldOf = (value: ValueName) => foldValue(facts.get(value), layouts.get(value), picture);
   const cuts = (value: ValueName) => nodesBetween(model, picture.feature.input, context.output, value).length === 0;
   if (context.layer !== undefined) {
@@ -48,14 +56,14 @@ export function targetLayer(context: AttributionContext, method: string): Target
       throw new UserError(
         `layer "${context.layer.input}" is ${shapeOf(facts.get(context.layer.value))}, not a map of channels over positions; leave --layer out for the last one that is`,
       );
-    return { layer: context.layer, fold, picture, cuts: cuts(context.layer.value) };
+    return { layer: context.layer, fold, cuts: cuts(context.layer.value) };
   }
   const found = lastMap(context, model, facts, foldOf, picture);
   if (found === undefined)
     throw new UserError(
       `${method} found no map of positions between "${picture.feature.input}" and "${context.output}"; name a layer with --layer`,
     );
-  return { ...found, picture, cuts: cuts(found.layer.value) };
+  return { ...found, cuts: cuts(found.layer.value) };
 }
 
 function lastMap(
@@ -64,7 +72,7 @@ function lastMap(
   facts: ReadonlyMap<ValueName, Facts>,
   foldOf: (value: ValueName) => Fold | undefined,
   picture: Picture,
-): Omit<TargetLayer, 'picture' | 'cuts'> | undefined {
+): Omit<Place, 'cuts'> | undefined {
   const onWay = nodesBetween(model, picture.feature.input, output);
   const needed = neededPositions(model, facts, output);
   const readers = readersOf(model);

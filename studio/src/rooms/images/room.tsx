@@ -8,6 +8,7 @@ import { MethodChooser } from '../../parts/method-chooser.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
 import { usePicture } from '../../parts/use-picture.ts';
 import { boxArea, readBox } from './box.ts';
+import { LIVE_METHOD, LiveCard } from './live-card.tsx';
 import { PictureCard } from './picture-card.tsx';
 import { IMAGE_WORDS } from './words.ts';
 
@@ -28,6 +29,8 @@ export default function ImageRoom() {
   const [opacity, setOpacity] = useParam('opacity', '100');
   const [show, setShow] = useParam('show', 'overlay');
   const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
+  // Not part of the address: a link must not start a camera.
+  const [live, setLive] = useState(false);
   if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
   const methods = chosen
     .split(',')
@@ -66,7 +69,12 @@ export default function ImageRoom() {
             capture="environment"
             onChange={(event) => drop([...(event.currentTarget.files ?? [])])}
           />
-        </label>
+        </label>{' '}
+        {studio.methods.some(({ name }) => name === LIVE_METHOD) && (
+          <button type="button" class="chip" aria-pressed={live} onClick={() => setLive(!live)}>
+            {words.camera}
+          </button>
+        )}
         <p class="hint">{words.hint}</p>
         <h2>{words.answers}</h2>
         <Answers
@@ -103,6 +111,15 @@ export default function ImageRoom() {
         <MethodChooser {...{ methods, available, words }} onChange={(names) => setChosen(names.join(','))} />
       </section>
       <section class="cards pictures" aria-label={words.methods}>
+        {live && (
+          <LiveCard
+            model={model.id}
+            target={params['target']}
+            opacity={Number(opacity) / 100}
+            onKeep={(kept) => drop([kept])}
+            onStop={() => setLive(false)}
+          />
+        )}
         {picture === undefined ? (
           <p class="empty">{failed || id === undefined ? words.none : '…'}</p>
         ) : (

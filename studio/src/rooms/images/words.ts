@@ -20,7 +20,19 @@ const en = {
   picture: 'Picture',
   explained: (method: string, target: string) => `${method} for “${target}”`,
   none: 'No picture yet.',
-  camera: 'Take one with the camera',
+  camera: 'Live camera',
+  live: 'grad-cam, live',
+  liveHint: 'What the camera sees, a frame whenever the last was answered. Frames go nowhere but to the model.',
+  keep: 'Keep this picture',
+  stopCamera: 'Stop the camera',
+  startingCamera: 'Starting the camera',
+  pace: (ms: number) => `${ms} ms a frame`,
+  cameraFailures: {
+    refused: 'The camera was refused: allow it for this page in the browser, then start it again.',
+    missing: 'No camera was found: connect one, then start it again.',
+    busy: 'The camera stopped or is used by another program: free it, then start it again.',
+    insecure: 'Browsers give the camera only to pages of this machine or over https: open the studio so.',
+  },
 };
 const zh: typeof en = {
   pictures: '图片',
@@ -44,6 +56,18 @@ const zh: typeof en = {
   picture: '图片',
   explained: (method, target) => `${method}：“${target}”`,
   none: '还没有图片。',
-  camera: '用摄像头拍摄',
+  camera: '实时摄像头',
+  live: 'grad-cam，实时',
+  liveHint: '摄像头所见；上一帧有了结果才取下一帧。画面只交给模型，不去别处。',
+  keep: '保留此画面',
+  stopCamera: '停止摄像头',
+  startingCamera: '正在启动摄像头',
+  pace: (ms) => `每帧 ${ms} 毫秒`,
+  cameraFailures: {
+    refused: '摄像头被拒绝：请在浏览器中允许此页面使用，然后重新启动。',
+    missing: '未找到摄像头：请连接后重新启动。',
+    busy: '摄像头已停止或被其他程序占用：请释放后重新启动。',
+    insecure: '浏览器只允许本机或 https 页面使用摄像头：请以此方式打开。',
+  },
 };
 export const IMAGE_WORDS = { en, zh };

@@ -3,6 +3,7 @@ import { useFrame, useHistory, useJob, useWords } from '../../frame/context.ts';
 import { sharedParams, writeAddress } from '../../frame/state.ts';
 import { WORDS } from '../../frame/words.ts';
 import { GraphView, dimsText } from './graph-view.tsx';
+import { HubField } from './hub-field.tsx';
 import { MODEL_WORDS } from './words.ts';
 
 type Words = (typeof MODEL_WORDS)['en'];
@@ -62,6 +63,7 @@ export default function ModelRoom() {
             />
           </label>
         </div>
+        <HubField />
       </section>
       <section aria-label={words.facts} aria-busy={stale} class={stale && value !== undefined ? 'stale-room' : ''}>
         {error !== undefined && (

@@ -1,6 +1,5 @@
 /** Where a value of four axes has its channels, told from the operators it came through. */
-import type { Facts, Model, Node, ValueName } from '../../../onnx/index.ts';
-import type { Picture } from './picture.ts';
+import type { Facts, Model, Node, ValueName } from '../onnx/index.ts';
 
 export type Layout = 'first' | 'last' | undefined;
 
@@ -15,13 +14,14 @@ const SPATIAL = new Set(
 /** Operators that may change the lengths of axes, but not their order. */
 const KEEP_AXES = new Set(['Concat', 'Slice', 'Pad', 'Resize', 'Upsample', 'Split', 'Tile', 'Expand']);
 
-/** Layout of every value of four axes it can be told of. */
+/** Layout of every value of four axes it can be told of, from that of the picture that goes into `input`. */
 export function layoutsOf(
   model: Model,
   facts: ReadonlyMap<ValueName, Facts>,
-  { feature, layout }: Picture,
+  input: ValueName,
+  layout: 'NCHW' | 'NHWC',
 ): ReadonlyMap<ValueName, Layout> {
-  const known = new Map<ValueName, Layout>([[feature.input, layout === 'NCHW' ? 'first' : 'last']]);
+  const known = new Map<ValueName, Layout>([[input, layout === 'NCHW' ? 'first' : 'last']]);
   const rank = (value: ValueName) => facts.get(value)?.dims?.length;
   const producers = new Map(model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const shape = (value: ValueName) => facts.get(value)?.dims?.join();
