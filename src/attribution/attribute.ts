@@ -6,12 +6,13 @@ import type { Explanation, TargetRef } from '../explanation/index.ts';
 import { sumOfScores } from '../explanation/index.ts';
 import {
   ProgramRunner,
-  answersLikeOriginal,
+  answersAlike,
   chooseOutput,
   findFeatures,
   findLayer,
   layerFeature,
   numbers,
+  originalAnswer,
   readOptions,
 } from '../programs/index.ts';
 import type {
@@ -230,11 +231,11 @@ class Scene implements AttributionContext {
     if (asked) this.#ask ??= () => runner.answer(inputPoint);
     else this.#others.add(runner);
     if (!(await host.isChecked(program))) {
+      const original = host.model.graph.outputs.some(({ name }) => name === output)
+        ? await originalAnswer(host, inputs, output, program.reading)
+        : undefined;
       const answer = await runner.answer(inputPoint);
-      if (
-        host.model.graph.outputs.some(({ name }) => name === output) &&
-        !(await answersLikeOriginal(host, inputs, output, answer, program.reading))
-      ) {
+      if (original !== undefined && !answersAlike(answer, original)) {
         if (!(await host.leaveProvider('answers differently from the unmodified model')))
           throw new Error(`the compiled program answers differently from the model: output "${output}"`);
         this.#runners.pop();

@@ -1,7 +1,7 @@
 /** A model as the chain of its segments, run on rows that are changed somewhere. */
 import { UserError, sizeOf } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueName } from '../../onnx/index.ts';
-import { answersLikeOriginal, numbers, sameNumbers } from '../../programs/index.ts';
+import { answersAlike, numbers, originalAnswer, sameNumbers } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
 import { DEFAULT_MEMORY_BUDGET, rowsTogether } from '../../runtime/core.ts';
 import type { ModelHost } from '../../runtime/core.ts';
@@ -293,7 +293,7 @@ export class Chain {
       this.#rowsApart = host.keepsRowsApart(this.runner.headRequest);
       return;
     }
-    if (!(await answersLikeOriginal(host, run.inputs, this.options.output, run.answer)))
+    if (!answersAlike(run.answer, await originalAnswer(host, run.inputs, this.options.output)))
       throw new Error(`the compiled program answers differently from the model: output "${this.options.output}"`);
     this.#rowsApart = !(await this.#rowsAreIndependent(run));
     for (const request of requests) await host.rememberChecked(request, { rowsApart: this.#rowsApart });
