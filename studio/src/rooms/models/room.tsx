@@ -157,13 +157,7 @@ function Facts({
           </table>
         </article>
       </div>
-      <article class="card wide">
-        <header>
-          <h2>{words.graph}</h2>
-        </header>
-        <p class="what">{words.graphHint}</p>
-        <GraphView key={model.id} graph={graph} />
-      </article>
+      <GraphView key={model.id} graph={graph} name={model.name} />
     </>
   );
 }
