@@ -107,7 +107,7 @@ export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
             <g
               key={name}
               role="button"
-              tabIndex={isChosen || (at === 0 && chosenAt < 0) ? 0 : -1}
+              tabindex={isChosen || (at === 0 && chosenAt < 0) ? 0 : -1}
               aria-label={`${name}, ${words.cluster(place.cluster)}${measured === undefined ? '' : `, ${words[measured]} ${formatNumber(values[at]!)}`}`}
               aria-pressed={isChosen}
               transform={`translate(${px(place.x).toFixed(1)} ${py(place.y).toFixed(1)})`}

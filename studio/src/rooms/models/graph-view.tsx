@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { DrawableGraph } from '../../engine/engine.ts';
-import { useWords } from '../../frame/context.ts';
+import type { DrawableGraph, ModelSummary } from '../../engine/engine.ts';
+import { useFrame, useHistory, useWords } from '../../frame/context.ts';
 import { svgExporter } from '../../frame/export.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
 import { standaloneSvg } from '../../parts/standalone-svg.ts';
@@ -16,11 +16,19 @@ const MOST_BOXES = 500;
 /** Open modules are named one by one as long as they are few. */
 const MOST_CHIPS = 8;
 
-/** The graph as modules that open at a click; `name`: of the model. */
-export function GraphView({ graph, name }: { readonly graph: DrawableGraph; readonly name: string }) {
+/** The graph as modules that open at a click. */
+export function GraphView({ graph, model }: { readonly graph: DrawableGraph; readonly model: ModelSummary }) {
+  const { state } = useFrame();
+  const { name } = model;
   const words = useWords(MODEL_WORDS);
   const first = useMemo(() => initiallyOpen(graph), [graph]);
-  const [open, setOpen] = useState<ReadonlySet<string>>(first);
+  // Of this model: in the address of a view that another model was looked at in, its modules are none of ours.
+  const [of, ...paths] = (useHistory().state.params['open'] ?? '').split('\n');
+  const open = useMemo<ReadonlySet<string>>(
+    () => (of === model.id ? new Set(paths) : first),
+    [of, paths.join('\n'), first],
+  );
+  const setOpen = (next: ReadonlySet<string>): void => state.change({ open: [model.id, ...next].join('\n') });
   const [picked, setPicked] = useState<Box | undefined>();
   const drawing = useRef<SVGSVGElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
@@ -108,7 +116,8 @@ export function GraphView({ graph, name }: { readonly graph: DrawableGraph; read
                 class={`box-${box.kind}${picked?.id === box.id ? ' lit' : ''}`}
                 transform={`translate(${x(box)} ${y(box)})`}
                 role="button"
-                tabIndex={0}
+                // In SVG names of attributes keep their case.
+                tabindex={0}
                 onClick={() => choose(box)}
                 onKeyDown={(event) => {
                   if (event.key !== 'Enter' && event.key !== ' ') return;
