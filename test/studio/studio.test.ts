@@ -294,6 +294,8 @@ describe('the Models room', () => {
     'opens a dropped folder with the files two levels deep, and leaves aside what is no part of a model',
     { timeout: LONG },
     async () => {
+      await open('models');
+      await page.locator('.graph svg').waitFor();
       const model = readFileSync(path.join(ROOT, 'test/attention/fixtures/distilbert-eager.onnx'));
       const tokenizer = readFileSync(path.join(ROOT, 'zoo/text-spam/tokenizer.json'));
       const files = { 'config.json': Buffer.from('{}'), 'tokenizer.json': tokenizer, 'onnx/model.onnx': model };
