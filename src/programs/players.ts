@@ -17,8 +17,8 @@ export interface Players {
   /** Group of each element by input: int64, shaped as its scores. Group `count` is never taken away. */
   readonly groups: NamedTensors;
   readonly count: number;
-  /** Players in an order in which neighbours belong together, for hierarchies; on a grid where it has two axes. */
-  readonly places: readonly (readonly number[])[];
+  /** Where the players of each input are within it, for hierarchies; on a grid where it has two axes. Players go on counting. */
+  readonly places: readonly (readonly (readonly number[])[])[];
 }
 
 /** Group of each element of one input, from 0, and -1 where nothing is ever taken away. */
@@ -49,7 +49,6 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
   const text = modality.kind === 'text' ? modality : modality.kind === 'image' ? modality.text : undefined;
   checkChoice(features, text === undefined ? modality.kind : 'text', modality.kind === 'image');
   const all: Record<string, DenseTensor> = {};
-  const places: (readonly number[])[] = [];
   const found = context.features.map((feature): readonly [Feature, InputUnits] => {
     const tensor = inputs[feature.input];
     if (tensor === undefined) throw new UserError(`input "${feature.input}" was not given`);
@@ -63,14 +62,15 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     return [feature, tensorElements(tensor.dims)];
   });
   const count = found.reduce((sum, [, units]) => sum + units.places.length, 0);
-  for (const [{ input }, { units, places: own }] of found) {
-    const offset = places.length;
-    const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : offset + unit));
+  let offset = 0;
+  for (const [{ input }, { units, places }] of found) {
+    const first = offset;
+    const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : first + unit));
     all[input] = { type: 'int64', dims: inputs[input]!.dims, data };
-    for (const place of own) places.push(place);
+    offset += places.length;
   }
   if (count === 0) throw new UserError('the input has nothing that could be taken away');
-  return { groups: all, count, places };
+  return { groups: all, count, places: found.map(([, { places }]) => places) };
 }
 
 /** About `perSide` squared superpixels, the same in all channels. */
