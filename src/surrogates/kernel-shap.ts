@@ -9,6 +9,7 @@ import {
   shapleyValues,
   spreadOver,
 } from '../programs/index.ts';
+import { checkFits } from './limit.ts';
 import { PairFit } from './pair-fit.ts';
 import type { PairScores } from './pair-fit.ts';
 import { complement, kernelCoalitions } from './sampling.ts';
@@ -41,7 +42,7 @@ export const kernelShap = defineMethod({
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { n_samples, tolerance, ...options }): Promise<Attribution> {
-    const game = await Game.open(context, findPlayers(context, options));
+    const game = await Game.open(context, checkFits('kernel-shap', findPlayers(context, options)));
     const { count } = game;
     const budget = n_samples ?? 2 * count + 2048;
     if (count < 30 && 2 ** count <= budget) {

@@ -3,6 +3,7 @@ import { seededRandom } from '../inputs/core.ts';
 import type { Coalition } from '../programs/index.ts';
 import { Game, PLAYER_OPTIONS, allCoalitions, defineMethod, findPlayers, spreadOver } from '../programs/index.ts';
 import type { Regression } from './linear.ts';
+import { checkFits } from './limit.ts';
 import { fitLinear } from './linear.ts';
 
 /** Fits whose agreement tells how stable the result is. */
@@ -32,7 +33,7 @@ export const lime = defineMethod({
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { n_samples, width, model, alpha, ...options }) {
-    const game = await Game.open(context, findPlayers(context, options));
+    const game = await Game.open(context, checkFits('lime', findPlayers(context, options)));
     const { count } = game;
     const enumerated = count < 30 && 2 ** count <= n_samples!;
     const coalitions = enumerated
