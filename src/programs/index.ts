@@ -9,6 +9,7 @@ export { answersAlike, chooseOutput, originalAnswer, readAnswer } from './answer
 export { adam } from './adam.ts';
 export { Game, allCoalitions, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
+export { Estimates, randomOrder } from './orders.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
 export type { PlayerOptions, Players } from './players.ts';
 export { findFeatures } from './features.ts';
