@@ -187,6 +187,7 @@ export class ProgramRunner {
       const together = await this.run(rows, this.blankTarget(), { quietly: true });
       return sameNumbers(numbers(together.output), numbers(answer), 1e-3);
     } catch (error) {
+      this.#context.signal?.throwIfAborted();
       // Somewhere within, a batch of 1 is written into the graph, and the shapes we know did not tell.
       if (error instanceof UserError && !this.#session.closed) return false;
       throw error;
