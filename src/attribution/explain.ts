@@ -33,7 +33,8 @@ import {
 } from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
-import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
+import { checkBaseline, checkOneRow } from './check.ts';
+import type { AttributeRequest, BuiltTarget, WeightedTarget } from './request.ts';
 import { findMethod } from './methods/index.ts';
 import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
@@ -302,16 +303,6 @@ function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
     );
 }
 
-/** One answer is explained at a time; flags without a batch may stand beside it. */
-function checkOneRow(tensors: NamedTensors): void {
-  for (const [name, { type, dims }] of Object.entries(tensors)) {
-    if (dims[0] === 1 || (type === 'bool' && dims.length <= 1) || dims.length === 0) continue;
-    throw new UserError(
-      `input "${name}" has dims [${dims.join(', ')}]: explanations are made for a batch of 1, the first axis`,
-    );
-  }
-}
-
 function nameOf(baseline: Baseline, encoded: Encoded): string {
   if (typeof baseline === 'object') return 'given';
   if (encoded.kind !== 'image-text') return String(baseline);
@@ -327,7 +318,7 @@ function resolveBaseline(
 ): NamedTensors | 'zero' {
   if (baseline === 'zero') return 'zero';
   if (typeof baseline === 'object') {
-    for (const [name, tensor] of Object.entries(baseline)) checkBaselineShape(name, tensor, encoded.tensors);
+    checkBaseline(baseline, encoded.tensors);
     return fillBaseline(baseline, encoded.tensors, inputs);
   }
   if (encoded.kind === 'image-text') {
@@ -365,17 +356,6 @@ function pairBaselines(
   const ofText = baseline === 'pad' || baseline === 'mask' || baseline === 'unk';
   if (ofText) return { picture: 'zero', text: baseline };
   return { picture: baseline, text: baseline === 'zero' || neutral.pad === undefined ? 'zero' : 'pad' };
-}
-
-/** A baseline is shaped as the input, but may have any number of rows. */
-function checkBaselineShape(name: string, tensor: DenseTensor, tensors: NamedTensors): void {
-  const input = tensors[name];
-  if (input === undefined) throw new UserError(`the baseline names input "${name}", which the model does not have`);
-  const same = input.dims.length === tensor.dims.length && input.dims.slice(1).join() === tensor.dims.slice(1).join();
-  if (!same || tensor.dims[0] === 0 || input.type !== tensor.type)
-    throw new UserError(
-      `the baseline of "${name}" is ${tensor.type} [${tensor.dims.join(', ')}], but the input is ${input.type} [${input.dims.join(', ')}]`,
-    );
 }
 
 /** Inputs a given baseline leaves out stay as they are, so they get no share. */
