@@ -152,7 +152,9 @@ export class ExplainableModel {
     const predictions =
       options.neuron === undefined && aim.target === undefined ? this.#predictions(explanation.output, answer) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
-    const described = { ...explanation, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
+    // A picture of noise is another with another seed.
+    const drawn = baseline === 'noise' ? { options: { ...explanation.options, seed: options.seed ?? 0 } } : {};
+    const described = { ...explanation, ...drawn, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
     const picture = pictureOf(encoded)?.preview;
     return picture === undefined ? { explanation: described } : { explanation: described, picture };
   }

@@ -40,6 +40,7 @@ export const kernelShap = defineMethod({
     ...PLAYER_OPTIONS,
   },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_samples, tolerance, ...options }): Promise<Attribution> {
     const game = await Game.open(context, checkFits('kernel-shap', findPlayers(context, options)));

@@ -31,6 +31,7 @@ export const lime = defineMethod({
     ...PLAYER_OPTIONS,
   },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_samples, width, model, alpha, ...options }) {
     const game = await Game.open(context, checkFits('lime', findPlayers(context, options)));

@@ -15,8 +15,8 @@ export const guidedIg = defineMethod({
   summary: 'gradients integrated along a path that moves first what matters least',
   options: {
     steps: { kind: 'integer', default: 200, min: 1, help: 'steps of the path' },
-    fraction: { kind: 'number', default: 0.25, above: 0, help: 'of the elements moved at a time' },
-    max_dist: { kind: 'number', default: 0.02, above: 0, help: 'from the straight path, as a part of it' },
+    fraction: { kind: 'number', default: 0.25, above: 0, max: 1, help: 'of the elements moved at a time' },
+    max_dist: { kind: 'number', default: 0.02, above: 0, max: 1, help: 'from the straight path, as a part of it' },
   },
   usesBaseline: true,
   layers: 'none',

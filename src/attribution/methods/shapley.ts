@@ -26,6 +26,7 @@ export const exactShapley = defineMethod({
   summary: 'Shapley values of at most 16 words, regions or features, from all their coalitions',
   options: PLAYER_OPTIONS,
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, options) {
     const players = findPlayers(context, options);
@@ -53,6 +54,7 @@ export const shapleySampling = defineMethod({
     ...PLAYER_OPTIONS,
   },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_samples, ...options }) {
     const game = await Game.open(context, findPlayers(context, options));
