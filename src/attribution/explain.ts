@@ -154,7 +154,13 @@ export class ExplainableModel {
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
     // A picture of noise is another with another seed.
     const drawn = baseline === 'noise' ? { options: { ...explanation.options, seed: options.seed ?? 0 } } : {};
-    const described = { ...explanation, ...drawn, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
+    const described = {
+      ...explanation,
+      ...drawn,
+      ...describeSubject(encoded, aim.detection),
+      ...predictions,
+      warnings,
+    };
     const picture = pictureOf(encoded)?.preview;
     return picture === undefined ? { explanation: described } : { explanation: described, picture };
   }

@@ -5,7 +5,7 @@ import { buildProgram } from './program.ts';
 /** Runs one command line. Resolves to the exit code: 0 good, 1 failure, 2 usage. */
 export async function main(args: readonly string[]): Promise<number> {
   watchOutput();
-  const program = buildProgram();
+  const program = await buildProgram(args);
   try {
     await program.parseAsync(args as string[], { from: 'user' });
     return 0;

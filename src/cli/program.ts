@@ -1,16 +1,26 @@
 import { Command } from 'commander';
 import { VERSIONS } from '../runtime/index.ts';
-import { addAttention } from './commands/attention.ts';
-import { addDemo } from './commands/demo.ts';
-import { addExplain } from './commands/explain.ts';
-import { addGradient } from './commands/gradient.ts';
-import { addInspect } from './commands/inspect.ts';
-import { addAblate, addPatch } from './commands/intervene.ts';
-import { addStudio } from './commands/studio.ts';
-import { addVisualise } from './commands/visualise.ts';
 
-/** All commands. Errors are thrown, never printed here: main.ts prints them in one line. */
-export function buildProgram(): Command {
+type Add = (program: Command) => void;
+
+/** Where each command is: what a command needs is read when it is asked for, since reading everything takes longer than most of them. */
+const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+  inspect: async () => (await import('./commands/inspect.ts')).addInspect,
+  explain: async () => (await import('./commands/explain.ts')).addExplain,
+  attention: async () => (await import('./commands/attention.ts')).addAttention,
+  patch: async () => (await import('./commands/intervene.ts')).addPatch,
+  ablate: async () => (await import('./commands/intervene.ts')).addAblate,
+  gradient: async () => (await import('./commands/gradient.ts')).addGradient,
+  demo: async () => (await import('./commands/demo.ts')).addDemo,
+  studio: async () => (await import('./commands/studio.ts')).addStudio,
+  visualise: async () => (await import('./commands/visualise.ts')).addVisualise,
+};
+
+/**
+ * The command that `args` name, or all where they name none, as help does. Errors are thrown, never printed here: main.ts
+ * prints them in one line.
+ */
+export async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('onnxray')
     .description('X-ray vision for ONNX models: see why a model answers as it does.')
     .version(VERSIONS['onnxray']!)
@@ -27,18 +37,9 @@ Examples:
   onnxray explain zoo/image-imagenet --image cat.jpg --out why.html
   onnxray studio`,
     );
-  for (const add of [
-    addInspect,
-    addExplain,
-    addAttention,
-    addPatch,
-    addAblate,
-    addGradient,
-    addDemo,
-    addStudio,
-    addVisualise,
-  ])
-    add(program);
+  const named = COMMANDS[args.find((each) => !each.startsWith('-')) ?? ''];
+  const adding = named === undefined ? Object.values(COMMANDS) : [named];
+  for (const load of adding) (await load())(program);
   for (const command of program.commands)
     command.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   return program;
