@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
+import type { OverlayOptions } from 'sharp';
 import type { Mask } from '../src/evaluation/index.ts';
 import { seededRandom } from '../src/inputs/index.ts';
 
@@ -53,7 +54,7 @@ export async function emojiScenes(count: number, seed: number): Promise<EmojiSce
       .toBuffer();
     const first = below(labels.length);
     const second = (first + 1 + below(labels.length - 1)) % labels.length;
-    const layers: sharp.OverlayOptions[] = [];
+    const layers: OverlayOptions[] = [];
     const things: Thing[] = [];
     for (const [place, index] of [first, second].entries()) {
       const size = 34 + below(13);
