@@ -123,12 +123,12 @@ export function PictureCard({
           <p class="readout" role="status">
             {found === undefined ? '\u00a0' : words.inBox(formatSigned(found.sum), formatPercent(found.share))}
           </p>
-          <ScaleLegend explanation={value} scale={scores.scale} notes={notes} />
+          <ScaleLegend explanation={value} scale={scores.scale} notes={ofWords === undefined ? notes : []} />
           {ofWords !== undefined && (
             <>
               <h4>{words.words}</h4>
               <TokenText explanation={value} scale={ofWords} />
-              <ScaleLegend explanation={value} scale={ofWords} notes={[]} />
+              <ScaleLegend explanation={value} scale={ofWords} notes={notes} />
             </>
           )}
           <Judgement explanation={value} />
