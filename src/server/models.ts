@@ -43,7 +43,7 @@ export class ModelLibrary {
       labels: folder.labels ?? [],
       texts: exampleTexts(absolute),
       pictures:
-        folder.task === 'image-classification'
+        folder.task === 'image-classification' || folder.task === 'image-text'
           ? PHOTOGRAPHS.filter((file) => existsSync(path.join(zooFolder(), 'photographs', file))).map(
               (file) => `pictures/${file}`,
             )

@@ -69,8 +69,9 @@ export function readPatchingBody(body: unknown, pictures: PictureLookup): Patchi
 export function readSubjectBody(value: unknown, pictures: PictureLookup): Subject {
   const fields = record(value, '"subject"');
   const picture = optionalText(fields, 'picture');
-  if (picture !== undefined) return { image: pictures(picture) };
   const text = optionalText(fields, 'text');
+  if (picture !== undefined)
+    return text === undefined ? { image: pictures(picture) } : { image: pictures(picture), text };
   if (text === undefined) throw new UsageError('"subject" has a text or a picture');
   const pair = optionalText(fields, 'pair');
   return pair === undefined ? { text } : { text, pair };
