@@ -18,9 +18,10 @@ const ALPHA = { ridge: 1, lasso: 0.01 } as const;
  * Reported: `r2`, how well the linear model fits; `stability`, how near the scores of one half of the samples come to those
  * of the other, which is drawn from another seed: 1 - |a - b| / (|a| + |b|), from 0 to 1, and 1 when all subsets were run.
  * Another seed moves the scores by about 0.7 of that distance. `r2` below 0.7 and `stability` below 0.8 are warned of.
- * Defaults as in the lime package (ridge with alpha 1, width 0.25), with one distance for texts and pictures alike, which
- * is the one it has for pictures. The penalties are as in scikit-learn: ridge adds alpha |c|^2 to the weighted sum of
- * squares, lasso alpha |c|_1 to half the weighted mean of squares; Captum's Lime is a lasso with alpha 0.01.
+ * Defaults as in the lime package: ridge with alpha 1, width 0.25 (25 hundredths for its texts), and for pictures its
+ * subsets; of texts it draws how many words to take away first, any number being as likely as any other. The penalties are
+ * as in scikit-learn: ridge adds alpha |c|^2 to the weighted sum of squares, lasso alpha |c|_1 to half the weighted mean of
+ * squares; Captum's Lime is a lasso with alpha 0.01. For at most 2,048 parts.
  * Known flaw: another width or another way of taking parts away gives other scores.
  * Ribeiro, Singh & Guestrin 2016, https://arxiv.org/abs/1602.04938. Cost: at most `n_samples` forward passes.
  */
