@@ -8,8 +8,11 @@ export type Random = () => number;
  * @param seed any finite number; its lower 53 bits decide the stream.
  */
 export function seededRandom(seed: number): Random {
-  let a = seed >>> 0;
-  let b = Math.floor(seed / 2 ** 32) >>> 0;
+  return stream(seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
+}
+
+/** The stream of two words of 32 bits. */
+function stream(a: number, b: number): Random {
   let c = 0x9e3779b9;
   let counter = 1;
   const next = (): number => {
@@ -78,9 +81,32 @@ function beyondTail(random: Random): number {
   }
 }
 
+/**
+ * Standard normal numbers for each input in each row of a run: a stream for each, so that they are the same however many rows
+ * run together, and whichever order they are asked for in.
+ */
+export function seededNoise(seed: number): (row: number, input: string, size: number) => Float32Array {
+  return (row, input, size) => {
+    // FNV-1a of the input's name and the row; the seed is the other half of the stream's.
+    let hash = 0x811c9dc5;
+    for (const character of `${row}/${input}`) hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193);
+    return drawNumbers(size, normalRandom(stream(seed >>> 0, hash >>> 0)));
+  };
+}
+
 /** That many numbers of a stream. */
 export function drawNumbers(size: number, random: Random): Float32Array {
   const numbers = new Float32Array(size);
   for (let at = 0; at < size; at++) numbers[at] = random();
   return numbers;
+}
+
+/** A list in an order by chance (Fisher & Yates). */
+export function shuffled<T>(list: readonly T[], random: Random): T[] {
+  const order = [...list];
+  for (let at = order.length - 1; at > 0; at--) {
+    const other = Math.floor(random() * (at + 1));
+    [order[at], order[other]] = [order[other]!, order[at]!];
+  }
+  return order;
 }

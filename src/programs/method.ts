@@ -44,6 +44,8 @@ export type ProgramPlan = Pick<ProgramRequest, 'rows'> &
     readonly output?: string;
     /** Rows in the model's inputs even when a layer is attributed to. */
     readonly onInputs?: boolean;
+    /** False where a method that compares with baselines runs one that does not. */
+    readonly comparesWithBaseline?: boolean;
   };
 
 /** A box of a detector's answer, and how to find others in answers to other pictures of the same size. */

@@ -237,16 +237,16 @@ function appendBackward(stage: Stage): void {
   }));
   const totals = backward.reduction === 'square-share' ? totalSquares(b, parts) : undefined;
   for (const { feature, gradient, difference } of parts) {
-    const { sum, squares } = reduceRows(b, {
+    const { sum, spread } = reduceRows(b, {
       gradient: totals === undefined ? gradient : b.div(b.square(gradient), totals(gradient)),
       difference,
       weights,
       hidden: feature.kind === 'tokens',
       reduction: totals === undefined ? backward.reduction : 'signed',
-      squares: backward.squares === true,
+      spread: backward.spread === true,
     });
     b.addOutput(sum, PROGRAM.scores(feature.input));
-    if (squares !== undefined) b.addOutput(squares, PROGRAM.squares(feature.input));
+    if (spread !== undefined) b.addOutput(spread, PROGRAM.spread(feature.input));
   }
 }
 
@@ -309,7 +309,7 @@ function appendAtLayer(stage: Stage, { layer, form }: NonNullable<BackwardReques
         weights,
         hidden: feature.kind === 'tokens',
         reduction: 'times-difference',
-        squares: false,
+        spread: false,
       });
       b.addOutput(sum, PROGRAM.scores(feature.input));
     }

@@ -14,27 +14,32 @@ export interface ReduceRequest {
   /** Whether the last axis is an embedding's, and goes. */
   readonly hidden: boolean;
   readonly reduction: Reduction;
-  readonly squares: boolean;
+  readonly spread: boolean;
 }
 
-/** The weighted sum over rows of their scores, and of the scores' squares when wanted: [1, ...]. */
+/**
+ * The weighted sum over rows of their scores, and when wanted of their squared distances from the mean of these rows: [1, ...].
+ * Squares themselves would take the digits away from a variance that is small beside them.
+ */
 export function reduceRows(
   b: GraphBuilder,
   request: ReduceRequest,
-): { readonly sum: ValueName; readonly squares: ValueName | undefined } {
+): { readonly sum: ValueName; readonly spread: ValueName | undefined } {
   const { weights, hidden, reduction } = request;
   const [gradient, difference] = [wide(b, request.gradient), wide(b, request.difference)];
   const shared = b.dims(difference)?.[0] === 1 || reduction !== 'times-difference';
-  if (reduction !== 'magnitude' && shared && !request.squares) {
+  if (reduction !== 'magnitude' && shared && !request.spread) {
     // Sums first: one matrix product over the rows, the rest on a single row.
     const summed = sumRows(b, gradient, weights);
-    return { sum: scoresOf(b, summed, difference, hidden, reduction), squares: undefined };
+    return { sum: scoresOf(b, summed, difference, hidden, reduction), spread: undefined };
   }
   const rows = scoresOf(b, gradient, difference, hidden, reduction);
-  return {
-    sum: sumRows(b, rows, weights),
-    squares: request.squares ? sumRows(b, b.square(rows), weights) : undefined,
-  };
+  const sum = sumRows(b, rows, weights);
+  if (!request.spread) return { sum, spread: undefined };
+  const weight = b.cast(b.sum(weights, [0], false), b.type(rows));
+  // Rows that all weigh nothing, as the input riding along, have a sum of 0: whatever it is divided by.
+  const mean = b.div(sum, b.where(b.op('Equal', [weight, b.scalar(0, weight)]), b.scalar(1, weight), weight));
+  return { sum, spread: sumRows(b, b.square(b.sub(rows, mean)), weights) };
 }
 
 /** Sums of many rows need more digits than half precision has. */

@@ -42,13 +42,13 @@ export const PROGRAM = {
   differences: (input: string) => `onnxray/differences/${input}`,
   /** Which scores second derivatives are taken of: [rows, ...] as the scores. */
   direction: (input: string) => `onnxray/direction/${input}`,
-  /** Weighted sum over rows of the scores, and of their squares. */
+  /** Weighted sum over rows of the scores, and of their squared distances from the rows' mean. */
   scores: (input: string) => `onnxray/scores/${input}`,
+  spread: (input: string) => `onnxray/spread/${input}`,
   /** A layer's map of each row: [rows, height, width]. */
   map: (layer: string) => `onnxray/map/${layer}`,
   /** A value of the model as it is in each row. */
   captured: (value: string) => `onnxray/captured/${value}`,
-  squares: (input: string) => `onnxray/squares/${input}`,
 } as const;
 
 /** How the gradients of a row become its scores. */
@@ -68,8 +68,8 @@ export interface BackwardRequest {
   /** How the backward pass goes through each operator; the gradient unless said. */
   readonly rules?: RuleSetSpec;
   readonly reduction: Reduction;
-  /** Also give the weighted sum of the squares of the scores. */
-  readonly squares?: boolean;
+  /** Also give how far the rows' scores are from their mean. */
+  readonly spread?: boolean;
   /**
    * Second derivatives: the gradient of the scores that a direction picks out, times the difference again.
    * By input the direction has one number for each score.

@@ -55,8 +55,8 @@ export interface Rows {
 export interface RunResult {
   /** Weighted sum over the rows, by input. */
   readonly scores: Readonly<Record<string, Scores>>;
-  /** Weighted sum of the squares, where the program gives it. */
-  readonly squares: Readonly<Record<string, Scores>>;
+  /** Weighted variance over the rows, by input, where the program gives it. */
+  readonly variances: Readonly<Record<string, Scores>>;
   /** The target's value for each row. */
   readonly values: readonly number[];
   /** The target's value for what each row is compared with, where the program gives it. */
@@ -113,7 +113,7 @@ export class ProgramRunner {
    * made in the graph, those over batches here, in float64.
    */
   async run(rows: Rows, target: DenseTensor, { quietly = false } = {}): Promise<RunResult> {
-    const [sums, squares]: [Sums, Sums] = [new Map(), new Map()];
+    const [sums, spreads]: [Sums, Map<string, Spread>] = [new Map(), new Map()];
     const values: number[] = [];
     const baselineValues: number[] = [];
     const [maskGradients, maps]: [Numbers[], Numbers[]] = [[], []];
@@ -134,7 +134,7 @@ export class ProgramRunner {
       for (let row = start; row < end && this.answered === undefined; row++)
         if (this.#rowIsInput(rows, row)) this.answered = oneRow(results[PROGRAM.output]!, row - start);
       addSums(sums, results, SCORES);
-      addSums(squares, results, 'onnxray/squares/');
+      addSpread(spreads, results, rows.weights.slice(start, end));
       const gradients = results[PROGRAM.maskGradients];
       if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
       const drawnAt = this.#request.map?.layer ?? this.#request.fullGradient?.picture;
@@ -147,7 +147,7 @@ export class ProgramRunner {
     this.captured = captured;
     return {
       scores: toScores(sums),
-      squares: toScores(squares),
+      variances: toVariances(spreads),
       values,
       baselineValues,
       maskGradients,
@@ -187,6 +187,7 @@ export class ProgramRunner {
       const together = await this.run(rows, this.blankTarget(), { quietly: true });
       return sameNumbers(numbers(together.output), numbers(answer), 1e-3);
     } catch (error) {
+      this.#context.signal?.throwIfAborted();
       // Somewhere within, a batch of 1 is written into the graph, and the shapes we know did not tell.
       if (error instanceof UserError && !this.#session.closed) return false;
       throw error;
@@ -353,6 +354,50 @@ function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
     const part = numbers(tensor);
     for (let index = 0; index < part.length; index++) sum.data[index]! += part[index]!;
   }
+}
+
+/** Of the rows of the batches so far: their weight, the weighted mean, and the weighted sum of squared distances from it. */
+interface Spread {
+  weight: number;
+  readonly dims: readonly number[];
+  readonly mean: Float64Array;
+  readonly squares: Float64Array;
+}
+
+const SPREAD = PROGRAM.spread('');
+
+/** Batches are joined as Chan, Golub & LeVeque 1983 do, https://doi.org/10.1080/00031305.1983.10483115. */
+function addSpread(spreads: Map<string, Spread>, results: NamedTensors, weights: readonly number[]): void {
+  const added = weights.reduce((sum, weight) => sum + weight, 0);
+  for (const [name, tensor] of Object.entries(results)) {
+    if (!name.startsWith(SPREAD) || added === 0) continue;
+    const input = name.slice(SPREAD.length);
+    const size = sizeOf(tensor.dims);
+    const known = spreads.get(input) ?? {
+      weight: 0,
+      dims: tensor.dims,
+      mean: new Float64Array(size),
+      squares: new Float64Array(size),
+    };
+    spreads.set(input, known);
+    const [squares, sum] = [numbers(tensor), numbers(results[SCORES + input]!)];
+    const share = added / (known.weight + added);
+    for (let at = 0; at < size; at++) {
+      const delta = sum[at]! / added - known.mean[at]!;
+      known.squares[at]! += squares[at]! + delta * delta * known.weight * share;
+      known.mean[at]! += delta * share;
+    }
+    known.weight += added;
+  }
+}
+
+function toVariances(spreads: ReadonlyMap<string, Spread>): Readonly<Record<string, Scores>> {
+  return Object.fromEntries(
+    Array.from(spreads, ([input, { dims, squares, weight }]) => [
+      input,
+      { dims, data: squares.map((s) => s / weight) },
+    ]),
+  );
 }
 
 function toScores(sums: Sums): Readonly<Record<string, Scores>> {

@@ -7,13 +7,16 @@ import { UserError, externalWeights, fileProblem, joinModels, readModel, weights
 import type { Model } from '../onnx/index.ts';
 import { checkExternalFiles, externalState, readSmallWeights } from './external.ts';
 import { ModelHost } from './host.ts';
-import type { Platform, ProgramStore } from './host.ts';
+import type { HostSettings, Platform, ProgramStore } from './host.ts';
 import { openIsolatedSession } from './isolated.ts';
-import { defaultThreads, openSession } from './native.ts';
-import type { SessionOptions } from './session.ts';
+import { LoadedSessions } from './loaded.ts';
+import { defaultThreads, machineMemory, openSession } from './native.ts';
 import { VERSIONS } from './versions.ts';
 
-export interface HostOptions extends SessionOptions {
+/** Programs kept loaded unless a host is told otherwise; they also take no more than half the memory. */
+const SESSIONS = 128;
+
+export interface HostOptions extends HostSettings {
   /** Run models in a child process, so that the event loop of this one stays free and a run can be aborted. Default false. */
   readonly isolated?: boolean;
   /** Folder for compiled programs; `false` keeps them in memory only. Default: the user's cache folder. */
@@ -26,7 +29,7 @@ export interface HostOptions extends SessionOptions {
 export class FileModelHost extends ModelHost {
   /** Opens a model file, or several that make up one. Throws a UserError when one cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const { isolated = false, cache, with: others = [], ...sessionOptions } = options;
+    const { isolated = false, cache, with: others = [], ...settings } = options;
     const folder = path.dirname(path.resolve(file));
     const open = isolated ? openIsolatedSession : openSession;
     const platform: Platform = {
@@ -60,7 +63,7 @@ export class FileModelHost extends ModelHost {
           external: externalState(model, folder),
         },
         platform,
-        sessionOptions,
+        { loaded: new LoadedSessions({ sessions: SESSIONS, bytes: machineMemory() / 2 }), ...settings },
       );
     });
   }

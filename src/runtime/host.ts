@@ -1,7 +1,8 @@
 import { nameUnknownOperators } from '../autodiff/index.ts';
-import { UnknownRankError, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
+import { UnknownRankError, byteLength, normalizeModel, opsetOf, readModel, writeModel } from '../onnx/index.ts';
 import type { Model, NamedTensors } from '../onnx/index.ts';
 import { weightsInPlace } from './in-place.ts';
+import type { LoadedSessions } from './loaded.ts';
 import { RestingSession } from './resting.ts';
 import { PROVIDER_NAMES, RunError } from './session.ts';
 import type { Provider, RunOptions, Session, SessionOptions } from './session.ts';
@@ -10,6 +11,9 @@ import type { Provider, RunOptions, Session, SessionOptions } from './session.ts
 const PROGRAM_FORMAT = 14;
 
 const ROWS_APART = 'rows-apart';
+
+/** Bytes a loaded model takes beside its weights: the runtime itself, and the process or Worker it is in. */
+const SESSION_OVERHEAD = 64 * 1024 ** 2;
 
 /** What a host needs of the place it runs in: Node (file-host.ts), a browser (web-host.ts), or yours. */
 export interface Platform {
@@ -23,6 +27,12 @@ export interface Platform {
   readonly defaultThreads: number;
   /** Versions of what computes the numbers. */
   readonly versions: Readonly<Record<string, string>>;
+}
+
+/** How a host runs its programs. */
+export interface HostSettings extends SessionOptions {
+  /** Counts the sessions that are loaded, of this host and of others it is shared with; unless given all stay loaded. */
+  readonly loaded?: LoadedSessions;
 }
 
 /** Small files by name. A store that fails to keep one is no error: it is made again. */
@@ -61,18 +71,19 @@ export class ModelHost {
   readonly options: SessionOptions;
   readonly #platform: Platform;
   readonly #source: ModelSource;
-  readonly #sessions = new Map<string, Promise<Session>>();
+  readonly #loaded: LoadedSessions | undefined;
+  readonly #sessions = new Map<string, Promise<RestingSession>>();
   readonly #models = new Map<string, Model>();
   /** SHA-256 of each program's bytes. */
   readonly #digests = new Map<string, string>();
   readonly #checked = new Set<string>();
   readonly #apart = new Set<string>();
-  readonly #resting = new Set<RestingSession>();
   readonly #notes = new Set<string>();
   #provider: Provider;
 
-  constructor(source: ModelSource, platform: Platform, options: SessionOptions = {}) {
+  constructor(source: ModelSource, platform: Platform, { loaded, ...options }: HostSettings = {}) {
     this.#source = source;
+    this.#loaded = loaded;
     this.#platform = platform;
     this.#provider = options.provider ?? platform.defaultProvider;
     this.path = source.path;
@@ -106,7 +117,8 @@ export class ModelHost {
    * provider's own mistakes are found too. The caller releases it.
    */
   async openOriginal(): Promise<Session> {
-    for (const session of this.#resting) await session.rest();
+    // A large model is loaded once at a time.
+    if (this.#isLarge) for (const session of await this.#allSessions()) await session.rest();
     const { openSession, defaultProvider } = this.#platform;
     return openSession(this.#encode(this.original), { ...this.options, provider: defaultProvider });
   }
@@ -122,7 +134,9 @@ export class ModelHost {
    */
   async leaveProvider(reason: string): Promise<boolean> {
     if (!this.#standIn(reason)) return false;
-    await this.release();
+    const sessions = await this.#takeSessions();
+    // What others run on them now ends first.
+    await Promise.all(sessions.map((session) => session.rest().then(() => session.release())));
     return true;
   }
 
@@ -141,19 +155,16 @@ export class ModelHost {
    */
   async program(request: object, compile: (model: Model) => Model): Promise<Session> {
     const key = this.#key(request);
-    const known = this.#sessions.get(key);
-    if (known !== undefined) {
-      const session = await known;
-      if (!session.closed) return session;
-      // An aborted run ended its process. Of several callers only the first opens it anew.
-      if (this.#sessions.get(key) === known) this.#sessions.delete(key);
+    let loading = this.#sessions.get(key);
+    if (loading === undefined) {
+      loading = this.#load(key, compile);
+      this.#sessions.set(key, loading);
+      const mine = loading;
+      loading.catch(() => this.#sessions.get(key) === mine && this.#sessions.delete(key));
     }
-    let session = this.#sessions.get(key);
-    if (session === undefined) {
-      session = this.#load(key, compile);
-      this.#sessions.set(key, session);
-      session.catch(() => this.#sessions.delete(key));
-    }
+    const session = await loading;
+    // An aborted run ended its process.
+    if (session.closed) await session.wake();
     return session;
   }
 
@@ -162,17 +173,18 @@ export class ModelHost {
     return this.#models.get(this.#key(request));
   }
 
-  async #load(key: string, compile: (model: Model) => Model): Promise<Session> {
+  async #load(key: string, compile: (model: Model) => Model): Promise<RestingSession> {
     const stored = await this.#readProgram(key);
     if (stored !== undefined) {
-      this.#models.set(key, readModel(stored.bytes));
+      const program = readModel(stored.bytes);
+      this.#models.set(key, program);
       this.#digests.set(key, stored.digest);
-      return this.#openProgram(stored.bytes);
+      return this.#openProgram(program, stored.bytes);
     }
     const program = this.#compile(compile);
     this.#models.set(key, program);
     const bytes = this.#encode(program);
-    const session = await this.#openProgram(bytes);
+    const session = await this.#openProgram(program, bytes);
     const digest = await this.#platform.sha256(bytes);
     this.#digests.set(key, digest);
     // A program is only used with the checksum of its bytes beside it: the checksum goes first.
@@ -216,14 +228,27 @@ export class ModelHost {
     return this.#apart.has(this.#key(request));
   }
 
+  /** Ends what runs, and gives all memory back. */
   async release(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
+    const sessions = await this.#takeSessions();
+    await Promise.all(sessions.map((session) => session.release()));
+  }
+
+  /** All sessions, once they are loaded; programs asked for from now on are loaded anew. */
+  #takeSessions(): Promise<readonly RestingSession[]> {
+    const sessions = this.#allSessions();
     this.#sessions.clear();
-    for (const session of sessions)
-      await session.then(
-        (open) => open.release(),
-        () => undefined,
-      );
+    return sessions;
+  }
+
+  async #allSessions(): Promise<readonly RestingSession[]> {
+    const sessions = await Promise.allSettled(this.#sessions.values());
+    return sessions.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  }
+
+  /** Whether the weights are used where they lie in the file, and the model is loaded once at a time. */
+  get #isLarge(): boolean {
+    return weightsInPlace(this.original).size > 0;
   }
 
   /** Everything a program depends on, as text. */
@@ -252,12 +277,16 @@ export class ModelHost {
     });
   }
 
-  /** A large model is loaded once at a time: the program rests while the unmodified model is asked. */
-  async #openProgram(bytes: Uint8Array): Promise<Session> {
-    if (weightsInPlace(this.original).size === 0) return this.#open(bytes);
-    const session = await RestingSession.open(() => this.#open(bytes));
-    this.#resting.add(session);
-    return session;
+  #openProgram(program: Model, bytes: Uint8Array): Promise<RestingSession> {
+    const counted = this.#loaded && { loaded: this.#loaded, bytes: this.#bytesOf(program) };
+    return RestingSession.open(() => this.#open(bytes), counted);
+  }
+
+  /** What a program takes in memory, about: its weights as they are, and packed for the products unless they stay in place. */
+  #bytesOf(program: Model): number {
+    let weights = 0;
+    for (const { type, dims } of program.graph.initializers.values()) weights += byteLength(type, dims);
+    return SESSION_OVERHEAD + (this.#isLarge ? 1 : 2) * weights;
   }
 
   async #open(bytes: Uint8Array): Promise<Session> {

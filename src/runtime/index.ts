@@ -6,7 +6,7 @@
  * browser, and `core.ts` has what both have.
  */
 export * from './core.ts';
-export { defaultThreads, openSession } from './native.ts';
+export { defaultThreads, machineMemory, openSession } from './native.ts';
 export { openIsolatedSession } from './isolated.ts';
 export { VERSIONS } from './versions.ts';
 export { checkExternalFiles, readSmallWeights } from './external.ts';

@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 // oxlint-disable-next-line import/no-unassigned-import -- before the library is loaded
 import './no-telemetry.ts';
 import * as ort from 'onnxruntime-node';
@@ -11,6 +11,11 @@ import type { Provider, Session, SessionOptions } from './session.ts';
 
 export function defaultThreads(): number {
   return availableParallelism();
+}
+
+/** Bytes of memory this process may take: the machine's, or what its container allows. */
+export function machineMemory(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity);
 }
 
 /** What `whyNot` found, asked once in a process: drivers do not come and go. */

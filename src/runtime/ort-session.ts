@@ -24,6 +24,7 @@ class OrtSession implements Session {
   readonly fallback: string | undefined;
   readonly #create: TensorConstructor;
   #session: InferenceSession | undefined;
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(session: InferenceSession, create: TensorConstructor, provider: Provider, fallback: string | undefined) {
     this.#session = session;
@@ -44,15 +45,19 @@ class OrtSession implements Session {
     const given = Object.fromEntries(
       Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor, this.#create)]),
     );
-    const results = await this.#session.run(given, outputs ?? this.outputNames).catch((error: unknown) => {
+    const run = this.#session.run(given, outputs ?? this.outputNames).catch((error: unknown) => {
       throw new RunError(`onnxruntime: ${firstLine(error)}`);
     });
+    this.#running.add(run);
+    const results = await run.finally(() => this.#running.delete(run));
     return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, fromOrt(value as Tensor)]));
   }
 
   async release(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
+    // It cannot be taken from under a run.
+    await Promise.allSettled(this.#running);
     await session?.release();
   }
 }

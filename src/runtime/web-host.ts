@@ -2,8 +2,8 @@
 import { UserError, byteLength, externalWeights, readModel } from '../onnx/index.ts';
 import type { Graph, Model, Weight } from '../onnx/index.ts';
 import { ModelHost } from './host.ts';
-import type { Platform, ProgramStore } from './host.ts';
-import type { SessionOptions } from './session.ts';
+import type { HostSettings, Platform, ProgramStore } from './host.ts';
+import { LoadedSessions } from './loaded.ts';
 import { webSha256 } from './sha256.ts';
 import { defaultWebThreads, openWebSession } from './web-session.ts';
 import type { WeightsFile } from './web-session.ts';
@@ -11,7 +11,7 @@ import { WEB_VERSIONS } from './web-versions.ts';
 import { openWorkerSession, startWorker } from './worker-session.ts';
 import type { WorkerFactory } from './worker-session.ts';
 
-export interface WebHostOptions extends Omit<SessionOptions, 'weightsFolder'> {
+export interface WebHostOptions extends Omit<HostSettings, 'weightsFolder'> {
   /** What people know the model by. Default `model.onnx`. */
   readonly name?: string;
   /** The files that weights outside the .onnx file are in, by the path the model gives. */
@@ -27,6 +27,8 @@ export interface WebHostOptions extends Omit<SessionOptions, 'weightsFolder'> {
   readonly store?: ProgramStore;
 }
 
+/** Programs kept loaded unless a host is told otherwise: as many Workers, and as much memory, as one page may well take. */
+const KEPT = { sessions: 24, bytes: 2 * 1024 ** 3 };
 /** Weights of fewer bytes than this hold shapes and the like, which passes have to see. */
 const SMALL = 1024;
 /** Under this name the model's own bytes are mounted for onnxruntime; no path that a model may refer to looks like it. */
@@ -39,7 +41,8 @@ export class WebModelHost extends ModelHost {
    * Throws a UserError when it is no ONNX model, or a file of weights is missing or too short.
    */
   static async open(model: Blob | ArrayBuffer | Uint8Array, options: WebHostOptions = {}): Promise<ModelHost> {
-    const { name = 'model.onnx', weights = {}, worker = true, wasmPaths, store, ...sessionOptions } = options;
+    const { name = 'model.onnx', weights = {}, worker = true, wasmPaths, store, ...given } = options;
+    const settings = { loaded: new LoadedSessions(KEPT), ...given };
     const bytes = model instanceof Blob ? new Uint8Array(await model.arrayBuffer()) : asBytes(model);
     const blob = model instanceof Blob ? model : new Blob([bytes as Uint8Array<ArrayBuffer>]);
     const files: readonly WeightsFile[] = [
@@ -70,7 +73,7 @@ export class WebModelHost extends ModelHost {
         },
         platform,
         // A page that is not isolated has one thread, whatever is asked for.
-        globalThis.crossOriginIsolated ? sessionOptions : { ...sessionOptions, threads: 1 },
+        globalThis.crossOriginIsolated ? settings : { ...settings, threads: 1 },
       );
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`${name}: ${error.message}`);

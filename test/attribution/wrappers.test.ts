@@ -92,6 +92,9 @@ test.each([
   [{ method: 'internal-influence', layer: 'layers.layers.0.Gemm', neuron: [1] }, 'leave --neuron out'],
   [{ method: 'smooth-grad', layer: 'layers.layers.0.Gemm' }, 'does not work at a layer'],
   [{ method: 'neuron-conductance', layer: 'layers.layers.0.Gemm', neuron: [99] }, 'neuron 99 is not in layer'],
+  [{ method: 'neuron-conductance', layer: 'layers.layers.0.Gemm', neuron: [-1] }, 'neuron -1 is not in layer'],
+  [{ method: 'neuron-conductance', layer: 'layers.layers.0.Gemm', neuron: [0.5] }, 'neuron 0.5 is not in layer'],
+  [{ method: 'cp-lrp' }, 'cp-lrp does not apply: there is no softmax on the way to'],
   [{ method: 'saliency', layer: 'layers.layers.0.Gem' }, 'did you mean "layers.layers.0.Gemm"?'],
   [{ method: 'saliency', neuron: [1] }, '--neuron needs --layer'],
   [{ method: 'lrp-gamma', options: { gamma: -1 } }, 'must be a number above 0'],
@@ -127,5 +130,14 @@ test('scores that are all zero are warned of', async () => {
   await withModel(saturated, async (host) => {
     const { explanation } = await explainRow(host, 'saliency', [1, 2]);
     expect(explanation.warnings).toEqual([expect.stringContaining('all scores are zero')]);
+  });
+});
+
+test.each(['guided-backprop', 'deconvnet'])('%s is refused where there is no ReLU to change', async (method) => {
+  const smooth = buildModel(2, (b, x) => b.op('Tanh', [b.matmul(x, b.constant('float32', [2, 2], [1, 2, 3, 4]))]));
+  await withModel(smooth, async (host) => {
+    await expect(explainRow(host, method, [1, 2])).rejects.toThrow(
+      `${method} does not apply: there is no ReLU on the way to "y", so it would be no other than saliency with signed=true`,
+    );
   });
 });

@@ -63,7 +63,9 @@ function neuronWeights(
   const dims = info.dims!.map(Number);
   if (dims.some((dim) => !Number.isInteger(dim)))
     throw new UserError(`layer "${layer!.input}" has no fixed shape, so a neuron in it cannot be addressed`);
-  const inside = neuron!.length === dims.length - 1 && neuron!.every((index, axis) => index < dims[axis + 1]!);
+  const inside =
+    neuron!.length === dims.length - 1 &&
+    neuron!.every((index, axis) => Number.isInteger(index) && index >= 0 && index < dims[axis + 1]!);
   if (!inside)
     throw new UserError(
       `neuron ${neuron!.join(',')} is not in layer "${layer!.input}", which is [${dims.slice(1).join(', ')}] after the batch axis`,

@@ -22,6 +22,7 @@ export const cpLrp = defineSinglePass({
   name: 'cp-lrp',
   summary: 'relevance through transformers with attention held constant: it goes to the values only',
   options: {},
+  changes: { operators: ['Softmax'], what: 'softmax', otherwise: 'attn-lrp' },
   sumsTo: 'value',
   backward: () => ({ rules: { set: 'cp-lrp' }, reduction: 'times-difference' }),
 });

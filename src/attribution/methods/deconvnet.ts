@@ -10,5 +10,6 @@ export const deconvnet = defineSinglePass({
   name: 'deconvnet',
   summary: 'what a deconvolutional network projects back: ReLUs act on the signal going backwards',
   options: {},
+  changes: { operators: ['Relu', 'Clip'], what: 'ReLU', otherwise: 'saliency with signed=true' },
   backward: () => ({ rules: { set: 'deconvnet' }, reduction: 'signed' }),
 });

@@ -1,4 +1,4 @@
-import { drawNumbers, normalRandom, seededRandom } from '../../inputs/core.ts';
+import { seededNoise, seededRandom, shuffled } from '../../inputs/core.ts';
 import { defineMethod } from '../../programs/index.ts';
 import { baselineCount } from './deep-lift.ts';
 
@@ -35,22 +35,26 @@ export const expectedGradients = defineMethod({
     });
     const target = await context.target(runner);
     const random = seededRandom(context.seed);
-    const normal = normalRandom(random);
-    const baselines = baselineCount(context);
-    const known = Array.from({ length: baselines }, (_, row) => row);
+    const noise = seededNoise(context.seed);
+    const given = baselineCount(context);
+    // With fewer samples than baselines, those that take part are drawn: they may stand in some order.
+    const all = Array.from({ length: given }, (_, row) => row);
+    const drawn = given > samples ? shuffled(all, random).slice(0, samples) : all;
+    const baselines = drawn.length;
     // Each baseline's positions are spread over [0, 1]: its k-th sample of m lies in the k-th m-th.
-    const order = Array.from({ length: samples }, (_, sample) => sample % baselines);
-    const share = (row: number) => Math.ceil((samples - row) / baselines);
-    const alphas = order.map((row, sample) => (Math.floor(sample / baselines) + random()) / share(row));
+    const turn = Array.from({ length: samples }, (_, sample) => sample % baselines);
+    const share = (at: number) => Math.ceil((samples - at) / baselines);
+    const alphas = turn.map((at, sample) => (Math.floor(sample / baselines) + random()) / share(at));
     const { scores, values } = await runner.run(
       {
-        alphas: [...known.map(() => 0), ...alphas, 1],
-        weights: [...known.map(() => 0), ...order.map(() => 1 / samples), 0],
-        baselines: [...known, ...order, 0],
+        alphas: [...drawn.map(() => 0), ...alphas, 1],
+        // Every baseline weighs the same, however many of the samples it got.
+        weights: [...drawn.map(() => 0), ...turn.map((at) => 1 / (baselines * share(at))), 0],
+        baselines: [...drawn, ...turn.map((at) => drawn[at]!), 0],
         deviation: stdevs ?? 0,
         inputRow: baselines + samples,
-        noise: (row, _input, size) =>
-          row >= baselines && row < baselines + samples ? drawNumbers(size, normal) : new Float32Array(size),
+        noise: (row, input, size) =>
+          row >= baselines && row < baselines + samples ? noise(row, input, size) : new Float32Array(size),
       },
       target,
     );
@@ -61,6 +65,9 @@ export const expectedGradients = defineMethod({
       baselineValue,
       sumsTo: 'difference',
       found: { baselines, seed: context.seed },
+      ...(baselines < given
+        ? { warnings: [`${baselines} of the ${given} baselines were drawn: n_samples=${given} takes all of them`] }
+        : {}),
     };
   },
 });

@@ -11,5 +11,6 @@ export const guidedBackprop = defineSinglePass({
   name: 'guided-backprop',
   summary: 'the gradient with only positive values let through each ReLU',
   options: {},
+  changes: { operators: ['Relu', 'Clip'], what: 'ReLU', otherwise: 'saliency with signed=true' },
   backward: () => ({ rules: { set: 'guided' }, reduction: 'signed' }),
 });

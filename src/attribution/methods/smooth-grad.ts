@@ -1,8 +1,8 @@
-import { drawNumbers, normalRandom, seededRandom } from '../../inputs/core.ts';
+import { seededNoise } from '../../inputs/core.ts';
 import { UsageError } from '../../onnx/index.ts';
 import type { Scores } from '../../explanation/index.ts';
 import type { Attribution, AttributionContext, Method, OptionsOf } from '../../programs/index.ts';
-import { defineMethod, readOptions } from '../../programs/index.ts';
+import { defineMethod, numbers, readOptions } from '../../programs/index.ts';
 
 /** The paper: noise of 10 to 20 percent of the range of the input. */
 const RELATIVE_DEVIATION = 0.15;
@@ -18,7 +18,8 @@ const OPTIONS = {
   },
 } as const;
 
-type Moments = Readonly<Record<string, { readonly mean: Scores; readonly meanSquare: Scores | undefined }>>;
+/** Of the scores over the noisy copies: their mean and their variance, by input. */
+type Moments = Readonly<Record<string, { readonly mean: Scores; readonly variance: Scores | undefined }>>;
 
 /**
  * Wrappers that put Gaussian noise on the input (on the embedding, for tokens) and combine what a method of a single
@@ -30,8 +31,8 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
   const define = (
     name: string,
     summary: string,
-    squares: boolean,
-    combine: (mean: number, meanSquare: number, count: number) => number,
+    spread: boolean,
+    combine: (mean: number, variance: number) => number,
   ) =>
     defineMethod({
       name,
@@ -40,13 +41,13 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
       usesBaseline: true,
       layers: 'none',
       async attribute(context, options) {
-        const { moments, value, count, usesBaseline } = await noisyMoments(context, options, squares, find);
+        const { moments, value, usesBaseline } = await noisyMoments(context, options, spread, find);
         const scores = Object.fromEntries(
-          Object.entries(moments).map(([input, { mean, meanSquare }]) => [
+          Object.entries(moments).map(([input, { mean, variance }]) => [
             input,
             {
               dims: mean.dims,
-              data: Float64Array.from(mean.data, (each, index) => combine(each, meanSquare?.data[index] ?? 0, count)),
+              data: Float64Array.from(mean.data, (each, index) => combine(each, variance?.data[index] ?? 0)),
             },
           ]),
         );
@@ -67,46 +68,63 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
     /** Mean of the scores. Smilkov et al. 2017, https://arxiv.org/abs/1706.03825. */
     define('smooth-grad', 'a method averaged over noisy copies of the input', false, (mean) => mean),
     /** Mean of their squares. Hooker et al. 2019, https://arxiv.org/abs/1806.10758. */
-    define('smooth-grad-squared', 'mean of a method’s squared scores over noisy copies', true, (_, square) => square),
-    /** Their variance (divided by the number of copies). Adebayo et al. 2018, https://arxiv.org/abs/1810.03307. */
-    define('var-grad', 'variance of a method’s scores over noisy copies', true, (mean, square) =>
-      Math.max(0, square - mean * mean),
+    define(
+      'smooth-grad-squared',
+      'mean of a method’s squared scores over noisy copies',
+      true,
+      (mean, variance) => mean * mean + variance,
     ),
+    /** Their variance (divided by the number of copies). Adebayo et al. 2018, https://arxiv.org/abs/1810.03307. */
+    define('var-grad', 'variance of a method’s scores over noisy copies', true, (_, variance) => variance),
   ];
 }
 
 async function noisyMoments(
   context: AttributionContext,
   { of, nt_samples, stdevs }: OptionsOf<typeof OPTIONS>,
-  squares: boolean,
+  spread: boolean,
   find: (name: string) => Method,
-): Promise<{ moments: Moments; value: number; count: number; usesBaseline: boolean }> {
+): Promise<{ moments: Moments; value: number; usesBaseline: boolean }> {
   const method = find(of);
   if (method.singlePass === undefined)
     throw new UsageError(
       `option of must name a method of a single backward pass, such as saliency; "${of}" is not one`,
     );
-  const backward = { ...method.singlePass.backward(readOptions(of, method.options, {})), squares };
+  const backward = { ...method.singlePass.backward(readOptions(of, method.options, {})), spread };
+  if (stdevs === null) checkRange(context);
   const runner = await context.open({
     rows: 'alphas',
     noise: stdevs === null ? 'relative' : 'absolute',
+    comparesWithBaseline: method.usesBaseline !== false,
     backward,
   });
   const target = await context.target(runner);
-  const draw = normalRandom(seededRandom(context.seed));
+  const draw = seededNoise(context.seed);
   const samples = nt_samples!;
   // The input itself rides along with weight 0, for its value.
   const result = await runner.run(
     {
       weights: [...Array<number>(samples).fill(1 / samples), 0],
-      noise: (row, _input, size) => (row === samples ? new Float32Array(size) : drawNumbers(size, draw)),
+      noise: (row, input, size) => (row === samples ? new Float32Array(size) : draw(row, input, size)),
       deviation: stdevs ?? RELATIVE_DEVIATION,
       inputRow: samples,
     },
     target,
   );
   const moments = Object.fromEntries(
-    Object.entries(result.scores).map(([input, mean]) => [input, { mean, meanSquare: result.squares[input] }]),
+    Object.entries(result.scores).map(([input, mean]) => [input, { mean, variance: result.variances[input] }]),
   );
-  return { moments, value: result.values.at(-1)!, count: samples, usesBaseline: method.usesBaseline !== false };
+  return { moments, value: result.values.at(-1)!, usesBaseline: method.usesBaseline !== false };
+}
+
+/** Noise that is a part of the input's range is none where the input is the same everywhere. */
+function checkRange({ features, inputs }: AttributionContext): void {
+  for (const { kind, input } of features) {
+    if (kind !== 'elements') continue;
+    const values = numbers(inputs[input]!);
+    if (values.every((value) => value === values[0]))
+      throw new UsageError(
+        `input "${input}" is ${values[0]} everywhere, so noise in proportion to its range is none: give --option stdevs=NUMBER`,
+      );
+  }
 }

@@ -5,6 +5,7 @@ import { UserError, externalWeights, writeModel } from '../../onnx/index.ts';
 import { ModelHost } from '../../runtime/index.ts';
 import { checkPlace, writeWhole } from '../output.ts';
 import { openModel } from '../../tasks/index.ts';
+import { terminalSafe } from '../../views/core.ts';
 
 interface GradientFlags {
   readonly of: string;
@@ -45,11 +46,9 @@ export function addGradient(program: Command): void {
       await writeWhole(flags.output, writeModel(differentiated));
       const names = Object.fromEntries(gradients);
       if (flags.json) process.stdout.write(`${JSON.stringify({ file: flags.output, gradients: names })}\n`);
-      else
-        process.stdout.write(
-          `${flags.output}: ${Object.entries(names)
-            .map(([value, name]) => `d ${flags.of} / d ${value} is output ${name}`)
-            .join('; ')}\n`,
-        );
+      else {
+        const outputs = Object.entries(names).map(([value, name]) => `d ${flags.of} / d ${value} is output ${name}`);
+        process.stdout.write(`${terminalSafe(`${flags.output}: ${outputs.join('; ')}`)}\n`);
+      }
     });
 }

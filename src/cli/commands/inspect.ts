@@ -4,6 +4,7 @@ import { ModelHost } from '../../runtime/index.ts';
 import { openModel } from '../../tasks/index.ts';
 import { inspectModel } from '../../inspection/index.ts';
 import type { Inspection, ValueReport } from '../../inspection/index.ts';
+import { terminalSafe } from '../../views/core.ts';
 
 export function addInspect(program: Command): void {
   program
@@ -43,5 +44,5 @@ function describe(inspection: Inspection, file: string): string {
       : `  differentiable: ${differentiable.covered} nodes; no gradient rule for ${missing.join(', ')}`,
     `  layers: ${layers.length}; --json lists their paths`,
   ];
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(terminalSafe).join('\n')}\n`;
 }

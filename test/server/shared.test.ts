@@ -1,0 +1,35 @@
+/** Two pages that ask the same of the same model: what one does is nothing to the other. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startStudio } from '../../src/server/index.ts';
+import type { RunningStudio } from '../../src/server/index.ts';
+
+let studio: RunningStudio;
+beforeAll(async () => {
+  studio = await startStudio({ port: 0, runtime: { threads: 1 } });
+});
+afterAll(() => studio.close());
+
+function explain(signal?: AbortSignal): Promise<string> {
+  return fetch(`${studio.url}api/models/text-spam/explain`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      subject: { text: 'Claim your free prize now, and answer to this mail before Monday' },
+      method: 'integrated-gradients',
+      options: { steps: 200 },
+    }),
+    ...(signal === undefined ? {} : { signal }),
+  }).then((response) => response.text());
+}
+
+it('a page that hangs up does not fail the job of another', { timeout: 120_000 }, async () => {
+  const controller = new AbortController();
+  const first = explain();
+  const second = explain(controller.signal).catch((error: unknown) => String(error));
+  // In the midst of both.
+  setTimeout(() => controller.abort(), 2500);
+  expect(await second).toMatch(/abort/i);
+  const text = await first;
+  expect(text).toContain('event: result');
+  expect(text).not.toContain('event: failure');
+});
