@@ -2,10 +2,9 @@
 
     python reference/attribution/make_fixtures.py test/attribution/fixtures
 
-Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
+Cases of the shap and lime packages are those of surrogates.py. Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
 """
 import copy
-import itertools
 import json
 import pathlib
 import sys
@@ -14,12 +13,8 @@ import warnings
 import captum
 import captum.attr as ca
 import lxt.efficient.rules as lxt
-import numpy as np
-import shap
 import torch
 import zennit
-from lime import lime_base
-from sklearn.metrics import pairwise_distances
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
@@ -27,11 +22,11 @@ from zennit.composites import EpsilonAlpha2Beta1, EpsilonAlpha2Beta1Flat, Epsilo
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from zennit.types import AvgPool, BatchNorm, Convolution, Linear
 
+import surrogates
 from models import MODELS, Activation, Attention, Block, Cnn, Norm, for_float64, gelu_tanh, randomize
 
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
-SHAP, LIME = f"shap {shap.__version__}", "lime 0.2.0.1"
 TARGET = 1
 
 
@@ -146,31 +141,6 @@ def perturbation_cases(model, x, base, name):
             yield case(method, CAPTUM + " ShapleyValues", exact, name=name, exact=True)
 
 
-def surrogate_cases(model, x, base, name):
-    """The shap and lime packages on a vector of six numbers: few enough that nothing is left to chance."""
-    f = lambda rows: model(torch.tensor(rows, dtype=torch.float64))[:, TARGET].detach().numpy()
-    row, background = x.numpy(), base.numpy()
-    kernel = shap.KernelExplainer(f, background).shap_values(row, nsamples=4096, silent=True)
-    yield case("kernel-shap", SHAP, torch.tensor(kernel), name=name)
-    merges = np.array([[1, 2, 1, 2], [0, 6, 1, 3], [4, 5, 1, 2], [3, 8, 1, 3], [7, 9, 1, 6]], dtype=float)
-    exact = shap.explainers.Exact(f, shap.maskers.Independent(background))(row).values
-    for method in ("exact-shapley", "permutation-shap", "shapley-sampling"):
-        yield case(method, SHAP, torch.tensor(exact), name=name, exact=True)
-    masker = shap.maskers.Partition(background, clustering=merges)
-    owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
-    yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
-    # The lime package's fit on samples in which each subset is drawn 16 times, with its kernel on its distance.
-    masks = np.tile(np.array(list(itertools.product([1, 0], repeat=x.numel())), dtype=float), (16, 1))
-    answers = f(masks * row + (1 - masks) * background)
-    distances = pairwise_distances(masks, masks[0].reshape(1, -1), metric="cosine").ravel()
-    base_fit = lime_base.LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 0.25**2)))
-    _, pairs, _, _ = base_fit.explain_instance_with_data(masks, answers.reshape(-1, 1), distances, 0, x.numel(), feature_selection="none")
-    scores = torch.zeros(x.numel(), dtype=torch.float64)
-    for index, value in pairs:
-        scores[index] = value
-    yield case("lime", LIME, scores.reshape(x.shape), {"n_samples": len(masks)}, name)
-
-
 def layer_cases(model, layers, x, base, neuron, path_of):
     for layer in layers:
         module = dict(model.named_modules())[layer]
@@ -234,7 +204,6 @@ def main(folder):
                 cases += attention_cases(model, x, False, "x")
             cases += perturbation_cases(model, x, base, "x")
             if name == "mlp":
-                cases += surrogate_cases(model, x, base, "x")
                 cases += layer_cases(model, ["layers.0", "layers.2"], x, base, (2, 1, 1), lambda layer: {"layers.0": "layers.layers.0.Gemm", "layers.2": "layers.layers.2.Gemm"}[layer])
             if name == "cnn":
                 cases += layer_cases(model, ["relu1"], x, base, (2, 1, 1), lambda layer: f"{layer}.Relu")
@@ -269,3 +238,4 @@ def main(folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main(pathlib.Path(sys.argv[1]))
+    surrogates.write(pathlib.Path(sys.argv[1]))

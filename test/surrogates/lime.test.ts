@@ -30,3 +30,78 @@ test('a single part is shrunk by the penalty as in the lime package, and less wi
     }
   });
 });
+
+test('fits that agree are called stable, also where all parts count the same', async () => {
+  await withModel(linear(Array<number>(40).fill(1)), async (host) => {
+    const x = Array<number>(40).fill(1);
+    const from = x.map(() => 0);
+    const { explanation } = await explainRow(host, '', x, { from, method: lime, options: { n_samples: 5000 } });
+    expect(Number(explanation.options['r2'])).toBeGreaterThan(0.999);
+    expect(Number(explanation.options['stability'])).toBeGreaterThan(0.98);
+    expect(explanation.warnings).toEqual([]);
+  });
+});
+
+test('what another seed changes is about what the stability says', async () => {
+  const rough = buildModel(20, (b, x) => {
+    const sum = b.matmul(
+      x,
+      b.constant(
+        'float32',
+        [20, 1],
+        Array.from({ length: 20 }, (_, at) => 1 + (at % 5)),
+      ),
+    );
+    return b.mul(sum, sum);
+  });
+  await withModel(rough, async (host) => {
+    const x = Array.from({ length: 20 }, (_, at) => (at % 3) - 1);
+    const run = (seed: number) =>
+      explainRow(host, '', x, { from: x.map(() => 0), method: lime, seed, options: { n_samples: 300 } });
+    const runs = await Promise.all([1, 2, 3, 4, 5, 6].map(run));
+    const stabilities = runs.map(({ explanation }) => Number(explanation.options['stability']));
+    const distances: number[] = [];
+    for (const { scores: one } of runs)
+      for (const { scores: other } of runs)
+        if (one !== other)
+          distances.push(
+            Math.hypot(...one.map((each, at) => each - other[at]!)) / (Math.hypot(...one) + Math.hypot(...other)),
+          );
+    const mean = (list: readonly number[]) => list.reduce((sum, each) => sum + each, 0) / list.length;
+    const ratio = mean(distances) / (1 - mean(stabilities));
+    expect(ratio).toBeGreaterThan(0.55);
+    expect(ratio).toBeLessThan(0.9);
+  });
+});
+
+test('a lasso has the objective of scikit-learn: half the mean of squares, and alpha times the absolute values', async () => {
+  await withModel(linear([1, 2, 3]), async (host) => {
+    const options = { model: 'lasso', alpha: 0.1, width: 1e6 };
+    const { scores } = await explainRow(host, '', [1, 1, 1], { from: [0, 0, 0], method: lime, options });
+    // The variance of "is it there" is 1/4, and parts are independent: c = truth - alpha / (1/4).
+    [1, 2, 3].forEach((truth, at) => expect(scores[at]).toBeCloseTo(truth - 0.4, 4));
+    const { explanation } = await explainRow(host, '', [1, 1, 1], {
+      from: [0, 0, 0],
+      method: lime,
+      options: { model: 'lasso' },
+    });
+    expect(explanation.options['alpha']).toBe(0.01);
+  });
+});
+
+test('with num_features the parts that matter most to a lasso get scores, the others 0', async () => {
+  await withModel(linear([1, -5, 0.5, 3, 2]), async (host) => {
+    const x = [1, 1, 1, 1, 1];
+    for (const [num_features, kept] of [
+      [1, [1]],
+      [2, [1, 3]],
+      [3, [1, 3, 4]],
+      [5, [0, 1, 2, 3, 4]],
+      [9, [0, 1, 2, 3, 4]],
+    ] as const) {
+      const options = { num_features, n_samples: 5000 };
+      const { scores } = await explainRow(host, '', x, { from: x.map(() => 0), method: lime, options });
+      expect(scores.flatMap((score, at) => (score === 0 ? [] : [at]))).toEqual(kept);
+    }
+  });
+});
