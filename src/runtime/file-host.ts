@@ -17,6 +17,8 @@ import { VERSIONS } from './versions.ts';
 const SESSIONS = 128;
 
 export interface HostOptions extends HostSettings {
+  /** What people know the model by; default its path. */
+  readonly name?: string;
   /** Run models in a child process, so that the event loop of this one stays free and a run can be aborted. Default false. */
   readonly isolated?: boolean;
   /** Folder for compiled programs; `false` keeps them in memory only. Default: the user's cache folder. */
@@ -29,7 +31,7 @@ export interface HostOptions extends HostSettings {
 export class FileModelHost extends ModelHost {
   /** Opens a model file, or several that make up one. Throws a UserError when one cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const { isolated = false, cache, with: others = [], ...settings } = options;
+    const { isolated = false, cache, name, with: others = [], ...settings } = options;
     const folder = path.dirname(path.resolve(file));
     const open = isolated ? openIsolatedSession : openSession;
     const platform: Platform = {
@@ -52,11 +54,11 @@ export class FileModelHost extends ModelHost {
               model: beside(other, others[at]!, folder),
             })),
           ]);
-    return named(file, () => {
+    return named(name ?? file, () => {
       checkExternalFiles(model, folder);
       return new FileModelHost(
         {
-          path: [file, ...others].join(' + '),
+          path: name ?? [file, ...others].join(' + '),
           sha256: rest.length === 0 ? first.digest : sha256([first, ...rest].map(({ digest }) => digest).join()),
           model: readSmallWeights(model, folder),
           weightsIn: path.basename(file),

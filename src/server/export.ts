@@ -1,9 +1,10 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { serializeExplanation } from '../explanation/index.ts';
 import { UserError } from '../onnx/index.ts';
 import { pageFolder, zooFolder } from './files.ts';
+import { sitePolicy } from './guard.ts';
 import { readHub } from './hub.ts';
 import { EMBEDDED, FIRST_METHOD, ModelLibrary } from './models.ts';
 
@@ -22,6 +23,9 @@ export async function exportSite(folder: string, { hub }: { readonly hub?: strin
   for (const name of EMBEDDED)
     await cp(path.join(zooFolder(), name), path.join(folder, 'models', name), { recursive: true });
   await cp(path.join(zooFolder(), 'photographs'), path.join(folder, 'pictures'), { recursive: true });
+  const page = path.join(folder, 'index.html');
+  const policy = `<meta http-equiv="Content-Security-Policy" content="${sitePolicy(fetchedFrom)}" />`;
+  await writeFile(page, (await readFile(page, 'utf8')).replace(/(<meta charset="[^"]*" *\/?>)/, `$1\n    ${policy}`));
   await writeFile(path.join(folder, 'studio.json'), await siteList(fetchedFrom));
 }
 
@@ -34,12 +38,11 @@ async function siteList(hub: string): Promise<string> {
     const [text] = first!.texts;
     const model = await library.open(first!.id);
     const { explanation } = await model.explain({ text: text! }, { method: FIRST_METHOD });
-    const named = { ...explanation, model: { ...explanation.model, path: first!.name } };
     const answer = {
       model: first!.id,
       text,
       method: FIRST_METHOD,
-      explanation: JSON.parse(serializeExplanation(named)),
+      explanation: JSON.parse(serializeExplanation(explanation)),
     };
     return JSON.stringify({ models: library.list(), first: answer, hub });
   } finally {
