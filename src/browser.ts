@@ -16,6 +16,7 @@ export * from './attribution/browser.ts';
 export * from './surrogates/index.ts';
 export * from './attention/index.ts';
 export * from './evaluation/index.ts';
+export * from './visualisation/index.ts';
 export * from './inspection/index.ts';
 export * from './jobs/index.ts';
 export * from './views/browser.ts';

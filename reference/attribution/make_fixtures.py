@@ -19,6 +19,7 @@ import shap
 import torch
 import zennit
 from lime import lime_base
+from sklearn.metrics import pairwise_distances
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
@@ -158,18 +159,16 @@ def surrogate_cases(model, x, base, name):
     masker = shap.maskers.Partition(background, clustering=merges)
     owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
     yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
-    # LIME's own fit on all subsets, with its kernel on the distance this product uses.
-    masks = np.array(list(itertools.product([0, 1], repeat=x.numel())), dtype=float)
+    # The lime package's fit on samples in which each subset is drawn 16 times, with its kernel on its distance.
+    masks = np.tile(np.array(list(itertools.product([1, 0], repeat=x.numel())), dtype=float), (16, 1))
     answers = f(masks * row + (1 - masks) * background)
-    distances = 1 - np.sqrt(masks.mean(1))
+    distances = pairwise_distances(masks, masks[0].reshape(1, -1), metric="cosine").ravel()
     base_fit = lime_base.LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 0.25**2)))
-    whole = np.argsort(-masks.sum(1), kind="stable")
-    labels = answers[whole].reshape(-1, 1)
-    _, pairs, _, _ = base_fit.explain_instance_with_data(masks[whole], labels, distances[whole], 0, x.numel(), feature_selection="none")
+    _, pairs, _, _ = base_fit.explain_instance_with_data(masks, answers.reshape(-1, 1), distances, 0, x.numel(), feature_selection="none")
     scores = torch.zeros(x.numel(), dtype=torch.float64)
     for index, value in pairs:
         scores[index] = value
-    yield case("lime", LIME, scores.reshape(x.shape), name=name)
+    yield case("lime", LIME, scores.reshape(x.shape), {"n_samples": len(masks)}, name)
 
 
 def layer_cases(model, layers, x, base, neuron, path_of):

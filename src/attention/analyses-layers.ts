@@ -99,6 +99,7 @@ const flowAnalysis = defineAnalysis({
       residual: shareOption('flow', 'residual', residual),
       fusion,
       ...(from === 'all' ? {} : { queries: [from] }),
+      ...(context.onProgress === undefined ? {} : { onProgress: context.onProgress }),
       ...stackOption(stack),
       ...signalOf(context),
     });

@@ -50,16 +50,32 @@ function residualAfter(tracer: Tracer, output: ValueName): Pick<Anatomy, 'residu
     if (next === undefined) return undefined;
     if (next.operator === 'Add') {
       const other = next.inputs[next.inputs[0] === value ? 1 : 0]!;
-      if (!tracer.constants.has(other)) return { residual: other, sum: next.outputs[0]! };
+      if (!tracer.constants.has(other)) return { residual: other, sum: behindBias(tracer, next.outputs[0]!) };
     }
     value = next.outputs[0]!;
   }
   return undefined;
 }
 
+/** What reads a value, or what is the same under another name. */
+function readersOf(tracer: Tracer, value: ValueName): readonly Node[] {
+  return (tracer.consumers.get(value) ?? []).flatMap((node) =>
+    node.operator === 'Identity' ? readersOf(tracer, node.outputs[0]!) : [node],
+  );
+}
+
+/** A sum with the bias that is added to it alone: onnxruntime's fused norms add the projection's after the residual. */
+function behindBias(tracer: Tracer, sum: ValueName): ValueName {
+  const readers = readersOf(tracer, sum);
+  const [only] = readers;
+  const biased =
+    readers.length === 1 && only?.operator === 'Add' && only.inputs.some((name) => tracer.constants.has(name));
+  return biased ? only.outputs[0]! : sum;
+}
+
 /** The norm that is all that reads a value: the residual stream goes through it. */
 export function normAfter(tracer: Tracer, value: ValueName): Norm | undefined {
-  const readers = tracer.consumers.get(value) ?? [];
+  const readers = readersOf(tracer, value);
   const [only] = readers;
   if (readers.length === 1 && only?.operator === 'LayerNormalization')
     return {
@@ -116,9 +132,9 @@ function epsilonBelow(tracer: Tracer, deviation: ValueName): number | undefined 
 /** The norm after the feed-forward part that follows a block's own norm: the second of a post-norm layer. */
 export function secondNorm(tracer: Tracer, first: Norm): Norm | undefined {
   // The residual goes from the first norm straight to the sum that the second norms.
-  for (const node of tracer.consumers.get(first.output) ?? [])
+  for (const node of readersOf(tracer, first.output))
     if (node.operator === 'Add' && node.inputs.every((name) => !tracer.constants.has(name))) {
-      const norm = normAfter(tracer, node.outputs[0]!);
+      const norm = normAfter(tracer, behindBias(tracer, node.outputs[0]!));
       if (norm !== undefined) return norm;
     }
   return undefined;

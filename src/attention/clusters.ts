@@ -4,7 +4,7 @@ import type { NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { captureAttention } from './capture.ts';
 import type { CaptureOptions } from './capture.ts';
-import { symmetricEigen } from './eigen.ts';
+import { symmetricEigen } from './jacobi.ts';
 import type { AttentionBlock } from './locate.ts';
 import { umapPlane } from './umap.ts';
 

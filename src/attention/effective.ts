@@ -3,7 +3,7 @@ import type { Scores } from '../explanation/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { UserError } from '../onnx/index.ts';
 import { checkOneRow, onlyRow } from './chain.ts';
-import { symmetricEigen } from './eigen.ts';
+import { symmetricEigen } from './jacobi.ts';
 import { inFourAxes } from '../programs/index.ts';
 import { ATTENTION, chooseBlocks, finish, give, openAttention, runAttention } from './graph.ts';
 import type { AttentionBlock } from './locate.ts';

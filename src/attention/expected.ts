@@ -1,66 +1,39 @@
-/** What a query's scores are on average over its attention, without going through them where the graph says what they are made of. */
+/** What a head's scores are on average over its attention, in one pass through them where the graph says what they are made of. */
 import type { Dim, GraphBuilder, ValueName } from '../onnx/index.ts';
 import type { AttentionBlock } from './locate.ts';
 
-/** Scores as they were made: the product of queries and keys times factors, and terms that depend on the key alone. */
+/** Scores whose masks are the same for every query, so that of one input either all queries attend or none does. */
 export interface ScoreParts {
-  /** [batch, heads, rows, size]. */
-  readonly queries: ValueName;
-  /** [batch, heads, size, keys]. */
-  readonly keys: ValueName;
-  /** First to last. */
-  readonly factors: readonly Factor[];
-  /** Masks and biases, [batch or 1, heads or 1, 1, keys], each with the factors that apply to it. */
-  readonly terms: readonly { readonly value: ValueName; readonly factors: readonly Factor[] }[];
-}
-
-interface Factor {
-  readonly operator: 'Mul' | 'Div';
-  /** One number. */
-  readonly by: ValueName;
+  /** [batch, heads, queries, keys]: the scores, or what they were before terms that may be infinite were added. */
+  readonly finite: ValueName;
+  /** Masks that may be infinite, [batch or 1, heads or 1, 1, keys]. */
+  readonly terms: readonly ValueName[];
 }
 
 /**
- * Takes a block's scores apart: back from the softmax to the product through factors of one number and added terms that are
- * the same for every query, such as the mask of padding. Undefined where anything else stands between, or shapes are not
- * known to be of that kind.
+ * Takes a block's scores apart: masks that are added last, the same for every query as those of padding are, and the scaled
+ * product of queries and keys. Undefined where anything else stands between, or shapes are not known to be of that kind.
  */
-export function scoreParts(b: GraphBuilder, block: AttentionBlock): ScoreParts | undefined {
-  const rank = (value: ValueName) => b.dims(value)?.length;
-  if (rank(block.scores) !== 4 || rank(block.queries) !== 4 || rank(block.keys) !== 4) return undefined;
-  const terms: { value: ValueName; factors: readonly Factor[] }[] = [];
-  const factors: Factor[] = [];
-  for (let value = block.scores, steps = 0; steps < 8; steps++) {
+export function scoreParts(b: GraphBuilder, { scores, queries, keys }: AttentionBlock): ScoreParts | undefined {
+  if (b.dims(scores)?.length !== 4) return undefined;
+  const terms: ValueName[] = [];
+  let finite = scores;
+  for (let node = b.producer(finite); node?.operator === 'Add'; node = b.producer(finite)) {
+    const [left, right] = node.inputs as [ValueName, ValueName];
+    const [rest, term] = isOfKeys(b.dims(right)) ? [left, right] : [right, left];
+    if (!isOfKeys(b.dims(term))) return undefined;
+    terms.push(term);
+    finite = rest;
+  }
+  for (let value = finite; ;) {
     const node = b.producer(value);
     const [left, right] = node?.inputs ?? [];
-    switch (node?.operator) {
-      case 'MatMul':
-        return left === block.queries && right === block.keys
-          ? { queries: left, keys: right, factors: factors.toReversed(), terms }
-          : undefined;
-      case 'Identity':
-        value = left!;
-        break;
-      case 'Mul':
-      case 'Div': {
-        const [scaled, by] = isOne(b, right!) || node.operator === 'Div' ? [left!, right!] : [right!, left!];
-        if (!isOne(b, by)) return undefined;
-        factors.push({ operator: node.operator, by });
-        value = scaled;
-        break;
-      }
-      case 'Add': {
-        const [rest, term] = isOfKeys(b.dims(right!)) ? [left!, right!] : [right!, left!];
-        if (!isOfKeys(b.dims(term))) return undefined;
-        terms.push({ value: term, factors: factors.toReversed() });
-        value = rest;
-        break;
-      }
-      default:
-        return undefined;
-    }
+    if (node?.operator === 'MatMul' && left === queries && right === keys) break;
+    if (node?.operator !== 'Identity' && node?.operator !== 'Mul' && node?.operator !== 'Div') return undefined;
+    if (node.operator !== 'Identity' && !isOne(b, right!)) return undefined;
+    value = left!;
   }
-  return undefined;
+  return terms.every((term) => isFinite(b, term)) ? { finite: scores, terms: [] } : { finite, terms };
 }
 
 const isOne = (b: GraphBuilder, value: ValueName): boolean => b.dims(value)?.every((dim) => dim === 1) ?? false;
@@ -70,25 +43,30 @@ function isOfKeys(dims: readonly Dim[] | undefined): boolean {
   return dims?.length === 4 && dims[2] === 1 && dims[3] !== 1;
 }
 
+/** Whether a mask is some flags times a finite number, as BERT's. */
+function isFinite(b: GraphBuilder, term: ValueName): boolean {
+  const node = b.producer(term);
+  return node?.operator === 'Mul' && node.inputs.some((input) => b.numbers(input)?.every(Number.isFinite) === true);
+}
+
 /** Scores are clipped there: masks go down to -inf, which times a probability of 0 would be no number. */
 export const LEAST_SCORE = -1e4;
 
+/** sum p s over the keys of each query, [batch, heads, rows]. */
+export function expectedByQuery(b: GraphBuilder, p: ValueName, scores: ValueName): ValueName {
+  return b.sum(b.mul(p, b.op('Max', [scores, b.scalar(LEAST_SCORE, scores)])), [3], false);
+}
+
 /**
- * sum p s over the keys of each query, [batch, heads, rows]. As s = f q k + m, that is f q (sum p k) + sum p m: two products of
- * the probabilities with narrow matrices, which go through them once, where p s would be as large as they.
+ * sum p s over the queries and keys of each head, [batch, heads, 1]: a product of two rows, which goes once through both, where
+ * p s by element would be as large as they. What is masked has a probability of 0.
  */
-export function expectedScore(b: GraphBuilder, p: ValueName, { queries, keys, factors, terms }: ScoreParts): ValueName {
-  const scaled = (value: ValueName, by: readonly Factor[]) =>
-    by.reduce(
-      (result, factor) => (factor.operator === 'Mul' ? b.mul(result, factor.by) : b.div(result, factor.by)),
-      value,
-    );
-  const attended = b.matmul(p, b.matrixTranspose(keys));
-  let total = scaled(b.sum(b.mul(queries, attended), [3]), factors);
+export function expectedByHead(b: GraphBuilder, p: ValueName, { finite, terms }: ScoreParts): ValueName {
+  const row = (value: ValueName) => b.reshapeTo(value, [0, 0, 1, -1]);
+  let total = b.squeeze(b.matmul(row(p), b.matrixTranspose(row(finite))), [3]);
   for (const term of terms) {
-    const value = b.op('Max', [scaled(term.value, term.factors), b.scalar(LEAST_SCORE, term.value)]);
-    // No Transpose, which onnxruntime would draw into a product that is ten times slower with it.
-    total = b.add(total, b.matmul(p, b.unsqueeze(b.squeeze(value, [2]), [3])));
+    const column = b.unsqueeze(b.squeeze(b.op('Max', [term, b.scalar(LEAST_SCORE, term)]), [2]), [3]);
+    total = b.add(total, b.sum(b.squeeze(b.matmul(p, column), [3]), [2]));
   }
-  return b.squeeze(total, [3]);
+  return total;
 }

@@ -8,17 +8,23 @@ import { layerMatrices } from './rollout.ts';
 export interface FlowOptions extends Omit<RolloutOptions, 'discard'> {
   /** The tokens at the end whose flow is wanted; all unless said. */
   readonly queries?: readonly number[];
+  /** Pairs of tokens that are done. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** No longer than this is anything else of the thread kept waiting, such as a server's other requests or a page's next frame. */
+const TURN_MS = 12;
 
 /**
  * Attention flow, Abnar & Zuidema 2020, https://arxiv.org/abs/2005.00928: the maximum flow from each token at the end to each
  * at the start, through layers whose edges carry at most the fused attention with its residual; rows made one: [queries,
- * keys]. One forward pass, then one maximum flow per pair: their time grows with tokens^2 per pair and layer.
+ * keys]. One forward pass, then one maximum flow per pair: their time grows with tokens^2 per pair and layer. They are computed
+ * in turns with whatever else the thread has to do, and stop when the signal says so.
  */
 export async function flow(
   host: ModelHost,
   tensors: NamedTensors,
-  { queries, ...options }: FlowOptions = {},
+  { queries, onProgress, ...options }: FlowOptions = {},
 ): Promise<Scores> {
   const layers = await layerMatrices(host, tensors, options);
   const size = layers[0]!.dims[0]!;
@@ -26,15 +32,24 @@ export async function flow(
     throw new UserError('the layers attend over different numbers of tokens: nothing flows through all of them');
   const chosen = queries ?? Array.from({ length: size }, (_, query) => query);
   const data = new Float32Array(chosen.length * size);
-  chosen.forEach((query, row) => {
-    let total = 0;
-    for (let key = 0; key < size; key++) {
-      const most = maximumFlow(layers, query, key);
-      data[row * size + key] = most;
-      total += most;
+  let until = performance.now() + TURN_MS;
+  for (let pair = 0; pair < data.length; pair++) {
+    const steps = flowSteps(layers, chosen[Math.floor(pair / size)]!, pair % size);
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) {
+      if (performance.now() < until) continue;
+      onProgress?.(pair, data.length);
+      await new Promise((next) => setTimeout(next));
+      options.signal?.throwIfAborted();
+      until = performance.now() + TURN_MS;
     }
-    if (total > 0) for (let key = 0; key < size; key++) data[row * size + key]! /= total;
-  });
+    data[pair] = step.value;
+  }
+  for (let row = 0; row < chosen.length; row++) {
+    const own = data.subarray(row * size, (row + 1) * size);
+    const total = own.reduce((sum, each) => sum + each, 0);
+    if (total > 0) own.forEach((each, key) => (own[key] = each / total));
+  }
   return { dims: [chosen.length, size], data };
 }
 
@@ -46,6 +61,15 @@ const NOTHING = 1e-12;
  * token), layer 0 the input; `layers[l][i, j]` is the capacity from (l + 1, i) to (l, j).
  */
 export function maximumFlow(layers: readonly Scores[], source: number, sink: number): number {
+  const steps = flowSteps(layers, source, sink);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same, step by step: between two of them something else may be done. */
+function* flowSteps(layers: readonly Scores[], source: number, sink: number): Generator<undefined, number> {
   const size = layers[0]!.dims[0]!;
   const depth = layers.length;
   const forward = layers.map(({ data }) => Float64Array.from(data));
@@ -101,8 +125,12 @@ export function maximumFlow(layers: readonly Scores[], source: number, sink: num
   };
   let total = 0;
   while (reachable()) {
+    yield;
     next.fill(0);
-    for (let pushed = augment(start, Infinity); pushed > NOTHING; pushed = augment(start, Infinity)) total += pushed;
+    for (let pushed = augment(start, Infinity); pushed > NOTHING; pushed = augment(start, Infinity)) {
+      total += pushed;
+      yield;
+    }
   }
   return total;
 }

@@ -89,7 +89,7 @@ export function give(b: GraphBuilder, value: ValueName, name: string): void {
 export const finish = (b: GraphBuilder): Model => pruneModel(b.build());
 
 /** Bump when programs of this room compiled earlier must not be used any more. */
-const FORMAT = 4;
+const FORMAT = 5;
 
 /** Runs a program of this room; compiled by `compile` unless the host has it. Outputs by name. */
 export async function runAttention(

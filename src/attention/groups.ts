@@ -12,6 +12,7 @@ import {
   massAtOffsets,
   meanDistance,
   meanEntropy,
+  meanEntropyOfParts,
   received,
 } from './reductions.ts';
 
@@ -86,7 +87,9 @@ export function giveReduced(
   const names = asked.flatMap((what) => (typeof what === 'string' && !(cross && what === 'distance') ? [what] : []));
   const single = names.filter((name) => NUMBERS.has(name));
   const rows = names.filter((name) => ROWS.has(name));
-  const numbers = single.map((name) => NUMBERS.get(name)!);
+  // Where each query's entropy is asked for too, its mean comes of that.
+  const ofParts = !names.includes('entropy-by-query') && group.every(({ parts }) => parts !== undefined);
+  const numbers = single.map((name) => (name === 'entropy' && ofParts ? meanEntropyOfParts : NUMBERS.get(name)!));
   if (offsets.length > 0) numbers.push(massAtOffsets);
   const seats: Seats = { ...where, like: group[0]!.probabilities, offsets };
   const reductions = [...numbers, ...rows.map((name) => ROWS.get(name)!)];
@@ -108,7 +111,10 @@ function joinPieces(b: GraphBuilder, group: readonly Member[], seats: Seats, nam
     .toReversed()
     .map((member) =>
       b.concat(
-        names.map((name) => PIECES[name].of(b, member, seats)),
+        names
+          .toReversed()
+          .map((name) => PIECES[name].of(b, member, seats))
+          .toReversed(),
         2,
       ),
     )

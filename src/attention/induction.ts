@@ -49,6 +49,13 @@ export async function inductionScores(
       ...(blocks === undefined ? {} : { blocks }),
       ...(heads === undefined ? {} : { heads }),
       ...(signal === undefined ? {} : { signal }),
+    }).catch((error: unknown) => {
+      // What models say beyond their last position is about an index of a table that nobody asked for.
+      if (error instanceof UserError && /^onnxruntime: .*out of (data )?bounds/s.test(error.message))
+        throw new UserError(
+          `the model does not read ${2 * length} tokens, ${length} and the same again: give induction a smaller length`,
+        );
+      throw error;
     });
     for (const { block, values } of found) {
       const [induction, duplicate] = [values[`offset ${1 - length}`], values[`offset ${-length}`]];

@@ -2,7 +2,7 @@
 import { int, ints } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import type { ScoreParts } from './expected.ts';
-import { LEAST_SCORE, expectedScore } from './expected.ts';
+import { expectedByHead, expectedByQuery } from './expected.ts';
 
 /** A block's probabilities and what the softmax was taken of, [batch, heads, rows, keys]. */
 export interface Attended {
@@ -40,7 +40,15 @@ export const PIECES = {
     of: (b, { probabilities }) => b.max(probabilities, [3], false),
   },
   /** What the scores of each query are on average over its attention. */
-  expected: { width: (b, { like }) => b.dimension(like, 2), of: expectedOf },
+  expected: {
+    width: (b, { like }) => b.dimension(like, 2),
+    of: (b, { probabilities, scores }) => expectedByQuery(b, probabilities, scores),
+  },
+  /** The sum of that over queries, of blocks whose scores are known in their parts. */
+  expectedInAll: {
+    width: (b) => b.int64s([1]),
+    of: (b, { probabilities, parts }) => expectedByHead(b, probabilities, parts!),
+  },
   /** The sum over queries of the expected distance. */
   distance: { width: (b) => b.int64s([1]), of: summedDistance },
   /** The mean over queries of what each key receives. */
@@ -66,16 +74,11 @@ export type Piece = keyof typeof PIECES;
 /** Pieces of all blocks, [batch, heads of all, width]. */
 export type Pieces = (piece: Piece) => ValueName;
 
-function expectedOf(b: GraphBuilder, { probabilities: p, scores, parts }: Attended): ValueName {
-  if (parts !== undefined) return expectedScore(b, p, parts);
-  // Masked scores go down to -inf, and their probability is 0; 0 times -inf would be no number.
-  return b.sum(b.mul(p, b.op('Max', [scores, b.scalar(LEAST_SCORE, scores)])), [3], false);
-}
-
 /** The distances are the left factor, a row: the other way around onnxruntime copies the probabilities first. */
 function summedDistance(b: GraphBuilder, { probabilities: p }: Attended, seats: Seats): ValueName {
   const from = b.unsqueeze(ownKeys(b, seats), [1]);
-  const apart = b.cast(b.abs(b.sub(from, b.unsqueeze(b.positions(seats.like, 3), [0]))), b.type(p));
+  const float = (value: ValueName) => b.cast(value, b.type(p));
+  const apart = b.abs(b.sub(float(from), float(b.unsqueeze(b.positions(seats.like, 3), [0]))));
   const weights = b.reshapeTo(apart, [1, -1]);
   const heads = b.reshape(p, b.concat([b.int64s([-1]), b.dimension(weights, 1)], 0));
   const sums = b.op('Gemm', [weights, heads], { transB: int(1) });
@@ -88,39 +91,51 @@ export interface Reduction {
   readonly finish: (b: GraphBuilder, pieces: Pieces, seats: Seats) => ValueName;
 }
 
-const ENTROPY = ['highest', 'largest', 'expected'] as const;
-
 /**
- * Of each query, [batch, heads of all, rows]: the entropy of its attention in nats, and whether it attends at all. No logarithm
- * per element: as p = exp(s - L), L being the largest score less the logarithm of the largest probability, the entropy
- * -sum p ln p is L - sum p s.
+ * Of each query, [batch, heads of all, rows], the logarithm L of what the softmax divides by, and whether the query attends at
+ * all. As p = exp(s - L), L is the largest score less the logarithm of the largest probability, and the entropy -sum p ln p is
+ * L - sum p s: no logarithm per element.
  */
-function entropies(b: GraphBuilder, pieces: Pieces): { readonly entropy: ValueName; readonly attends: ValueName } {
+function logarithms(b: GraphBuilder, pieces: Pieces): { readonly log: ValueName; readonly attends: ValueName } {
   const highest = pieces('highest');
   const top = b.op('Max', [pieces('largest'), b.scalar(1e-30, highest)]);
-  const entropy = b.op('Max', [b.sub(b.sub(highest, b.log(top)), pieces('expected')), b.scalar(0, highest)]);
-  return { entropy, attends: b.op('Greater', [highest, b.scalar(MASKED_SCORE, highest)]) };
+  const attends = b.op('Greater', [highest, b.scalar(MASKED_SCORE, highest)]);
+  return { log: b.sub(highest, b.log(top)), attends };
 }
 
 /** A query with no score above this is masked from all keys: what masks add is -1e4 at least. */
 const MASKED_SCORE = -9e3;
 
-/** The entropy of each query's attention, [batch, heads of all, rows]; NaN for a query that is masked from all keys. */
+const notNegative = (b: GraphBuilder, value: ValueName): ValueName => b.op('Max', [value, b.scalar(0, value)]);
+
+/** The entropy of each query's attention in nats, [batch, heads of all, rows]; NaN for a query masked from all keys. */
 export const entropyByQuery: Reduction = {
-  pieces: ENTROPY,
+  pieces: ['highest', 'largest', 'expected'],
   finish(b, pieces) {
-    const { entropy, attends } = entropies(b, pieces);
-    return b.where(attends, entropy, b.scalar(Number.NaN, entropy));
+    const { log, attends } = logarithms(b, pieces);
+    return b.where(attends, notNegative(b, b.sub(log, pieces('expected'))), b.scalar(Number.NaN, log));
   },
 };
 
 /** The mean of the entropy over the queries that attend, [batch, heads of all, 1]; NaN where none does. */
 export const meanEntropy: Reduction = {
-  pieces: ENTROPY,
+  pieces: ['highest', 'largest', 'expected'],
   finish(b, pieces) {
-    const { entropy, attends } = entropies(b, pieces);
+    const { log, attends } = logarithms(b, pieces);
+    const entropy = notNegative(b, b.sub(log, pieces('expected')));
     const total = b.sum(b.where(attends, entropy, b.scalar(0, entropy)), [2]);
     return b.div(total, b.sum(b.cast(attends, b.type(entropy)), [2]));
+  },
+};
+
+/** The same where the scores are known in their parts, and either all queries attend or none. */
+export const meanEntropyOfParts: Reduction = {
+  pieces: ['highest', 'largest', 'expectedInAll'],
+  finish(b, pieces, { like }) {
+    const { log, attends } = logarithms(b, pieces);
+    const mean = b.div(b.sub(b.sum(log, [2]), pieces('expectedInAll')), b.count(like, [2], like));
+    const some = b.op('Greater', [b.sum(b.cast(attends, b.type(log)), [2]), b.scalar(0, log)]);
+    return b.where(some, notNegative(b, mean), b.scalar(Number.NaN, log));
   },
 };
 

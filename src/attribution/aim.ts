@@ -8,7 +8,7 @@ import type { ModelHost } from '../runtime/core.ts';
 import { detectorForm, maskWeights, parseOutputTerms, readBoxes, regionAt } from '../tasks/core.ts';
 import type { DetectorForm, OutputTerm } from '../tasks/core.ts';
 import type { TargetRef } from '../explanation/index.ts';
-import type { BuiltTarget, WeightedTarget } from './attribute.ts';
+import type { BuiltTarget, WeightedTarget } from './request.ts';
 
 /** What --box says about a request. */
 export interface BoxAim {

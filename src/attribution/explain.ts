@@ -27,12 +27,14 @@ import {
   outputsNamed,
   parseTarget,
   requireTokenizer,
+  answersForEachPair,
   similarityForm,
   topPredictions,
 } from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
-import type { AttributeRequest, BuiltTarget, WeightedTarget } from './attribute.ts';
+import { checkBaseline, checkOneRow } from './check.ts';
+import type { AttributeRequest, BuiltTarget, WeightedTarget } from './request.ts';
 import { findMethod } from './methods/index.ts';
 import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
@@ -156,8 +158,9 @@ export class ExplainableModel {
   }
 
   /**
-   * How alike a picture is to each of several texts, each explained by itself; with two texts and more, the shares a softmax
-   * gives them stand in `predictions`, where the model scales its similarities for one.
+   * How alike a picture is to each of several texts, each explained by itself. In `predictions` stand, with two texts and more, the
+   * shares a softmax gives them, where the model scales its similarities for one; of a model that answers for each pair by itself
+   * (SigLIP) the probability of each.
    */
   async explainTexts(
     image: ImageSource,
@@ -166,11 +169,16 @@ export class ExplainableModel {
   ): Promise<readonly Explained[]> {
     const explained: Explained[] = [];
     for (const text of texts) explained.push(await this.explain({ image, text }, options));
-    const { with: other } = similarityForm(this.host.model.graph.outputs, options.output);
-    if (texts.length < 2 || (other !== undefined && options.logitScale === undefined)) return explained;
-    const values = Float32Array.from(explained, ({ explanation }) => explanation.value);
+    const { output: compared, with: other } = similarityForm(this.host.model.graph.outputs, options.output);
+    const apart = answersForEachPair(this.host.model, compared, this.folder.config);
+    // A cosine lacks the scale of a softmax, or the bias of a sigmoid.
+    if (other !== undefined && (apart || options.logitScale === undefined)) return explained;
+    if (texts.length < 2 && !apart) return explained;
+    const values = Float32Array.from(explained, ({ explanation: { value } }) =>
+      apart ? 1 / (1 + Math.exp(-value)) : value,
+    );
     const answer: DenseTensor = { type: 'float32', dims: [1, values.length], data: values };
-    const predictions = topPredictions(answer, texts, texts.length, true);
+    const predictions = topPredictions(answer, texts, texts.length, !apart);
     return explained.map((each) => ({ ...each, explanation: { ...each.explanation, predictions } }));
   }
 
@@ -295,16 +303,6 @@ function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
     );
 }
 
-/** One answer is explained at a time; flags without a batch may stand beside it. */
-function checkOneRow(tensors: NamedTensors): void {
-  for (const [name, { type, dims }] of Object.entries(tensors)) {
-    if (dims[0] === 1 || (type === 'bool' && dims.length <= 1) || dims.length === 0) continue;
-    throw new UserError(
-      `input "${name}" has dims [${dims.join(', ')}]: explanations are made for a batch of 1, the first axis`,
-    );
-  }
-}
-
 function nameOf(baseline: Baseline, encoded: Encoded): string {
   if (typeof baseline === 'object') return 'given';
   if (encoded.kind !== 'image-text') return String(baseline);
@@ -320,7 +318,7 @@ function resolveBaseline(
 ): NamedTensors | 'zero' {
   if (baseline === 'zero') return 'zero';
   if (typeof baseline === 'object') {
-    for (const [name, tensor] of Object.entries(baseline)) checkBaselineShape(name, tensor, encoded.tensors);
+    checkBaseline(baseline, encoded.tensors);
     return fillBaseline(baseline, encoded.tensors, inputs);
   }
   if (encoded.kind === 'image-text') {
@@ -358,17 +356,6 @@ function pairBaselines(
   const ofText = baseline === 'pad' || baseline === 'mask' || baseline === 'unk';
   if (ofText) return { picture: 'zero', text: baseline };
   return { picture: baseline, text: baseline === 'zero' || neutral.pad === undefined ? 'zero' : 'pad' };
-}
-
-/** A baseline is shaped as the input, but may have any number of rows. */
-function checkBaselineShape(name: string, tensor: DenseTensor, tensors: NamedTensors): void {
-  const input = tensors[name];
-  if (input === undefined) throw new UserError(`the baseline names input "${name}", which the model does not have`);
-  const same = input.dims.length === tensor.dims.length && input.dims.slice(1).join() === tensor.dims.slice(1).join();
-  if (!same || tensor.dims[0] === 0 || input.type !== tensor.type)
-    throw new UserError(
-      `the baseline of "${name}" is ${tensor.type} [${tensor.dims.join(', ')}], but the input is ${input.type} [${input.dims.join(', ')}]`,
-    );
 }
 
 /** Inputs a given baseline leaves out stay as they are, so they get no share. */

@@ -96,6 +96,21 @@ export class GraphBuilder extends NodeBuilder {
     return isStatic(dims) ? this.int64s(dims) : this.op('Shape', [x]);
   }
 
+  /**
+   * The shape of `x`, its unknown lengths read off `other` where that has them under the same names: reading them off `x`
+   * would keep it in memory until then.
+   */
+  shapeBeside(x: ValueName, other: ValueName): ValueName {
+    const [dims, beside] = [this.dims(x), this.dims(other)];
+    const parts = dims?.map((dim) => {
+      if (typeof dim === 'number') return this.int64s([dim]);
+      const axis = dim === undefined ? -1 : (beside?.indexOf(dim) ?? -1);
+      return axis < 0 ? undefined : this.dimension(other, axis);
+    });
+    const known = parts?.every((part) => part !== undefined) === true && !isStatic(dims);
+    return known ? this.concat(parts as ValueName[], 0) : this.shape(x);
+  }
+
   /** One dimension as an int64 vector of one element. */
   dimension(x: ValueName, axis: number): ValueName {
     const dim = this.dims(x)?.[axis];
@@ -183,10 +198,10 @@ export class GraphBuilder extends NodeBuilder {
   }
 
   zerosLike = (like: ValueName) => this.fillLike(like, 0);
-  /** Zeros in the shape of `shaped` and of the type of `typed`. */
+  /** Zeros in the shape of `shaped` and of the type of `typed`, which may stand for it in telling unknown lengths. */
   zerosOf(shaped: ValueName, typed: ValueName): ValueName {
     const value = { kind: 'tensor', value: this.weightOf(this.type(typed), [1], [0]) } as const;
-    return this.op('ConstantOfShape', [this.shape(shaped)], { value }, { dims: this.dims(shaped) });
+    return this.op('ConstantOfShape', [this.shapeBeside(shaped, typed)], { value }, { dims: this.dims(shaped) });
   }
 
   onesLike = (like: ValueName) => this.fillLike(like, 1);

@@ -12,6 +12,7 @@ export { TYPE_NUMBERS, readModel, readTensor } from './read.ts';
 export { writeModel } from './write.ts';
 export type { WriteOptions } from './write.ts';
 export { GraphBuilder } from './builder.ts';
+export { multiplyAlong, resizedAxes } from './resize-matrix.ts';
 export type { ConvAttributes } from './builder.ts';
 export { UnknownRankError } from './node-builder.ts';
 export type { NodeOptions } from './node-builder.ts';

@@ -11,6 +11,7 @@ import type { Decomposition } from './decompose/decomposition.ts';
 import type { Model, ValueName } from './model.ts';
 import { intAttribute, intsAttribute, string } from './model.ts';
 import { pruneModel } from './prune.ts';
+import { multiplyAlong, resizedAxes } from './resize-matrix.ts';
 
 /** The same program for the WebGPU provider; the model's own operators and those of the reverse pass alike. */
 export function lowerForWebGpu(model: Model): Model {
@@ -181,6 +182,26 @@ const dropout: Decomposition = (b, node) => {
   return [b.op('Identity', [x]), asked(node, 1) ? b.cast(b.onesLike(x), 'bool') : undefined];
 };
 
+/**
+ * Its Resize has no antialias: products with the matrices along the axes. These are Resize of the identity, a constant, which
+ * onnxruntime computes on the CPU when it loads the model.
+ */
+const resize: Decomposition = (b, node) => {
+  const [x, , scales, sizes] = node.inputs as [ValueName, ...(ValueName | undefined)[]];
+  if (intAttribute(node, 'antialias', 0) === 0 || isConstant(b, x)) return undefined;
+  const axes = resizedAxes(b, node);
+  const known = [scales, sizes].every((value) => !value || b.numbers(value) !== undefined);
+  if (!known || axes.some(({ axis }) => typeof b.dims(x)?.[axis] !== 'number')) return undefined;
+  return [axes.reduce((value, { axis, matrix }) => multiplyAlong(b, value, matrix(), axis), x)];
+};
+
+/** Whether a value follows from weights alone, so that it is computed once and for all. */
+function isConstant(b: GraphBuilder, value: ValueName): boolean {
+  const producer = b.producer(value);
+  if (producer === undefined) return b.weight(value) !== undefined;
+  return producer.inputs.every((input) => input === '' || isConstant(b, input));
+}
+
 /** Further than any tensor reaches. */
 const FAR = 2 ** 31 - 1;
 
@@ -216,6 +237,7 @@ const LOWERINGS: ReadonlyMap<string, Decomposition> = new Map<string, Decomposit
   ['LayerNormalization', layerNormalization],
   ['Slice', slice],
   ['Dropout', dropout],
+  ['Resize', resize],
   ['Sin', trigonometric(0)],
   ['Cos', trigonometric(0.5)],
 ]);

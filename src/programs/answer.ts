@@ -1,6 +1,6 @@
 /** The answer that is asked about: which output, what of it, and whether a compiled program still gives it. */
 import { UserError, isFloat } from '../onnx/index.ts';
-import type { DenseTensor, Model, NamedTensors, ValueName } from '../onnx/index.ts';
+import type { DataType, DenseTensor, Model, NamedTensors, ValueName } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import type { Reading } from './reading.ts';
 import { readBeside } from './reading.ts';
@@ -24,28 +24,37 @@ export function chooseOutput({ graph }: Model, name: string | undefined): string
   return name;
 }
 
+/** What the unmodified model answers, read as the program's answer is, and in what precision. */
+export interface OriginalAnswer {
+  readonly answer: DenseTensor;
+  readonly type: DataType;
+}
+
 /**
- * Whether a program's answer is that of the unmodified model, within 1e-3 of its largest number (1e-2 in half precision):
- * asked the first time a program is used.
+ * What the unmodified model answers, loaded and given back for it: asked the first time a program is used, before the program
+ * has run, so that the activations of only one of the two take memory.
  */
-export async function answersLikeOriginal(
+export async function originalAnswer(
   host: ModelHost,
   feeds: NamedTensors,
   output: string,
-  answer: DenseTensor,
   reading?: Reading,
-): Promise<boolean> {
+): Promise<OriginalAnswer> {
   const session = await host.openOriginal();
   try {
     const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
     const answers = await session.run(known, { outputs: [output, ...readBeside(reading)] });
     const { type } = answers[output]!;
-    const original = reading === undefined ? answers[output]! : readAnswer(answers, output, reading);
-    const tolerance = type === 'float32' || type === 'float64' ? 1e-3 : 1e-2;
-    return sameNumbers(numbers(answer), numbers(original), tolerance);
+    return { type, answer: reading === undefined ? answers[output]! : readAnswer(answers, output, reading) };
   } finally {
     await session.release();
   }
+}
+
+/** Whether a program's answer is that of the unmodified model, within 1e-3 of its largest number (1e-2 in half precision). */
+export function answersAlike(answer: DenseTensor, original: OriginalAnswer): boolean {
+  const tolerance = original.type === 'float32' || original.type === 'float64' ? 1e-3 : 1e-2;
+  return sameNumbers(numbers(answer), numbers(original.answer), tolerance);
 }
 
 /** What `appendReading` reads, from the model's own answers to one input. */

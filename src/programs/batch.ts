@@ -1,7 +1,7 @@
 /** How many rows run together. */
 import { remembered } from '../onnx/index.ts';
 import type { Model, NamedTensors } from '../onnx/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
+import { DEFAULT_MEMORY_BUDGET, activationBytes, rowsTogether } from '../runtime/core.ts';
 import { PROGRAM } from './request.ts';
 import type { RunContext } from './runner.ts';
 
@@ -14,7 +14,7 @@ const FAST_BYTES = 64 * 2 ** 20;
  * Memory onnxruntime takes for each byte of values alive at once: its convolutions' own buffers, values kept in a second,
  * blocked layout, and what its arena loses between chunks. Measured on the embedded image model (bench/vision-memory.ts).
  */
-const FORWARD_SLACK = 1.25;
+const FORWARD_SLACK = 1.4;
 const REVERSE_SLACK = 2;
 /** Rows that read the weights together, however large they are. */
 const LEAST_ROWS = 4;
@@ -37,15 +37,12 @@ export function rowsWithin(
   for (const { name, dims: declared } of program.graph.inputs)
     if (declared?.[0] === 'rows') dims[name] = [1, ...(dims[name] ?? [])];
   for (const [name, tensor] of Object.entries(groups ?? {})) dims[PROGRAM.groups(name)] = tensor.dims;
-  const each = Math.max(
-    1,
-    memoryOf(program, JSON.stringify(dims), () => activationBytes(program, dims)),
-  );
+  const each = memoryOf(program, JSON.stringify(dims), () => activationBytes(program, dims));
   const bytes = Math.min(
     memoryBudget / (reverse ? REVERSE_SLACK : FORWARD_SLACK),
     Math.max(FAST_BYTES, LEAST_ROWS * each),
   );
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(bytes / each)));
+  return rowsTogether(each, bytes, MAX_ROWS);
 }
 
 /** Dims of the program's inputs for this input; those with rows without their first. */

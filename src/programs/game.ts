@@ -88,7 +88,7 @@ export class Game {
   }
 }
 
-/** Sixteen players to a character. */
+/** Fifteen players to a character: all below the halves of characters, which are none by themselves. */
 function keyOf(coalition: Coalition): string {
   let key = '';
   for (let start = 0; start < coalition.length; start += 15) {

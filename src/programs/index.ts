@@ -5,10 +5,11 @@
  * batch and, where asked, a backward pass by some set of rules, all in one graph. `ProgramRunner` runs it in batches.
  * A `Method` is a name, options and a function over these.
  */
-export { answersLikeOriginal, chooseOutput, readAnswer } from './answer.ts';
+export { answersAlike, chooseOutput, originalAnswer, readAnswer } from './answer.ts';
 export { adam } from './adam.ts';
 export { Game, allCoalitions, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
+export { Estimates, randomOrder } from './orders.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
 export type { PlayerOptions, Players } from './players.ts';
 export { findFeatures } from './features.ts';

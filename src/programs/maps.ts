@@ -2,7 +2,7 @@
 import { appendGradients } from '../autodiff/index.ts';
 import type { RuleTable } from '../autodiff/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
-import { kernelProjection, principalProjection } from './eigen.ts';
+import { kernelProjection, principalProjection } from './principal-component.ts';
 import type { Feature } from './features.ts';
 import { PROGRAM } from './request.ts';
 

@@ -1,5 +1,5 @@
 /** What is switched on and off together when an input is perturbed: words, regions of a picture, elements. */
-import { UserError, sizeOf } from '../onnx/index.ts';
+import { UsageError, UserError, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import type { AttributionContext, Modality } from './method.ts';
@@ -17,8 +17,8 @@ export interface Players {
   /** Group of each element by input: int64, shaped as its scores. Group `count` is never taken away. */
   readonly groups: NamedTensors;
   readonly count: number;
-  /** Players in an order in which neighbours belong together, for hierarchies; on a grid where it has two axes. */
-  readonly places: readonly (readonly number[])[];
+  /** Where the players of each input are within it, for hierarchies; on a grid where it has two axes. Players go on counting. */
+  readonly places: readonly (readonly (readonly number[])[])[];
 }
 
 /** Group of each element of one input, from 0, and -1 where nothing is ever taken away. */
@@ -35,42 +35,67 @@ export const PLAYER_OPTIONS = {
     choices: ['auto', 'words', 'tokens', 'regions', 'superpixels', 'felzenszwalb', 'quickshift', 'elements'],
     help: 'what is perturbed as one: words of a text, regions of a picture (squares, or superpixels by SLIC, felzenszwalb or quickshift), elements unless said',
   },
-  regions: { kind: 'integer', default: 8, min: 1, help: 'regions along each side of a picture' },
+  regions: { kind: 'integer', default: null, min: 1, help: 'regions along each side of a picture; default: 8' },
 } as const;
+
+/** Regions along each side of a picture where nothing is said. */
+const REGIONS = 8;
 
 export interface PlayerOptions {
   readonly features: string;
+  /** Only for pictures that are cut into regions. */
   readonly regions: number | null;
 }
 
-/** The players of an input: the groups the caller gave, or those that suit what the input is. */
+/**
+ * The players of an input: the groups the caller gave, or those that suit what the input is. Throws a UsageError for
+ * options that mean nothing for it.
+ */
 export function findPlayers(context: AttributionContext, { features, regions }: PlayerOptions): Players {
   const { modality, inputs, groups } = context;
   const text = modality.kind === 'text' ? modality : modality.kind === 'image' ? modality.text : undefined;
   checkChoice(features, text === undefined ? modality.kind : 'text', modality.kind === 'image');
   const all: Record<string, DenseTensor> = {};
-  const places: (readonly number[])[] = [];
+  const scored = context.features.map(({ input }) => input);
+  const unknown = Object.keys(groups ?? {}).find((input) => !scored.includes(input));
+  if (unknown !== undefined)
+    throw new UserError(`there is a feature mask of "${unknown}", but scored are ${scored.join(', ')}`);
+  let [chosen, cut] = [features === 'auto', regions === null];
+  const perSide = regions ?? REGIONS;
   const found = context.features.map((feature): readonly [Feature, InputUnits] => {
     const tensor = inputs[feature.input];
     if (tensor === undefined) throw new UserError(`input "${feature.input}" was not given`);
     const given = groups?.[feature.input];
     if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
-    if (text !== undefined && feature.input === text.input)
+    if (text !== undefined && feature.input === text.input) {
+      chosen ||= features === 'words' || features === 'tokens';
       return [feature, textUnits(text.context, sizeOf(tensor.dims), features !== 'tokens')];
-    if (isSegmentation(features)) return [feature, superpixelsOf(tensor, modality, features, regions!, feature.input)];
-    if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4)
-      return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', regions!)];
+    }
+    if (isSegmentation(features)) {
+      chosen = cut = true;
+      return [feature, superpixelsOf(tensor, modality, features, perSide, feature.input)];
+    }
+    if (features !== 'elements' && (features === 'regions' || modality.kind === 'image') && tensor.dims.length === 4) {
+      chosen ||= features === 'regions';
+      cut = true;
+      return [feature, imageRegions(tensor.dims, modality.kind === 'image' ? modality.layout : 'NCHW', perSide)];
+    }
+    chosen ||= features === 'elements';
     return [feature, tensorElements(tensor.dims)];
   });
+  if (!chosen)
+    throw new UsageError(`features=${features} means nothing here: ${whatItIs(context, text !== undefined)}`);
+  if (!cut) throw new UsageError(`regions=${regions} means nothing here: no picture is cut into regions`);
   const count = found.reduce((sum, [, units]) => sum + units.places.length, 0);
-  for (const [{ input }, { units, places: own }] of found) {
-    const offset = places.length;
-    const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : offset + unit));
+  let offset = 0;
+  for (const [{ input }, { units, places }] of found) {
+    const first = offset;
+    const data = BigInt64Array.from(units, (unit) => BigInt(unit < 0 ? count : first + unit));
     all[input] = { type: 'int64', dims: inputs[input]!.dims, data };
-    for (const place of own) places.push(place);
+    offset += places.length;
   }
   if (count === 0) throw new UserError('the input has nothing that could be taken away');
-  return { groups: all, count, places };
+  return { groups: all, count, places: found.map(([, { places }]) => places) };
 }
 
 /** About `perSide` squared superpixels, the same in all channels. */
@@ -112,6 +137,14 @@ function segment(picture: Float32Array, plane: Plane, how: Segmentation, perSide
   return how === 'quickshift'
     ? quickshift(colours, plane, { kernelSize: Math.max(1, Math.min(4, side / 7)) })
     : felzenszwalb(colours, plane, { minSize: Math.max(2, Math.round(side ** 2 / 4)) });
+}
+
+function whatItIs({ groups, inputs }: AttributionContext, text: boolean): string {
+  if (groups !== undefined) return 'the feature masks say what is perturbed as one';
+  if (text) return 'the input is a text';
+  return `no input is a picture (${Object.entries(inputs)
+    .map(([input, { dims }]) => `"${input}" is [${dims.join(', ')}]`)
+    .join(', ')})`;
 }
 
 function checkChoice(features: string, kind: string, picture: boolean): void {

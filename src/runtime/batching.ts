@@ -4,6 +4,11 @@ import type { Dim, Model, Node, ValueName } from '../onnx/index.ts';
 /** Memory one run's activations may take unless said otherwise, in bytes. */
 export const DEFAULT_MEMORY_BUDGET = 1024 ** 3;
 
+/** How many rows run together where each takes so many bytes: what fits, at least one, and no more than `most`. */
+export function rowsTogether(bytesOfRow: number, budget: number, most: number): number {
+  return Math.max(1, Math.min(most, Math.floor(budget / Math.max(1, bytesOfRow))));
+}
+
 /** Operators whose output is their first input's memory under another shape. */
 const VIEWS: ReadonlySet<string> = new Set(['Flatten', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze']);
 

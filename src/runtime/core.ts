@@ -5,4 +5,4 @@ export { ModelHost } from './host.ts';
 export type { HostSettings, ModelSource, Platform, ProgramStore } from './host.ts';
 export { LoadedSessions } from './loaded.ts';
 export type { LoadedLimits } from './loaded.ts';
-export { DEFAULT_MEMORY_BUDGET, activationBytes } from './batching.ts';
+export { DEFAULT_MEMORY_BUDGET, activationBytes, rowsTogether } from './batching.ts';

@@ -4,15 +4,30 @@ export interface Cluster {
   readonly halves: readonly [Cluster, Cluster] | undefined;
 }
 
-/** Halves the players again and again, across the axis along which their places reach furthest. */
-export function hierarchy(places: readonly (readonly number[])[]): Cluster {
-  return divide(
-    places,
-    places.map((_, player) => player),
-  );
+type Places = readonly (readonly number[])[];
+
+/**
+ * Halves the players again and again: first between the inputs they are of, since places in one say nothing of those in
+ * another, then across the axis along which their places reach furthest.
+ */
+export function hierarchy(inputs: readonly Places[]): Cluster {
+  const places = inputs.flat();
+  let first = 0;
+  const clusters = inputs
+    .map((own) => own.map(() => first++))
+    .filter((players) => players.length > 0)
+    .map((players) => divide(places, players));
+  return join(clusters);
 }
 
-function divide(places: readonly (readonly number[])[], players: readonly number[]): Cluster {
+function join(clusters: readonly Cluster[]): Cluster {
+  if (clusters.length === 1) return clusters[0]!;
+  const middle = Math.floor(clusters.length / 2);
+  const halves = [join(clusters.slice(0, middle)), join(clusters.slice(middle))] as const;
+  return { players: halves.flatMap(({ players }) => players), halves };
+}
+
+function divide(places: Places, players: readonly number[]): Cluster {
   if (players.length < 2) return { players, halves: undefined };
   const axes = places[players[0]!]!.length;
   const reach = (axis: number) => {

@@ -3,6 +3,7 @@ import { seededRandom } from '../inputs/core.ts';
 import type { Coalition } from '../programs/index.ts';
 import { Game, PLAYER_OPTIONS, allCoalitions, defineMethod, findPlayers, spreadOver } from '../programs/index.ts';
 import type { Regression } from './linear.ts';
+import { checkFits } from './limit.ts';
 import { fitLinear } from './linear.ts';
 
 /** Fits whose agreement tells how stable the result is. */
@@ -11,7 +12,8 @@ const PARTS = 4;
 /**
  * LIME: a linear model of the answer over "is this part there", fitted to random subsets of the parts (each kept with
  * probability 1/2), near ones weighing more: sqrt(exp(-d^2 / width^2)), d = 1 - cosine to the whole input. All elements
- * of a part get its coefficient. When all subsets are no more than `n_samples`, each is run once instead.
+ * of a part get its coefficient. When all subsets are no more than `n_samples`, each is run once instead, and
+ * counts `n_samples` / 2^n times.
  * Reported: `r2`, how well the linear model fits; `stability`, the mean correlation between fits on four parts of the
  * samples (1 when all subsets were run). Both below 0.8 or so mean that the scores should not be trusted, and are warned of.
  * Defaults as in the lime package (ridge with alpha 1, width 0.25), with one distance for texts and pictures alike.
@@ -31,14 +33,20 @@ export const lime = defineMethod({
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { n_samples, width, model, alpha, ...options }) {
-    const game = await Game.open(context, findPlayers(context, options));
+    const game = await Game.open(context, checkFits('lime', findPlayers(context, options)));
     const { count } = game;
     const enumerated = count < 30 && 2 ** count <= n_samples!;
     const coalitions = enumerated
       ? [...allCoalitions(count)]
       : [game.all(), ...randomCoalitions(count, n_samples! - 1, seededRandom(context.seed))];
     const answers = await game.values(coalitions);
-    const data: Regression = { rows: coalitions, answers, weights: coalitions.map((each) => nearness(each, width!)) };
+    // Each of all subsets stands for as many of the samples as would have drawn it, so that the penalty weighs the same.
+    const times = enumerated ? n_samples! / coalitions.length : 1;
+    const data: Regression = {
+      rows: coalitions,
+      answers,
+      weights: coalitions.map((each) => times * nearness(each, width!)),
+    };
     const fit = fitLinear(data, model, alpha!);
     const stability = enumerated ? 1 : agreement(data, (part) => fitLinear(part, model, alpha! / PARTS).coefficients);
     const [value, baselineValue] = (await game.values([game.all(), game.none()])) as [number, number];

@@ -21,21 +21,6 @@ export function solveFactored(L: Float64Array, b: Float64Array): Float64Array {
   return x;
 }
 
-/** The diagonal of (L L^T)^-1: squared norms of the columns of L^-1. */
-export function inverseDiagonal(L: Float64Array, n: number): Float64Array {
-  const diagonal = new Float64Array(n);
-  const column = new Float64Array(n);
-  for (let j = 0; j < n; j++) {
-    for (let i = j; i < n; i++) {
-      let sum = i === j ? 1 : 0;
-      for (let k = j; k < i; k++) sum -= L[i * n + k]! * column[k]!;
-      column[i] = sum / L[i * n + i]!;
-      diagonal[j]! += column[i]! ** 2;
-    }
-  }
-  return diagonal;
-}
-
 /** Lower triangle L with L L^T = A; undefined when A is not positive definite. */
 export function cholesky(A: Float64Array, n: number): Float64Array | undefined {
   const L = new Float64Array(n * n);

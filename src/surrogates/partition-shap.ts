@@ -1,4 +1,4 @@
-import type { Coalition, Players } from '../programs/index.ts';
+import type { Coalition } from '../programs/index.ts';
 import { Game, PLAYER_OPTIONS, defineMethod, findPlayers, spreadOver } from '../programs/index.ts';
 import type { Cluster } from './hierarchy.ts';
 import { hierarchy } from './hierarchy.ts';
@@ -19,7 +19,8 @@ interface Item {
  * Partition SHAP: Owen values of a hierarchy of parts. The change of the answer is shared between the two halves of the
  * input (of the text, of the picture), each in the other's absence and presence, then between theirs, and so on, opening
  * first what matters most; when `max_evals` forward passes are spent, what is left of a cluster is shared equally.
- * The scores sum to value - baseline value. Texts and vectors are halved by position, pictures across their longer side.
+ * The scores sum to value - baseline value. Texts and vectors are halved by position, pictures across their longer side;
+ * where a model has several inputs, they are told apart before any of them is halved.
  * Known flaw: another hierarchy gives other scores.
  * Owen 1977, https://doi.org/10.1007/978-3-642-45494-3_7; as the shap package's PartitionExplainer.
  * Cost: at most `max_evals` forward passes.
@@ -34,7 +35,7 @@ export const partitionShap = defineMethod({
     const game = await Game.open(context, findPlayers(context, options));
     const [value, baselineValue] = (await game.values([game.all(), game.none()])) as [number, number];
     const scores = new Float64Array(game.count);
-    const root = hierarchy((game.players satisfies Players).places);
+    const root = hierarchy(game.players.places);
     let open: Item[] = [{ cluster: root, context: game.none(), without: baselineValue, with: value, weight: 1 }];
     let evaluations = 2;
     while (open.length > 0 && evaluations + 2 <= max_evals!) {

@@ -1,11 +1,13 @@
 import { seededRandom } from '../inputs/core.ts';
 import type { Attribution, Coalition } from '../programs/index.ts';
 import {
+  Estimates,
   Game,
   PLAYER_OPTIONS,
   allCoalitions,
   defineMethod,
   findPlayers,
+  randomOrder,
   shapleyValues,
   spreadOver,
 } from '../programs/index.ts';
@@ -13,7 +15,8 @@ import {
 /**
  * Permutation SHAP: Shapley values from random orders, each walked forwards and backwards, which is exact for answers
  * in which at most two parts act together. When all coalitions are no more work than the walks, they are run instead and
- * the values are exact. The scores sum to value - baseline value; the largest standard error is reported.
+ * the values are exact. The scores sum to value - baseline value; the largest standard error is reported,
+ * null for a single order.
  * As the shap package's PermutationExplainer; Mitchell et al. 2022, https://jmlr.org/papers/v23/21-0439.html.
  * Cost: `n_permutations` times twice the number of players forward passes.
  */
@@ -38,33 +41,27 @@ export const permutationShap = defineMethod({
       };
     }
     const random = seededRandom(context.seed);
-    const [sums, squares] = [new Float64Array(count), new Float64Array(count)];
+    const estimates = new Estimates(count);
     let ends: readonly [number, number] = [0, 0];
     for (let walk = 0; walk < walks; walk++) {
-      const order = Array.from({ length: count }, (_, player) => ({ player, key: random() }))
-        .sort((left, right) => left.key - right.key)
-        .map(({ player }) => player);
+      const order = randomOrder(count, random);
       const values = await game.values(roundTrip(game.none(), order));
       ends = [values[0]!, values[count]!];
+      const estimate = new Float64Array(count);
       order.forEach((player, at) => {
         // Coming in going forwards, and leaving on the way back, in the same order.
         const gain = values[at + 1]! - values[at]!;
         const loss = values[count + at]! - values[count + at + 1]!;
-        const mean = (gain + loss) / 2;
-        sums[player]! += mean;
-        squares[player]! += mean * mean;
+        estimate[player] = (gain + loss) / 2;
       });
+      estimates.add(estimate);
     }
-    const scores = sums.map((sum) => sum / walks);
-    const errors = scores.map((mean, player) =>
-      Math.sqrt(Math.max(0, squares[player]! / walks - mean * mean) / Math.max(1, walks - 1)),
-    );
     return {
-      scores: spreadOver(game.players, scores, true),
+      scores: spreadOver(game.players, estimates.mean, true),
       value: ends[1],
       baselineValue: ends[0],
       sumsTo: 'difference',
-      found: { walks, exact: false, standardError: walks > 1 ? Math.max(...errors) : null, seed: context.seed },
+      found: { walks, exact: false, standardError: estimates.standardError, seed: context.seed },
     };
   },
 });

@@ -11,7 +11,7 @@ export { targetValue, targetWeights } from './target-weights.ts';
 export { nearestNames } from './nearest.ts';
 export { detectorForm, intersectionOverUnion, proposals, readBoxes } from './detection.ts';
 export type { BoxElement, Detection, DetectorForm } from './detection.ts';
-export { similarityForm } from './similarity.ts';
+export { answersForEachPair, similarityForm } from './similarity.ts';
 export type { SimilarityForm } from './similarity.ts';
 export { maskWeights } from './masks.ts';
 export { regionAt } from './segmentation.ts';

@@ -122,29 +122,39 @@ export function intersectionOverUnion(left: Corners, right: Corners): number {
   return (width * height) / (area(left) + area(right) - width * height);
 }
 
-/** Every box with a score of at least `least`, unsorted. */
+/** Every box with a score of at least `least`, unsorted; of those that overlap another, where one is given. */
 export function proposals(
   outputs: NamedTensors,
   form: DetectorForm,
   size: { readonly height: number; readonly width: number },
   least: number,
+  overlapping?: Corners,
 ): Detection[] {
   const reader = rowReader(outputs, form);
-  const raw = Array.from({ length: reader.count }, (_, row) => reader.read(row)).filter(({ score }) => score >= least);
   const normalized = reader.allCoordinates.every((value) => Math.abs(value) <= 2);
   const [wide, tall] = normalized ? [size.width, size.height] : [1, 1];
-  return raw.map(({ coordinates: [a, b, c, d], ...rest }) => {
+  const cornersOf = (row: number): Corners => {
+    const [a, b, c, d] = reader.allCoordinates.slice(4 * row, 4 * row + 4) as [number, number, number, number];
     const [x0, y0, x1, y1] = reader.centred ? [a - c / 2, b - d / 2, a + c / 2, b + d / 2] : [a, b, c, d];
-    return { ...rest, x0: x0 * wide, y0: y0 * tall, x1: x1 * wide, y1: y1 * tall };
-  });
+    return { x0: x0 * wide, y0: y0 * tall, x1: x1 * wide, y1: y1 * tall };
+  };
+  const found: Detection[] = [];
+  for (let row = 0; row < reader.count; row++) {
+    const corners = cornersOf(row);
+    if (overlapping !== undefined && intersectionOverUnion(overlapping, corners) <= 0) continue;
+    const box = reader.read(row);
+    if (box.score >= least) found.push({ ...box, ...corners });
+  }
+  return found;
 }
 
-type Row = Omit<Detection, keyof Corners> & { readonly coordinates: readonly [number, number, number, number] };
+type Row = Omit<Detection, keyof Corners>;
 
 interface RowReader {
   readonly count: number;
   /** Coordinates are centre and size, not corners. */
   readonly centred: boolean;
+  /** Four of each box, one box after the other. */
   readonly allCoordinates: readonly number[];
   read(row: number): Row;
 }
@@ -173,7 +183,6 @@ function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels, masks }
     objectness: number,
     own: Record<string, BoxElement>,
   ): Row => ({
-    coordinates: four(row),
     label,
     classes,
     objectness,
@@ -220,16 +229,15 @@ function rowReader(outputs: NamedTensors, { kind, boxes, scores, labels, masks }
   const logits = matrix(outputs[scores]!);
   const scoresOf = (row: number) => Array.from({ length: logits.columns }, (_, column) => logits.at(row, column));
   // Of all boxes together: scores that a sigmoid gave one by one may add up to one by chance.
-  const every = Array.from({ length: count }, (_, row) => scoresOf(row));
-  const raw = every.some((all) => all.some((value) => value < 0 || value > 1));
-  const shared = every.every((all) => Math.abs(all.reduce((sum, share) => sum + share, 0) - 1) < 1e-3);
+  const raw = logits.values.some((value) => value < 0 || value > 1);
+  const shared = !raw && logits.sums().every((sum) => Math.abs(sum - 1) < 1e-3);
   // DETR's background is the last class, SSD's the first; without a softmax there is none.
   const detr = /logit/.test(scores);
   const background = raw || shared;
   return {
     ...common,
     read(row) {
-      const shares = raw ? softmax(every[row]!) : every[row]!;
+      const shares = raw ? softmax(scoresOf(row)) : scoresOf(row);
       const classes = !background ? shares : detr ? shares.slice(0, -1) : shares.slice(1);
       const label = largest(classes);
       const column = background && !detr ? label + 1 : label;
@@ -244,10 +252,23 @@ function matrix(tensor: DenseTensor) {
   const values = flat(tensor);
   const unbatched = tensor.dims.length === 2;
   const [rows, columns] = tensor.dims.slice(-2) as [number, number];
-  return { rows, columns, unbatched, at: (row: number, column: number) => values[row * columns + column]! };
+  return {
+    rows,
+    columns,
+    unbatched,
+    values,
+    at: (row: number, column: number) => values[row * columns + column]!,
+    /** Of each row. */
+    sums(): Float64Array {
+      const sums = new Float64Array(rows);
+      values.forEach((value, at) => (sums[Math.floor(at / columns)]! += value));
+      return sums;
+    },
+  };
 }
 
 function flat({ type, data }: DenseTensor): Float64Array {
+  if (data instanceof Float32Array) return Float64Array.from(data);
   return Float64Array.from(data as ArrayLike<number | bigint>, (value) =>
     type === 'float16' ? fromFloat16(Number(value)) : Number(value),
   );

@@ -1,6 +1,6 @@
 /** What models answer that compare a picture with texts, as CLIP and SigLIP do. */
-import { UserError } from '../onnx/index.ts';
-import type { ValueInfo } from '../onnx/index.ts';
+import { UserError, sizeOf } from '../onnx/index.ts';
+import type { Model, ValueInfo, ValueName } from '../onnx/index.ts';
 
 /** Where the similarity of a picture and a text stands: in one output, or as the cosine of two. */
 export interface SimilarityForm {
@@ -26,4 +26,27 @@ export function similarityForm(outputs: readonly ValueInfo[], named?: string): S
   throw new UserError(
     `a picture is compared with a text by an output "logits_per_image", or by "image_embeds" and "text_embeds"; the model has ${outputs.map(({ name }) => `"${name}"`).join(', ')}: name the output with --output`,
   );
+}
+
+/** What gives a value another shape and no other numbers. */
+const MOVES = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze']);
+
+/**
+ * Whether similarities are answers for each pair by itself, whose probability a sigmoid gives, in place of shares that a softmax over
+ * texts makes: by the configuration's `model_type`, else by the bias that is added to them, which a softmax would take no notice of.
+ * Zhai et al. 2023, https://arxiv.org/abs/2303.15343.
+ */
+export function answersForEachPair({ graph }: Model, output: ValueName, config: unknown): boolean {
+  const type = typeof config === 'object' && config !== null && 'model_type' in config ? config.model_type : undefined;
+  if (typeof type === 'string' && /^siglip/i.test(type)) return true;
+  let maker = graph.nodes.find(({ outputs }) => outputs.includes(output));
+  while (maker !== undefined && MOVES.has(maker.operator)) {
+    const [from] = maker.inputs;
+    maker = graph.nodes.find(({ outputs }) => outputs.includes(from!));
+  }
+  if (maker?.operator !== 'Add') return false;
+  return maker.inputs.some((name) => {
+    const weight = graph.initializers.get(name);
+    return weight !== undefined && sizeOf(weight.dims) === 1;
+  });
 }

@@ -1,15 +1,22 @@
 import type { Explanation } from '../explanation/index.ts';
-import { formatNumber } from './format.ts';
-import { drawImages, subjectOf } from './figure.ts';
-import type { ImageView } from './figure.ts';
+import { escapeMarkup } from './escape.ts';
+import { subjectOf } from './figure.ts';
+import { formatNumber, formatSigned } from './format.ts';
+import { drawImages } from './image-drawing.ts';
+import type { ImageSubject, ImageView } from './image-drawing.ts';
 import type { ImageScoreOptions } from './image-map.ts';
-import type { RgbPicture } from './image-overlay.ts';
+import type { RgbPicture, RgbaImage } from './image-overlay.ts';
+import { predictionValues } from './judgement.ts';
+import { colourBar, wrapText } from './legend.ts';
+import { methodFacts } from './method.ts';
+import { LANGUAGE_TAGS, MESSAGES } from './messages.ts';
+import type { Language } from './messages.ts';
 import { dataUri, encodePng } from './png.ts';
 import type { PngEncoder } from './png.ts';
-import { INK, MUTED } from './scale.ts';
-import type { Theme } from './scale.ts';
-import { label, solid, svgDocument } from './svg.ts';
-import { escapeMarkup } from './escape.ts';
+import { INK, MUTED, makeScale } from './scale.ts';
+import type { Scale, ScaleKind, Theme } from './scale.ts';
+import { at as placed, label, solid, svgDocument } from './svg.ts';
+import type { Drawing } from './svg.ts';
 import { ems, truncate } from './width.ts';
 
 /** One picture of a sheet; several explanations of it stand beside one another. */
@@ -20,8 +27,15 @@ export interface SheetRow {
 }
 
 export interface SheetOptions extends ImageScoreOptions {
+  /** Default `en`. */
+  readonly language?: Language;
   /** How each picture is drawn. Default `overlay`. */
   readonly view?: ImageView;
+  /**
+   * `shared`: methods of one picture whose scores are in the same unit (contributions to one output, or its sensitivity) have one
+   * scale. `own` (and always those that only rank places, such as class activation maps): each map its own. Default `shared`.
+   */
+  readonly scale?: 'shared' | 'own';
   readonly theme?: Theme;
   /** Side of a cell in user units. Default 200. */
   readonly cell?: number;
@@ -30,81 +44,195 @@ export interface SheetOptions extends ImageScoreOptions {
   readonly encodePng?: PngEncoder;
 }
 
+const GAP = 14;
+const TEXT = 36;
+
 /**
  * Many explanations of pictures on one page, as an SVG document: for each picture itself and its overlays, with method,
- * answer and value below. Every overlay has its own scale, whose limit stands below it.
+ * answer, value and the limit of its scale below; and one legend for all of them at the foot.
  */
 export async function contactSheet(rows: readonly SheetRow[], options: SheetOptions = {}): Promise<string> {
-  const { theme = 'light', cell = 200, across = 4 } = options;
-  const encode = options.encodePng ?? encodePng;
+  const { theme = 'light', language = 'en', cell = 200, across = 4, scale = 'shared' } = options;
   const most = Math.max(1, ...rows.map(({ explanations }) => explanations.length));
   // One explanation each: a grid of overlays. More: a row for each picture, which stands in front.
   const single = most === 1;
   const columns = single ? Math.min(across, Math.max(1, rows.length)) : most + 1;
-  const [gap, text] = [14, 36];
+  const kinds = new Map<ScaleKind, Kind>();
+  let sharing = false;
+  const cells = rows.map(({ title, picture, explanations }): readonly Cell[] => {
+    const drawn = scaled(explanations, picture, options, scale);
+    const scales = drawn.flatMap((subject) => (subject === undefined ? [] : [subject.scores.scale]));
+    sharing ||= new Set(scales).size < scales.length;
+    const images = drawn.map((subject, at) =>
+      subject === undefined ? undefined : drawImages(explanations[at]!, subject, 2 * cell, 2 * cell, options.view),
+    );
+    const own = explanations.map(({ target, value, method, output }, at): Cell => {
+      const found = drawn[at]?.scores.scale;
+      if (found !== undefined)
+        note(kinds, found, MESSAGES[language].units[methodFacts(explanations[at]!).unit](output));
+      const limit = found === undefined ? '' : ` · ≤ ${formatNumber(found.limit, 3)}`;
+      return {
+        image: images[at]?.overlay ?? images[at]?.heat,
+        first: single ? title : method,
+        second: `${target.label}: ${formatNumber(value, 3)}${limit}`,
+      };
+    });
+    const original = images.find((each) => each?.original !== undefined)?.original;
+    return single ? own : [{ image: original, first: title, second: predicted(explanations[0]) }, ...own];
+  });
+  const lines = single ? chunks(cells.flat(), columns) : cells;
   const body: string[] = [];
   let y = 0;
-  let line: Cell[] = [];
-  /** Draws the cells so far beside one another, as high as the highest of them. */
-  const flush = async () => {
-    const scaled = line.map(({ image, ...words }) => {
-      const factor = image === undefined ? 0 : Math.min(cell / image.width, cell / image.height);
-      return { image, width: (image?.width ?? 0) * factor, height: (image?.height ?? 0) * factor, ...words };
-    });
-    const tall = Math.max(0, ...scaled.map(({ height }) => height));
-    for (const [column, { image, width, height, first, second }] of scaled.entries()) {
-      const x = column * (cell + gap);
-      if (image !== undefined) {
-        const size = `x="${(x + (cell - width) / 2).toFixed(1)}" y="${(y + tall - height).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"`;
-        const title = `<title>${escapeMarkup(`${first}: ${second}`)}</title>`;
-        body.push(`<image ${size} href="${dataUri(await encode(image))}">${title}</image>`);
-      }
-      const fit = (words: string) => truncate(words, cell / 12.5, ems);
-      body.push(
-        label(x, y + tall + 15, fit(first), { size: 12, weight: 600, attributes: solid(INK[theme]) }),
-        label(x, y + tall + 30, fit(second), { size: 11, attributes: solid(MUTED[theme]) }),
-      );
-    }
-    if (line.length > 0) y += tall + text + gap;
-    line = [];
-  };
-  const place = async (image: Cell['image'], first: string, second: string) => {
-    line.push({ image, first, second });
-    if (line.length === columns) await flush();
-  };
-  for (const { title, picture, explanations } of rows) {
-    const drawn = explanations.map((explanation) => {
-      const subject = subjectOf(explanation, { ...options, ...(picture && { picture }) });
-      return subject.kind === 'image'
-        ? {
-            images: drawImages(explanation, subject, 2 * cell, 2 * cell, options.view),
-            limit: subject.scores.scale.limit,
-          }
-        : undefined;
-    });
-    if (!single)
-      await place(drawn.find((each) => each?.images.original)?.images.original, title, predicted(explanations[0]));
-    for (const [at, explanation] of explanations.entries()) {
-      const { target, value, method } = explanation;
-      const image = drawn[at]?.images.overlay ?? drawn[at]?.images.heat;
-      const limit = drawn[at] === undefined ? '' : ` · ≤ ${formatNumber(drawn[at].limit, 3)}`;
-      await place(image, single ? title : method, `${target.label}: ${formatNumber(value, 3)}${limit}`);
-    }
-    if (!single) await flush();
+  for (const line of lines) {
+    const drawing = await lineOf(line, { cell, theme, encode: options.encodePng ?? encodePng });
+    body.push(placed(0, y, drawing));
+    y += drawing.height + GAP;
   }
-  await flush();
-  const height = Math.max(1, y - gap);
-  const drawing = { width: columns * (cell + gap) - gap, height, body: body.join('') };
-  return svgDocument(drawing, { theme, margin: 20, title: rows.map(({ title }) => title).join(', '), lang: 'en' });
+  const width = columns * (cell + GAP) - GAP;
+  const foot = footOf(kinds, { ...options, theme, language, width, sharing });
+  body.push(placed(0, y + 6, foot));
+  return svgDocument(
+    { width, height: y + 6 + foot.height, body: body.join('') },
+    { theme, margin: 20, title: rows.map(({ title }) => title).join(', '), lang: LANGUAGE_TAGS[language] },
+  );
+}
+
+/** What all maps of one kind of scale have for limits and units. */
+interface Kind {
+  readonly limits: Set<number>;
+  readonly units: Set<string>;
+}
+
+function note(kinds: Map<ScaleKind, Kind>, { kind, limit }: Scale, unit: string): void {
+  const known = kinds.get(kind) ?? { limits: new Set(), units: new Set() };
+  known.limits.add(limit);
+  known.units.add(unit);
+  kinds.set(kind, known);
 }
 
 interface Cell {
-  readonly image: Parameters<PngEncoder>[0] | undefined;
+  readonly image: RgbaImage | undefined;
   readonly first: string;
   readonly second: string;
 }
 
+function chunks<T>(list: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, at) => list.slice(at * size, (at + 1) * size));
+}
+
+/** The maps of explanations of one picture; those of one unit on one scale, where it is shared. */
+function scaled(
+  explanations: readonly Explanation[],
+  picture: RgbPicture | undefined,
+  options: ImageScoreOptions,
+  share: 'shared' | 'own',
+): readonly (ImageSubject | undefined)[] {
+  const subjects = explanations.map((explanation) => {
+    const subject = subjectOf(explanation, { ...options, ...(picture && { picture }) });
+    return subject.kind === 'image' ? subject : undefined;
+  });
+  if (share === 'own') return subjects;
+  const groups = explanations.map((explanation) => {
+    const { unit, kind } = methodFacts(explanation);
+    // Scores that only rank the places of one map are no measure of another's.
+    return unit === 'score' ? undefined : `${unit} ${kind} ${explanation.output}`;
+  });
+  const scales = new Map<string, Scale>();
+  for (const group of new Set(groups.filter((each) => each !== undefined))) {
+    const members = subjects.flatMap((subject, at) => (groups[at] === group && subject ? [subject.scores] : []));
+    const all = Float64Array.from(members.flatMap(({ map }) => Array.from(map.data)));
+    if (members.length > 1) scales.set(group, makeScale(all, members[0]!.scale.kind, options.percentile ?? 99));
+  }
+  return subjects.map((subject, at) => {
+    const common = scales.get(groups[at] ?? '');
+    return subject === undefined || common === undefined
+      ? subject
+      : { ...subject, scores: { ...subject.scores, scale: common } };
+  });
+}
+
+/** Cells beside one another, as high as the highest of them. */
+async function lineOf(
+  line: readonly Cell[],
+  { cell, theme, encode }: { readonly cell: number; readonly theme: Theme; readonly encode: PngEncoder },
+): Promise<Drawing> {
+  const body: string[] = [];
+  const sizes = line.map(({ image }) => {
+    const factor = image === undefined ? 0 : Math.min(cell / image.width, cell / image.height);
+    return { width: (image?.width ?? 0) * factor, height: (image?.height ?? 0) * factor };
+  });
+  const tall = Math.max(0, ...sizes.map(({ height }) => height));
+  for (const [column, { image, first, second }] of line.entries()) {
+    const x = column * (cell + GAP);
+    const { width, height } = sizes[column]!;
+    if (image !== undefined) {
+      const size = `x="${(x + (cell - width) / 2).toFixed(1)}" y="${(tall - height).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"`;
+      const title = `<title>${escapeMarkup(`${first}: ${second}`)}</title>`;
+      body.push(`<image ${size} href="${dataUri(await encode(image))}">${title}</image>`);
+    }
+    const fit = (words: string) => truncate(words, cell / 12.5, ems);
+    body.push(
+      label(x, tall + 15, fit(first), { size: 12, weight: 600, attributes: solid(INK[theme]) }),
+      label(x, tall + 30, fit(second), { size: 11, attributes: solid(MUTED[theme]) }),
+    );
+  }
+  return { width: line.length * (cell + GAP) - GAP, height: tall + TEXT, body: body.join('') };
+}
+
+/** A colour bar for each kind of scale there is, and what to know. */
+function footOf(
+  kinds: ReadonlyMap<ScaleKind, Kind>,
+  {
+    theme,
+    language,
+    width,
+    sharing,
+    view = 'overlay',
+  }: SheetOptions & {
+    readonly theme: Theme;
+    readonly language: Language;
+    readonly width: number;
+    readonly sharing: boolean;
+  },
+): Drawing {
+  if (kinds.size === 0) return { width, height: 0, body: '' };
+  const words = MESSAGES[language];
+  const coloured = view === 'overlay' || view === 'side-by-side';
+  const body: string[] = [];
+  let x = 0;
+  if (coloured)
+    for (const [kind, { limits, units }] of kinds) {
+      const [limit] = limits.size === 1 ? [...limits] : [undefined];
+      const [unit] = units.size === 1 ? [...units] : [words.score];
+      const signed = kind === 'diverging';
+      const ends =
+        limit === undefined
+          ? [`−${words.sheet.limit}`, `+${words.sheet.limit}`]
+          : [formatSigned(-limit, 3), formatSigned(limit, 3)];
+      const text = {
+        low: signed ? ends[0]! : '0',
+        middle: signed ? '0' : undefined,
+        high: signed ? ends[1]! : ends[1]!.replace('+', ''),
+        unit: unit!,
+      };
+      body.push(placed(x, 0, colourBar(kind, text, { width: 180, theme, ramp: 'overlay' })));
+      x += 220;
+    }
+  const sentences = [
+    ...(view === 'contour' ? [words.sheet.lines] : view === 'masked' ? [words.sheet.kept] : []),
+    ...(view !== 'masked' && kinds.has('sequential') && coloured ? [words.sheet.unsigned] : []),
+    ...(view !== 'masked' && (kinds.has('diverging') || view === 'contour') ? [words.sheet.signed] : []),
+    words.sheet.limitBelow,
+    ...(sharing ? [words.sheet.shared] : []),
+    words.sheet.outlined,
+  ];
+  const text = wrapText(sentences.join(language === 'en' ? ' ' : ''), width / 12, ems);
+  const top = coloured ? 62 : 12;
+  body.push(...text.map((line, i) => label(0, top + 16 * i, line, { size: 11, attributes: solid(MUTED[theme]) })));
+  return { width, height: top + 16 * text.length, body: body.join('') };
+}
+
 function predicted(explanation: Explanation | undefined): string {
-  const top = explanation?.predictions?.[0];
-  return top === undefined ? '' : `${top.label} ${(top.value * 100).toFixed(0)} %`;
+  const top = explanation && predictionValues(explanation).rows[0];
+  return top === undefined ? '' : `${top.label} ${top.text}`;
 }

@@ -34,8 +34,9 @@ export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from '
 export { interventionAnsi, interventionHtml, interventionSvg } from './heatmap.ts';
 export type { InterventionRenderOptions } from './heatmap.ts';
 export { formatDuration, formatExact, formatNumber, formatPercent, formatSigned } from './format.ts';
-export { IMAGE_VIEWS, captionOf, drawImages, figuresSvg, subjectOf } from './figure.ts';
-export type { ImageView } from './figure.ts';
+export { captionOf, figuresSvg, subjectOf } from './figure.ts';
+export { IMAGE_VIEWS, drawImages, imageView } from './image-drawing.ts';
+export type { ImageSubject, ImageView } from './image-drawing.ts';
 export { maskedImage } from './masked.ts';
 export { sidesOf } from './sides.ts';
 export { predictionValues } from './judgement.ts';
@@ -48,3 +49,5 @@ export { VISUALISATION_TITLES, visualisationNotes } from './visualisation-words.
 export { contourImage } from './contour.ts';
 export { encodeNpy } from './npy.ts';
 export { warningText } from './warnings.ts';
+export { curvesHtml, curvesSvg } from './curves.ts';
+export type { CurveOptions } from './curves.ts';

@@ -1,16 +1,15 @@
 import type { Explanation } from '../explanation/index.ts';
 import { barsOf, barsSvg } from './bars.ts';
-import { contourImage } from './contour.ts';
 import { formatNumber } from './format.ts';
 import { imageScores } from './image-map.ts';
 import type { ImageScoreOptions, ImageScores } from './image-map.ts';
-import { fitPicture, heatImage, originalImage, overlayImage, scaledBox, scaledCrop } from './image-overlay.ts';
+import { drawImages } from './image-drawing.ts';
+import type { ImageView } from './image-drawing.ts';
 import type { RgbPicture, RgbaImage } from './image-overlay.ts';
 import { cautions, completenessSentence, factsOf } from './judgement.ts';
 import { heatMapDrawing, heatMapOf } from './heat-map.ts';
 import type { HeatMap } from './heat-map.ts';
 import { legendSvg, legendText, wrapText } from './legend.ts';
-import { maskedImage } from './masked.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
 import { methodFacts } from './method.ts';
@@ -80,38 +79,6 @@ export function captionOf(explanation: Explanation, subject: Subject, language: 
   ];
 }
 
-/** How scores are drawn over a picture: in colours, as lines where they pass 1/4, 1/2 and 3/4 of the limit, or as what is left of it. */
-export const IMAGE_VIEWS = ['overlay', 'contour', 'masked'] as const;
-export type ImageView = (typeof IMAGE_VIEWS)[number];
-
-/**
- * The images of an image explanation, the picture's longer side at most `side` pixels and the heat map's at least
- * `heatSide`; without a picture only the heat map.
- */
-export function drawImages(
-  explanation: Explanation,
-  subject: Extract<Subject, { kind: 'image' }>,
-  side = 448,
-  heatSide = side,
-  view: ImageView = 'overlay',
-): { readonly original?: RgbaImage; readonly overlay?: RgbaImage; readonly heat: RgbaImage } {
-  const heat = heatImage(subject.scores.map, subject.scores.scale, heatSide);
-  if (subject.picture === undefined || explanation.image === undefined) return { heat };
-  const picture = fitPicture(subject.picture, side);
-  const crop = scaledCrop(explanation.image, picture);
-  const box = scaledBox(explanation.image, picture);
-  return {
-    original: originalImage(picture, crop, box),
-    overlay:
-      view === 'contour'
-        ? contourImage(picture, subject.scores, crop)
-        : view === 'masked'
-          ? maskedImage(picture, subject.scores, crop)
-          : overlayImage(picture, subject.scores, crop, 1, box),
-    heat,
-  };
-}
-
 export interface FigureOptions extends ImageScoreOptions {
   readonly language: Language;
   readonly theme: Theme;
@@ -120,6 +87,8 @@ export interface FigureOptions extends ImageScoreOptions {
   readonly picture?: RgbPicture;
   /** Default `overlay`. */
   readonly view?: ImageView;
+  /** Longer side of pictures in pixels; they are never enlarged. Default 448. */
+  readonly side?: number;
   /** Bars shown below a text. Default 12. */
   readonly top?: number;
   readonly encodePng: PngEncoder;
@@ -169,7 +138,15 @@ async function figureDrawing(explanation: Explanation, options: FigureOptions): 
 async function sideDrawings(
   explanation: Explanation,
   subject: Subject,
-  { language, theme, encodePng, top = 12, width, view = 'overlay' }: FigureOptions & { readonly width: number },
+  {
+    language,
+    theme,
+    encodePng,
+    top = 12,
+    width,
+    view = 'overlay',
+    side = 448,
+  }: FigureOptions & { readonly width: number },
 ): Promise<Drawing[]> {
   const words = MESSAGES[language];
   const bars = (): Drawing =>
@@ -183,9 +160,10 @@ async function sideDrawings(
     ];
   if (subject.kind === 'matrix') return [await heatMapDrawing(subject.map, words, { theme, encodePng, width })];
   if (subject.kind === 'features') return [bars()];
-  const images = drawImages(explanation, subject, 448, 448, view);
+  const images = drawImages(explanation, subject, side, 448, view);
+  const joined = view === 'side-by-side' && images.overlay !== undefined;
   const panels = [
-    ...(images.original ? [{ name: words.picture, image: images.original }] : []),
+    ...(images.original && !joined ? [{ name: words.picture, image: images.original }] : []),
     ...(images.overlay ? [{ name: words.views[view], image: images.overlay }] : []),
     { name: words.heatMap, image: images.heat },
   ];
@@ -195,7 +173,7 @@ async function sideDrawings(
       width: legendWidth,
       theme,
       language,
-      ramp: images.overlay ? 'overlay' : 'heat',
+      ramp: images.overlay && (view === 'overlay' || joined) ? 'overlay' : 'heat',
     }),
   ];
 }

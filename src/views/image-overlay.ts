@@ -19,7 +19,7 @@ export interface RgbaImage {
 }
 
 /** A rectangle in pixels of some image. */
-interface Box {
+export interface Box {
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -119,6 +119,23 @@ export function overlayImage(picture: RgbPicture, scores: ImageScores, crop: Box
   return image;
 }
 
+/** Pictures from left to right on white, with a gap of a fiftieth of the first one's width. */
+export function besideOneAnother(images: readonly RgbaImage[]): RgbaImage {
+  const gap = Math.max(2, Math.round((images[0]?.width ?? 0) / 50));
+  const width = images.reduce((sum, image) => sum + image.width + gap, -gap);
+  const height = Math.max(...images.map((image) => image.height));
+  const data = new Uint8Array(width * height * 4).fill(255);
+  let left = 0;
+  for (const image of images) {
+    for (let y = 0; y < image.height; y++) {
+      const row = image.data.subarray(y * image.width * 4, (y + 1) * image.width * 4);
+      data.set(row, (y * width + left) * 4);
+    }
+    left += image.width + gap;
+  }
+  return { width, height, data };
+}
+
 /** Scores alone: one pixel per score, enlarged by whole factors to at least `side` pixels (default: not enlarged). */
 export function heatImage(map: ScoreMap, scale: Scale, side = 0): RgbaImage {
   const table = colorTable(scale.kind, 'heat');
@@ -136,18 +153,18 @@ export function heatImage(map: ScoreMap, scale: Scale, side = 0): RgbaImage {
   return { width, height, data };
 }
 
-function inside(box: Box, x: number, y: number): boolean {
+export function inside(box: Box, x: number, y: number): boolean {
   return x + 0.5 >= box.x && x + 0.5 < box.x + box.width && y + 0.5 >= box.y && y + 0.5 < box.y + box.height;
 }
 
-function coversAll(box: Box, size: { readonly width: number; readonly height: number }): boolean {
+export function coversAll(box: Box, size: { readonly width: number; readonly height: number }): boolean {
   return (
     box.x <= 0.5 && box.y <= 0.5 && box.x + box.width >= size.width - 0.5 && box.y + box.height >= size.height - 0.5
   );
 }
 
 /** A line of one dark and one light pixel, visible on every picture. */
-function outline(image: RgbaImage, box: Box): void {
+export function outline(image: RgbaImage, box: Box): void {
   const [left, top] = [Math.round(box.x), Math.round(box.y)];
   const [right, bottom] = [Math.round(box.x + box.width) - 1, Math.round(box.y + box.height) - 1];
   for (const [inset, shade] of [

@@ -6,7 +6,7 @@ import { methodFacts } from './method.ts';
 import { MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
 import { LEVELS, fill, levelClass, rampColor } from './scale.ts';
-import type { Ramp, Scale, Theme } from './scale.ts';
+import type { Ramp, Scale, ScaleKind, Theme } from './scale.ts';
 import { label, rect, tone } from './svg.ts';
 import type { Drawing } from './svg.ts';
 import { paint } from './tokens-ansi.ts';
@@ -40,23 +40,35 @@ export function legendText(explanation: Explanation, scale: Scale, language: Lan
   };
 }
 
+interface BarOptions {
+  readonly width: number;
+  readonly theme: Theme;
+  readonly ramp?: Ramp;
+}
+
 /** A colour bar with its numbers and unit, `width` user units wide. */
 export function legendSvg(
   explanation: Explanation,
   scale: Scale,
-  options: { readonly width: number; readonly theme: Theme; readonly language: Language; readonly ramp?: Ramp },
+  options: BarOptions & { readonly language: Language },
 ): Drawing {
-  const { width, theme } = options;
-  const text = legendText(explanation, scale, options.language);
-  const signed = scale.kind === 'diverging';
-  const ramp = options.ramp ?? 'cells';
+  return colourBar(scale.kind, legendText(explanation, scale, options.language), options);
+}
+
+/** A colour bar with words at its ends, and below it. */
+export function colourBar(
+  kind: ScaleKind,
+  text: Pick<LegendText, 'low' | 'middle' | 'high' | 'unit'>,
+  { width, theme, ramp = 'cells' }: BarOptions,
+): Drawing {
+  const signed = kind === 'diverging';
   const levels = Array.from({ length: signed ? 2 * LEVELS + 1 : LEVELS + 1 }, (_, i) => (signed ? i - LEVELS : i));
   const step = width / levels.length;
   const cells = levels
     .map((level, i) => {
-      const color = toHex(rampColor(ramp, scale.kind, level / LEVELS, theme));
+      const color = toHex(rampColor(ramp, kind, level / LEVELS, theme));
       // The class lets a page show the ramp of its own theme.
-      const name = ramp === 'cells' ? ` class="${levelClass(scale.kind, level)}"` : '';
+      const name = ramp === 'cells' ? ` class="${levelClass(kind, level)}"` : '';
       return rect(i * step, 0, step + 0.3, 10, `fill="${color}" shape-rendering="crispEdges"${name}`);
     })
     .join('');

@@ -1,3 +1,4 @@
+import type { ImageView } from './image-drawing.ts';
 import type { KnownMethod, Unit } from './method.ts';
 
 export type Language = 'en' | 'zh';
@@ -30,9 +31,28 @@ export interface Messages {
   readonly others: (count: number, by: 'token' | 'word' | 'feature') => string;
   readonly topOf: (shown: number, all: number, by: 'token' | 'word' | 'feature') => string;
   readonly picture: string;
-  readonly views: Readonly<Record<'overlay' | 'contour' | 'masked', string>>;
-  readonly overlay: string;
+  readonly views: Readonly<Record<ImageView, string>>;
   readonly heatMap: string;
+  /** Below a sheet of several pictures: what its colours mean. */
+  readonly sheet: {
+    readonly signed: string;
+    readonly unsigned: string;
+    readonly limit: string;
+    readonly limitBelow: string;
+    readonly shared: string;
+    readonly outlined: string;
+    readonly lines: string;
+    readonly kept: string;
+  };
+  readonly curves: {
+    readonly deletion: string;
+    readonly insertion: string;
+    readonly area: string;
+    readonly share: string;
+    readonly shown: string;
+    readonly better: string;
+    readonly flaw: string;
+  };
   readonly smoothed: (sigma: string) => string;
   readonly notSmoothed: string;
   readonly modelRead: string;
@@ -212,9 +232,29 @@ const en: Messages = {
     overlay: 'overlay',
     contour: 'contours at 1/4, 1/2 and 3/4 of the limit',
     masked: 'what is left of the picture',
+    'side-by-side': 'picture and overlay',
   },
-  overlay: 'overlay',
   heatMap: 'scores alone',
+  sheet: {
+    signed: 'Orange supports the answer named below each picture, blue opposes it.',
+    unsigned: 'Purple is how much a place matters for the answer named below each picture; it has no sign.',
+    limit: 'limit',
+    limitBelow: 'The limit, where colours are full, stands below each picture (≤).',
+    shared: 'Methods of one unit have one scale for each picture.',
+    outlined: 'The model sees what is outlined.',
+    lines: 'Lines where |score| passes 1/4, 1/2 and 3/4 of the limit; stronger lines are higher.',
+    kept: 'Seen in full where the score reaches the limit, grey where it is 0 or against the answer.',
+  },
+  curves: {
+    deletion: 'Deletion',
+    insertion: 'Insertion',
+    area: 'area below the curve',
+    share: 'share of pixels',
+    shown:
+      'Above: what the model sees as the pixels with the highest scores are deleted from the picture, or inserted where it was blurred.',
+    better: 'Scores point at what matters where the deletion falls early and the insertion rises early.',
+    flaw: 'Pictures with holes are like none the model was trained on.',
+  },
   smoothed: (sigma) => `Smoothed for display only (Gaussian, σ = ${sigma} px of the model’s input).`,
   notSmoothed: 'Not smoothed.',
   modelRead: 'The outlined part is what the model saw.',
@@ -371,9 +411,32 @@ const zh: Messages = {
   others: (count, by) => `其余 ${count} 个${zhBy[by]}`,
   topOf: (shown, all, by) => `共 ${all} 个${zhBy[by]}，列出最强的 ${shown} 个。`,
   picture: '图像',
-  views: { overlay: '叠加', contour: '等高线（上限的 1/4、1/2、3/4）', masked: '按得分保留的图像' },
-  overlay: '叠加',
+  views: {
+    overlay: '叠加',
+    contour: '等高线（上限的 1/4、1/2、3/4）',
+    masked: '按得分保留的图像',
+    'side-by-side': '图像与叠加',
+  },
   heatMap: '仅得分',
+  sheet: {
+    signed: '橙色支持每幅图下方所写的答案，蓝色反对它。',
+    unsigned: '紫色表示该处对每幅图下方所写答案的重要程度，不分正负。',
+    limit: '上限',
+    limitBelow: '颜色最深处的上限写在每幅图下方（≤）。',
+    shared: '单位相同的方法在同一幅图像上共用一个尺度。',
+    outlined: '框内是模型看到的部分。',
+    lines: '|得分| 越过上限的 1/4、1/2、3/4 处画线；线越深得分越高。',
+    kept: '得分达到上限处完整显示，为 0 或反对答案处为灰色。',
+  },
+  curves: {
+    deletion: '删除',
+    insertion: '插入',
+    area: '曲线下面积',
+    share: '像素比例',
+    shown: '上方：按得分从高到低，从图像中删除像素，或在模糊的图像中恢复像素时，模型看到的内容。',
+    better: '删除曲线早降、插入曲线早升，说明得分指向了重要之处。',
+    flaw: '带空洞的图像不同于模型训练时见过的任何图像。',
+  },
   smoothed: (sigma) => `仅为显示而平滑（高斯，σ = 模型输入的 ${sigma} 像素）。`,
   notSmoothed: '未平滑。',
   modelRead: '框内是模型看到的部分。',

@@ -2,7 +2,7 @@ import type { Explanation } from '../explanation/index.ts';
 import { barsOf } from './bars.ts';
 import { terminalSafe } from './escape.ts';
 import { captionOf, figureSvg, subjectOf } from './figure.ts';
-import type { ImageView } from './figure.ts';
+import type { ImageView } from './image-drawing.ts';
 import { formatNumber, formatSigned } from './format.ts';
 import { heatMapAnsi } from './heat-map.ts';
 import { imageAnsi } from './image-ansi.ts';
@@ -31,8 +31,10 @@ export interface RenderOptions extends ImageScoreOptions {
   readonly language?: Language;
   /** The given picture, for explanations of images; without it only the scores are drawn. */
   readonly picture?: RgbPicture;
-  /** Of SVG and PNG, for pictures. Default `overlay`. */
+  /** How scores are drawn over pictures, but on the terminal. Default `overlay`. */
   readonly view?: ImageView;
+  /** Longer side of pictures in pixels; they are never enlarged. Default 448. */
+  readonly side?: number;
   /** Page colour of SVG and PNG. Default `light`. HTML follows the reader's preference. */
   readonly theme?: Theme;
   /** Columns of the terminal (default 80) or user units of the SVG (default 720). */
@@ -85,6 +87,8 @@ export async function drawExplanation(
           },
         ],
         ...(options.encodePng && { encodePng: options.encodePng }),
+        ...(options.view && { view: options.view }),
+        ...(options.side && { side: options.side }),
       });
     case 'svg':
       return figureSvg(explanation, {

@@ -1,8 +1,10 @@
 import type { Explanation } from '../explanation/index.ts';
 import { barsOf, barsSvg } from './bars.ts';
 import { escapeMarkup } from './escape.ts';
-import { captionOf, drawImages, subjectOf } from './figure.ts';
+import { captionOf, subjectOf } from './figure.ts';
 import type { Subject } from './figure.ts';
+import { drawImages } from './image-drawing.ts';
+import type { ImageView } from './image-drawing.ts';
 import type { RgbPicture } from './image-overlay.ts';
 import { fitPicture, originalImage, scaledCrop } from './image-overlay.ts';
 import { cautions, completenessSentence, factsOf, predictionValues } from './judgement.ts';
@@ -37,6 +39,8 @@ export interface ReportSection {
 interface Page {
   readonly language: Language;
   readonly encodePng: PngEncoder;
+  readonly view: ImageView;
+  readonly side: number;
 }
 
 /** Width of the drawings in user units: a column of the page, or a phone. */
@@ -75,7 +79,7 @@ ${methods.join('\n')}
 </section>`;
 }
 
-async function givenHtml(section: ReportSection, { language, encodePng }: Page): Promise<string> {
+async function givenHtml(section: ReportSection, page: Page): Promise<string> {
   const first = section.explanations[0];
   const head = `<h4>${both((words) => words.input)}</h4>`;
   if (first?.text !== undefined) {
@@ -86,16 +90,16 @@ async function givenHtml(section: ReportSection, { language, encodePng }: Page):
       const whole = `<blockquote class="scroll" dir="${dir}" tabindex="0">${escapeMarkup(text)}</blockquote>`;
       return `${start}<details><summary>${both((words) => words.wholeText(text.length))}</summary>${whole}</details>`;
     });
-    const compared = await pictureHtml(section, '', { language, encodePng });
+    const compared = await pictureHtml(section, '', page);
     return `<div>${head}${texts.join('\n')}${compared}</div>`;
   }
-  return pictureHtml(section, head, { language, encodePng });
+  return pictureHtml(section, head, page);
 }
 
-async function pictureHtml(section: ReportSection, head: string, { language, encodePng }: Page): Promise<string> {
+async function pictureHtml(section: ReportSection, head: string, { language, encodePng, side }: Page): Promise<string> {
   const first = section.explanations[0];
   if (section.picture === undefined || first?.image === undefined) return '';
-  const picture = fitPicture(section.picture, 480);
+  const picture = fitPicture(section.picture, Math.max(480, side));
   const crop = scaledCrop(first.image, picture);
   const { width, height } = first.image.crop;
   const whole = width >= first.image.width && height >= first.image.height;
@@ -152,7 +156,7 @@ ${cautionsHtml(explanation)}
 async function viewHtml(
   explanation: Explanation,
   subject: Subject,
-  { language, encodePng }: Page,
+  { language, encodePng, view, side }: Page,
 ): Promise<{ readonly first: string; readonly second: string }> {
   if (subject.kind === 'text') return { first: `<div>${tokensHtml(explanation, subject.scale)}</div>`, second: '' };
   if (subject.kind === 'features') return { first: '<div></div>', second: '' };
@@ -164,8 +168,8 @@ async function viewHtml(
       second: '',
     };
   }
-  const { overlay, heat } = drawImages(explanation, subject, 448, 160);
-  const figure = async (drawn: typeof heat, caption: 'overlay' | 'heatMap'): Promise<string> => {
+  const { overlay, heat } = drawImages(explanation, subject, side, 160, view);
+  const figure = async (drawn: typeof heat, caption: ImageView | 'heatMap'): Promise<string> => {
     const img = image(
       dataUri(await encodePng(drawn)),
       drawn,
@@ -173,12 +177,12 @@ async function viewHtml(
       language,
       caption === 'heatMap' ? 'pixels' : undefined,
     );
-    return `<figure>${img}<figcaption class="small">${both((words) => words[caption])}</figcaption></figure>`;
+    return `<figure>${img}<figcaption class="small">${both((words) => (caption === 'heatMap' ? words.heatMap : words.views[caption]))}</figcaption></figure>`;
   };
   const alone = await figure(heat, 'heatMap');
   return overlay === undefined
     ? { first: alone, second: '<div></div>' }
-    : { first: await figure(overlay, 'overlay'), second: alone };
+    : { first: await figure(overlay, view), second: alone };
 }
 
 function legendHtml(explanation: Explanation, subject: Subject): string {

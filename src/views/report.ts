@@ -2,6 +2,7 @@ import type { Explanation, ModelRef } from '../explanation/index.ts';
 import { escapeMarkup } from './escape.ts';
 import { LANGUAGE_TAGS, MESSAGES } from './messages.ts';
 import type { Language } from './messages.ts';
+import type { ImageView } from './image-drawing.ts';
 import { encodePng } from './png.ts';
 import type { PngEncoder } from './png.ts';
 import type { Bilingual } from './report-markup.ts';
@@ -32,6 +33,10 @@ export interface Report {
   readonly command?: string;
   /** Default: `encodePng`. */
   readonly encodePng?: PngEncoder;
+  /** How scores are drawn over pictures. Default `overlay`. */
+  readonly view?: ImageView;
+  /** Longer side of pictures in pixels; they are never enlarged. Default 448. */
+  readonly side?: number;
 }
 
 /**
@@ -41,7 +46,12 @@ export interface Report {
 export async function renderReport(report: Report): Promise<string> {
   const language = report.language ?? 'en';
   const title = report.title ?? { en: MESSAGES.en.reportTitle, zh: MESSAGES.zh.reportTitle };
-  const page = { language, encodePng: report.encodePng ?? encodePng };
+  const page = {
+    language,
+    encodePng: report.encodePng ?? encodePng,
+    view: report.view ?? 'overlay',
+    side: report.side ?? 448,
+  };
   const sections: string[] = [];
   for (const [i, section] of report.sections.entries()) sections.push(await sectionHtml(section, i + 1, page));
   const style = reportStyle();

@@ -3,6 +3,22 @@ import type { Language } from './messages.ts';
 
 const CHINESE: readonly (readonly [RegExp, string])[] = [
   [
+    /^the scores do not add up: (.+) of the change of the answer are missing; of steps where the gradient is zero the change is lost$/,
+    '得分之和少了答案变化的 $1：梯度为零的步骤，其变化无法分配',
+  ],
+  [
+    /^the scores do not add up: (.+) of the change of the answer are missing; a second derivative .*$/,
+    '得分之和少了答案变化的 $1：ReLU 的折点处没有二阶导数，或步数太少',
+  ],
+  [
+    /^(\d+) of the (\d+) baselines were drawn: n_samples=\d+ takes all of them$/,
+    '$2 个基线中抽取了 $1 个：n_samples=$2 会使用全部',
+  ],
+  [
+    /^the scores of single features still change by (.+) even after (\d+) steps$/,
+    '即使用了 $2 步，单个特征的分数仍在变化（$1）',
+  ],
+  [
     /^the scores do not add up to the answer within (.+) even after (\d+) steps$/,
     '用了 $2 步，得分之和与答案的差仍超过 $1',
   ],

@@ -4,7 +4,7 @@ import type { Random } from '../inputs/core.ts';
 import { sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import { adam } from '../programs/index.ts';
-import { DEFAULT_MEMORY_BUDGET, activationBytes } from '../runtime/core.ts';
+import { DEFAULT_MEMORY_BUDGET, activationBytes, rowsTogether } from '../runtime/core.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import { parameterDims, startingPoint } from './parametrisation.ts';
 import type { Canvas } from './parametrisation.ts';
@@ -141,7 +141,7 @@ function rowsWithin(program: Model, budget: number): number {
       (own ?? []).map((dim) => (dim === 'rows' ? 1 : Number(dim))),
     ]),
   );
-  return Math.max(1, Math.min(MAX_ROWS, Math.floor(budget / Math.max(1, activationBytes(program, dims)))));
+  return rowsTogether(activationBytes(program, dims), budget, MAX_ROWS);
 }
 
 function stack(rows: readonly Float32Array[]): Float32Array {

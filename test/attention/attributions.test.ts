@@ -18,6 +18,7 @@ import {
 import type { AttentionTarget } from '../../src/attention/index.ts';
 import type { Scores } from '../../src/explanation/index.ts';
 import type { NamedTensors } from '../../src/onnx/index.ts';
+import { numbersToData } from '../../src/onnx/index.ts';
 import { ModelHost } from '../../src/runtime/index.ts';
 import type { Dense, Reference } from './references.ts';
 import { EXPORTS, FOLDER, difference, inputsOf, openFixture, reference } from './references.ts';
@@ -181,6 +182,34 @@ test.each(EXPORTS)('in %s relevance through masks and caches stays finite', asyn
     .join(',');
   const { data } = await transformerAttribution(host, tensors, targetOf(given, spec));
   expect(data.every(Number.isFinite)).toBe(true);
+});
+
+test('ALTI, GlobEnc and norms say the same of a BERT whether or not its norms and attention were fused', async () => {
+  const bert = path.join(FOLDER, '../../models/fixtures/architectures/bert');
+  const tensors = (host: ModelHost): NamedTensors =>
+    Object.fromEntries(
+      host.model.graph.inputs.map(({ name, type }) => {
+        const data = Array.from({ length: 5 }, (_, at) => (name === 'input_ids' ? 3 + at : 1));
+        return [name, { type, dims: [1, 5], data: numbersToData(type, data) }];
+      }),
+    );
+  const said = async (file: string) => {
+    const host = await ModelHost.open(path.join(bert, file), { cache: false, threads: 1 });
+    const given = tensors(host);
+    const normed = await attentionNorms(host, given, { of: 'layer-norm' });
+    const maps = [(await alti(host, given)).map, (await globenc(host, given)).map, ...normed.map(({ norms }) => norms)];
+    await host.release();
+    return maps;
+  };
+  const plain = await said('sdpa-dynamo23.onnx');
+  for (const [file, bound] of [
+    ['sdpa-ts-opt.onnx', 1e-4],
+    ['eager-ts-opt-int8.onnx', 5e-2],
+  ] as const)
+    (await said(file)).forEach(({ data }, at) => {
+      const largest = Math.max(...plain[at]!.data);
+      expect(difference(data, plain[at]!.data) / largest, `${file}, map ${at}`).toBeLessThan(bound);
+    });
 });
 
 test('rows of rollout, ALTI and flow sum to one', async () => {

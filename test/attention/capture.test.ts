@@ -57,6 +57,7 @@ describe.each(EXPORTS)('in %s', (name) => {
         { cells: 3 },
       ],
     });
+    const alone = await captureAttention(host, tensors, { values: ['entropy'] });
     for (const { block, values } of blocks) {
       const p = values['probabilities']!;
       const [batch, heads, queries, keys] = p.dims as [number, number, number, number];
@@ -70,6 +71,8 @@ describe.each(EXPORTS)('in %s', (name) => {
       expect(values['cells']).toEqual({ dims: [batch, heads, rows, columns], data: greatest });
       const entropies = byHead(p, (each) => (each > 0 ? -each * Math.log(each) : 0)).map((sum) => sum / queries);
       expect(difference(values['entropy']!.data, entropies)).toBeLessThan(1e-5);
+      // Without each query's it is made another way.
+      expect(difference(alone[block.index]!.values['entropy']!.data, entropies)).toBeLessThan(1e-5);
       const perQuery = values['entropy-by-query']!;
       expect(perQuery.dims).toEqual([batch, heads, queries]);
       const means = byHead({ dims: [batch, heads, queries, 1], data: perQuery.data }, (each) => each / queries);
@@ -115,11 +118,15 @@ test.each(['bert-eager', 'bert-sdpa', 'gpt2-eager', 'llama-sdpa'])(
       ...given,
       attention_mask: { ...given['attention_mask']!, data: BigInt64Array.from(mask, BigInt) },
     };
+    const alone = await captureAttention(host, tensors as NamedTensors, { values: ['entropy'] });
     for (const { block, values } of await captureAttention(host, tensors as NamedTensors, {
       values: ['probabilities', 'entropy', 'entropy-by-query'],
     })) {
       const [mean, byQuery] = [values['entropy']!.data, values['entropy-by-query']!.data];
       expect(byQuery.length, block.path).toBe(24);
+      alone[block.index]!.values['entropy']!.data.forEach((each, head) =>
+        causal ? expect(each).toBeCloseTo(mean[head]!, 5) : expect(each).toBeNaN(),
+      );
       expect(Array.from(byQuery.slice(0, 6), Number.isNaN)).toEqual(mask.map((seen) => seen === 0));
       if (!causal) expect([...mean].every(Number.isNaN)).toBe(true);
       else

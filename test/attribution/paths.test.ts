@@ -3,6 +3,7 @@ import { attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
 import { numbersToData } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
+import { makeModel, makeNode } from '../models.ts';
 import { buildModel, explainRow, withModel } from './graphs.ts';
 import { fixtures, openFixture } from './references.ts';
 
@@ -29,7 +30,41 @@ test('blur-ig adds up to the change from the blurred picture to the sharp one', 
     method: 'blur-ig',
     options: { steps: 400, max_sigma: 4 },
   });
+  expect(Math.abs(value - baselineValue!)).toBeGreaterThan(0.1);
   expect(Math.abs(convergenceDelta!)).toBeLessThan(0.02 * Math.abs(value - baselineValue!));
+});
+
+test('blur-ig starts from the same blurred picture however many steps lead away from it', async () => {
+  const start = async (steps: number) =>
+    (await explain(cnn!, { method: 'blur-ig', options: { steps, max_sigma: 2 } })).baselineValue!;
+  const few = await start(2);
+  expect(await start(50)).toBeCloseTo(few, 5);
+  expect(await start(300)).toBeCloseTo(few, 5);
+});
+
+test('blur-ig refuses a target before it blurs anything, and can be aborted between blurs', async () => {
+  const tall = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 3, 160, 160] }],
+    outputs: [{ name: 'y', type: 'float32', dims: ['batch', 3] }],
+    nodes: [makeNode('GlobalAveragePool', ['x'], ['p']), makeNode('Flatten', ['p'], ['y'])],
+  });
+  const inputs = { x: { type: 'float32', dims: [1, 3, 160, 160], data: new Float32Array(3 * 160 * 160) } } as const;
+  await withModel(tall, async (host) => {
+    const request = { inputs, method: 'blur-ig', options: { steps: 2000 } };
+    const started = performance.now();
+    await expect(attribute(host, { ...request, target: { label: '9', indices: [9] } })).rejects.toThrow('9');
+    const controller = new AbortController();
+    const onProgress = () => controller.abort(new Error('enough'));
+    const aborted = attribute(host, {
+      ...request,
+      target: { label: '0', indices: [0] },
+      signal: controller.signal,
+      onProgress,
+    });
+    await expect(aborted).rejects.toThrow('enough');
+    // All 4000 blurs take minutes.
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
 });
 
 test('guided-ig adds up to the change from the baseline', async () => {
@@ -118,4 +153,37 @@ test.each([
   [cnn!, { method: 'guided-ig', options: { fraction: 0 } }, 'must be a number above 0'],
 ])('%#: refused', async (fixture, request, message) => {
   await expect(explain(fixture, request)).rejects.toThrow(message);
+});
+
+test('integrated gradients go on while errors of features cancel in the sum', async () => {
+  // sigmoid(200 (x0 - 0.53)) - sigmoid(200 (x1 - 0.53)): steep where none of the first points lies.
+  const model = buildModel(2, (b, x) => {
+    const moved = b.op('Sigmoid', [
+      b.mul(b.sub(x, b.constant('float32', [], [0.53])), b.constant('float32', [], [200])),
+    ]);
+    return b.matmul(moved, b.constant('float32', [2, 1], [1, -1]));
+  });
+  await withModel(model, async (host) => {
+    const { scores, explanation } = await explainRow(host, 'integrated-gradients', [1, 1]);
+    [1, -1].forEach((score, at) => expect(Math.abs(scores[at]! - score)).toBeLessThan(0.05));
+    expect(explanation.options['steps']).toBeGreaterThan(100);
+  });
+});
+
+test('idgi and integrated-hessians say when their scores do not add up', async () => {
+  const kinked = buildModel(2, (b, x) => b.op('Relu', [b.sub(b.sum(x, [1], true), b.constant('float32', [], [1]))]));
+  await withModel(kinked, async (host) => {
+    const lost = await explainRow(host, 'idgi', [1, 1], { options: { n_steps: 3 } });
+    expect(Math.abs(lost.explanation.convergenceDelta!)).toBeGreaterThan(0.2);
+    expect(lost.explanation.warnings.join()).toMatch(/do not add up: .*gradient is zero/);
+    const { explanation } = await explainRow(host, 'integrated-hessians', [1, 1]).catch(async () => {
+      const { explanation } = await attribute(host, {
+        inputs: { x: { type: 'float32', dims: [1, 2], data: Float32Array.of(1, 1) } },
+        method: 'integrated-hessians',
+        target: { label: '0', indices: [0] },
+      });
+      return { explanation };
+    });
+    expect(explanation.warnings.join()).toMatch(/do not add up: .*second derivative/);
+  });
 });

@@ -118,6 +118,75 @@ const NETS: Readonly<Record<string, Model>> = {
   ),
 };
 
+/** Its maximum says where it was found, which onnxruntime does in the plain layout. */
+const POOLED = net(
+  [
+    makeNode('Relu', ['a'], ['r']),
+    makeNode('MaxPool', ['r'], ['m'], { kernel_shape: ints([3, 3]), ...halved, ...same }),
+    conv('m', 'c', 'w'),
+  ],
+  'c',
+  [['w', randomWeight([32, 32, 1, 1], 12)]],
+);
+
+/** Large enough for the backward pass to compute values again, and the values it then still reads of the forward pass. */
+const LARGE_NETS: Readonly<Record<string, readonly [Model, readonly string[]]>> = {
+  'x sigmoid(x) of many pixels': [
+    net(
+      [makeNode('Sigmoid', ['a'], ['s']), makeNode('Mul', ['a', 's'], ['m']), conv('m', 'c', 'w')],
+      'c',
+      [['w', randomWeight([32, 32, 1, 1], 3)]],
+      96,
+    ),
+    ['a'],
+  ],
+  'squeeze and excitation of x sigmoid(x) of many pixels': [
+    net(
+      [
+        makeNode('Sigmoid', ['a'], ['s']),
+        makeNode('Mul', ['a', 's'], ['z']),
+        makeNode('GlobalAveragePool', ['z'], ['p']),
+        conv('p', 'q', 'w'),
+        makeNode('Sigmoid', ['q'], ['g']),
+        makeNode('Mul', ['g', 'z'], ['m']),
+        conv('m', 'c', 'v'),
+      ],
+      'c',
+      [
+        ['w', randomWeight([32, 32, 1, 1], 4)],
+        ['v', randomWeight([32, 32, 1, 1], 5)],
+      ],
+      96,
+    ),
+    ['a'],
+  ],
+  'a residual stream of rectifiers of many pixels': [
+    net(
+      [
+        makeNode('Relu', ['a'], ['r']),
+        conv('r', 'c', 'w', { dilations: ints([1, 1]) }),
+        makeNode('Relu', ['c'], ['d']),
+        conv('d', 'e', 'v', { dilations: ints([1, 1]) }),
+        makeNode('Add', ['e', 'r'], ['f']),
+        makeNode('Relu', ['f'], ['t']),
+        conv('t', 'h', 'w'),
+        makeNode('Relu', ['h'], ['i']),
+        conv('i', 'j', 'v'),
+        makeNode('Add', ['t', 'j'], ['k']),
+        makeNode('Relu', ['k'], ['l']),
+      ],
+      'l',
+      [
+        ['w', randomWeight([32, 32, 1, 1], 13)],
+        ['v', randomWeight([32, 32, 1, 1], 14)],
+      ],
+      96,
+    ),
+    ['r', 'd', 'i'],
+  ],
+};
+const LARGE = Object.entries(LARGE_NETS).map(([name, [model]]) => [name, model] as const);
+
 function gradientOf(model: Model, rules: RuleTable): Model {
   const b = new GraphBuilder(model);
   b.setOutputs([]);
@@ -130,7 +199,9 @@ function gradientOf(model: Model, rules: RuleTable): Model {
 const blocked = (model: Model) =>
   gradientOf(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES);
 
-test.each(Object.entries(NETS))('%s has the gradient of the plain rules', async (_, model) => {
+const POOLING = ['a maximum over rectified windows', POOLED] as const;
+
+test.each([...Object.entries(NETS), ...LARGE, POOLING])('%s has the gradient of the plain rules', async (_, model) => {
   const size = model.graph.inputs[0]!.dims![2] as number;
   const feeds = { x: randomTensor([2, 3, size, size], 12) };
   const [plain, own] = [
@@ -140,6 +211,45 @@ test.each(Object.entries(NETS))('%s has the gradient of the plain rules', async 
   const largest = Math.max(...plain!.map(Math.abs));
   expect(largest).toBeGreaterThan(0);
   own!.forEach((value, at) => expect(Math.abs(value - plain![at]!)).toBeLessThan(1e-5 * largest));
+});
+
+test('what comes before a maximum over windows is not kept for the backward pass', () => {
+  const model = normalizeModel(POOLED);
+  const { nodes } = blocked(model).graph;
+  const producer = new Map(nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+  const wide = nodes.filter(({ inputs }) => inputs.some((name) => name === 'a' || name === 'r'));
+  expect(wide.map(({ operator }) => operator)).toEqual(['MaxPool']);
+  expect(producer.get('m')?.operator).toBe('Relu');
+  // A rectifier that somebody looks at stays where it is.
+  expect(prepareFor({ set: 'blocked' }, model, ['r'])).toBe(model);
+});
+
+/** Planes of the forward pass that onnxruntime has to keep for the backward pass: none that it finds to be the same. */
+async function kept(model: Model): Promise<string[]> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnxray-blocked-'));
+  const optimizedModelFilePath = path.join(folder, 'optimized.onnx');
+  const options = { optimizedModelFilePath, logSeverityLevel: 4, graphOptimizationLevel: 'basic' } as const;
+  await (await InferenceSession.create(writeModel(blocked(model)), options)).release();
+  const { nodes } = readModel(readFileSync(optimizedModelFilePath)).graph;
+  rmSync(folder, { recursive: true });
+  const forward = new Set<string>();
+  const needed = new Set(['y']);
+  for (const { inputs, outputs } of nodes.toReversed())
+    if (outputs.some((name) => needed.has(name))) {
+      for (const name of inputs) needed.add(name);
+      for (const name of outputs) forward.add(name);
+    }
+  const later = nodes.filter(({ outputs }) => !outputs.some((name) => forward.has(name)));
+  const planes = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => !'ypqg'.includes(name)));
+  return [...new Set(later.flatMap(({ inputs }) => inputs))].filter((name) => planes.has(name));
+}
+
+test.each(Object.entries(LARGE_NETS))('of %s the backward pass keeps little', async (_, [model, names]) => {
+  expect((await kept(model)).toSorted()).toEqual([...names].toSorted());
+});
+
+test('small values are kept as they are', async () => {
+  expect((await kept(NETS['x sigmoid(x)']!)).toSorted()).toEqual(['m', 's']);
 });
 
 test('the sigmoid of x sigmoid(x) has a gradient of its own where it is asked for', async () => {
@@ -163,23 +273,26 @@ test('the sigmoid of x sigmoid(x) has a gradient of its own where it is asked fo
   }
 });
 
-test.each(Object.entries(NETS))('%s leaves the layout for the answer and the gradient only', async (_, model) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'onnxray-blocked-'));
-  const optimizedModelFilePath = path.join(folder, 'optimized.onnx');
-  const session = await InferenceSession.create(writeModel(blocked(model)), {
-    optimizedModelFilePath,
-    logSeverityLevel: 4,
-  });
-  await session.release();
-  const optimized = readModel(readFileSync(optimizedModelFilePath)).graph.nodes;
-  rmSync(folder, { recursive: true });
-  const known = new Set(optimized.flatMap(({ operator, inputs }) => (operator === 'ReorderOutput' ? inputs : [])));
-  // The seed is made of the answer, in the plain layout.
-  expect(known.size).toBeLessThanOrEqual(2);
-  const outside = optimized.filter(
-    ({ operator, domain }) => domain === '' && !['Add', 'Mul', 'Sigmoid'].includes(operator),
-  );
-  expect(
-    outside.map(({ operator }) => operator).filter((operator) => /Cast|Where|Sub|ConvTranspose/.test(operator)),
-  ).toEqual([]);
-});
+test.each([...Object.entries(NETS), ...LARGE])(
+  '%s leaves the layout for the answer and the gradient only',
+  async (_, model) => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'onnxray-blocked-'));
+    const optimizedModelFilePath = path.join(folder, 'optimized.onnx');
+    const session = await InferenceSession.create(writeModel(blocked(model)), {
+      optimizedModelFilePath,
+      logSeverityLevel: 4,
+    });
+    await session.release();
+    const optimized = readModel(readFileSync(optimizedModelFilePath)).graph.nodes;
+    rmSync(folder, { recursive: true });
+    const known = new Set(optimized.flatMap(({ operator, inputs }) => (operator === 'ReorderOutput' ? inputs : [])));
+    // The seed is made of the answer, in the plain layout.
+    expect(known.size).toBeLessThanOrEqual(2);
+    const outside = optimized.filter(
+      ({ operator, domain }) => domain === '' && !['Add', 'Mul', 'Sigmoid'].includes(operator),
+    );
+    expect(
+      outside.map(({ operator }) => operator).filter((operator) => /Cast|Where|Sub|ConvTranspose/.test(operator)),
+    ).toEqual([]);
+  },
+);

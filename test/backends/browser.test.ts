@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ExplainableModel } from '../../src/attribution/index.ts';
 import type { Explanation } from '../../src/explanation/index.ts';
 import { readImage } from '../../src/inputs/index.ts';
+import { topPatches, visualiseFeatures } from '../../src/visualisation/index.ts';
 import { ALL, BOUND, caseName, onePerOperator, prepareCase, worstError } from './cases.ts';
 import type { Outcome } from './cases.ts';
 import { openBrowser } from './chromium.ts';
@@ -136,6 +137,29 @@ describe('the embedded models, explained in a browser', () => {
     const expected = scoresOf(optimized);
     const floor = distance(scoresOf(plain), expected);
     expect(distance(scores, expected)).toBeLessThanOrEqual(Math.max(BOUND, 2 * floor));
+  }, 600_000);
+
+  it('find what excites a channel, in a photograph and by gradients, as in Node', async () => {
+    const [layer, channel] = ['blocks.2.Add', 0];
+    const there = await callPage(
+      browser.isolated,
+      'visualise',
+      'image-imagenet',
+      '/zoo/photographs/cat.jpg',
+      layer,
+      channel,
+    );
+    const open = await ExplainableModel.open(path.join(root, 'zoo/image-imagenet'), { cache: false });
+    const patches = await topPatches(open, [picture], { layer, channels: [channel] });
+    const found = await visualiseFeatures(open, { layer, channels: [channel] }, { options: { steps: 2 } });
+    await open.release();
+    const [patch] = patches.units[0]!.pictures;
+    expect(there.patch.value).toBeCloseTo(patch!.value, 0);
+    expect(there.patch.position).toEqual(patch!.source!.position);
+    const [here] = found.units[0]!.pictures;
+    expect(there.found.startValue).toBeCloseTo(here!.startValue!, 3);
+    expect(there.found.value).toBeCloseTo(here!.value, 1);
+    expect(there.drawn).toBe('<svg');
   }, 600_000);
 
   it('decodes a JPEG to the pixels that Node decodes, but for two levels of 255 here and there', async () => {

@@ -30,11 +30,6 @@ export const BOUND = 1e-4;
 export const EXCEPTIONS: readonly { readonly provider: Provider; readonly name: RegExp; readonly reason: string }[] = [
   {
     provider: 'webgpu',
-    name: /^Resize .* with antialias$/,
-    reason: 'WebGPU takes the operator and refuses its antialias attribute: the model runs on the CPU instead',
-  },
-  {
-    provider: 'webgpu',
     name: /^Cast to the other float/,
     reason: 'the build of onnxruntime-web with WebGPU has no float64: the model runs on WASM instead',
   },

@@ -69,16 +69,24 @@ describe('WebGPU in Node', () => {
 
   it('leaves a model to the CPU whose operators it takes and then refuses, and says so', async () => {
     const model = makeModel({
-      inputs: [{ name: 'x', type: 'float32', dims: [1, 1, 4, 4] }],
-      outputs: [{ name: 'y', type: 'float32', dims: [1, 1, 2, 2] }],
-      nodes: [makeNode('Resize', ['x', '', 'scales'], ['y'], { antialias: int(1), mode: string('linear') })],
-      initializers: [['scales', numbersWeight('float32', [4], [1, 1, 0.5, 0.5])]],
+      // With sizes that are an input there is nothing to put in its place.
+      inputs: [
+        { name: 'x', type: 'float32', dims: [1, 1, 4, 4] },
+        { name: 'sizes', type: 'int64', dims: [1, 4] },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('Squeeze', ['sizes', 'first'], ['list']),
+        makeNode('Resize', ['x', '', '', 'list'], ['y'], { antialias: int(1), mode: string('linear') }),
+      ],
+      initializers: [['first', numbersWeight('int64', [1], [0])]],
     });
     const file = path.join(folder, 'resize.onnx');
     writeFileSync(file, writeModel(model));
     const inputs = path.join(folder, 'x.json');
     const data = Array.from({ length: 16 }, (_, at) => at);
-    writeFileSync(inputs, JSON.stringify({ x: { dims: [1, 1, 4, 4], type: 'float32', data } }));
+    const sizes = { dims: [1, 4], type: 'int64', data: [1, 1, 2, 2] };
+    writeFileSync(inputs, JSON.stringify({ x: { dims: [1, 1, 4, 4], type: 'float32', data }, sizes }));
     const asked = [file, '--inputs', inputs, '--method', 'input-x-gradient', '--target', '0,0,0'];
     const { runtime, warnings, value } = await explain([...asked, '--provider', 'webgpu'], softwareVulkan());
     expect(runtime.provider).toBe('cpu');

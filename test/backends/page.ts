@@ -1,5 +1,14 @@
 /** Runs in a page of Chromium, called by the tests. */
-import { ExplainableModel, ModelHost, openWebSession, readImage, renderExplanation } from '../../src/browser.ts';
+import {
+  ExplainableModel,
+  ModelHost,
+  openWebSession,
+  readImage,
+  renderExplanation,
+  topPatches,
+  visualisationSheet,
+  visualiseFeatures,
+} from '../../src/browser.ts';
 import type { Explanation, ExplainOptions, Pixels, WebHostOptions } from '../../src/browser.ts';
 import type { WireOutcome, WireProgram } from './wire.ts';
 import { packOutcome, unpackProgram } from './wire.ts';
@@ -50,6 +59,25 @@ export async function explain(
 }
 
 const firstScores = ({ attributions }: Explanation): Iterable<number> => Object.values(attributions)[0]!.data;
+
+/** What excites a channel of an embedded model most: of a photograph, and in a few steps of gradient ascent. */
+export async function visualise(model: string, photograph: string, layer: string, channel: number) {
+  const open = await ExplainableModel.open(`/zoo/${model}/`);
+  try {
+    const patches = await topPatches(open, [photograph], { layer, channels: [channel] });
+    const found = await visualiseFeatures(open, { layer, channels: [channel] }, { options: { steps: 2 } });
+    const [patch] = patches.units[0]!.pictures;
+    const { value, startValue } = found.units[0]!.pictures[0]!;
+    const sheet = await visualisationSheet(found);
+    return {
+      patch: { value: patch!.value, ...patch!.source! },
+      found: { value, startValue },
+      drawn: sheet.slice(0, 4),
+    };
+  } finally {
+    await open.release();
+  }
+}
 
 export async function decode(url: string): Promise<number[]> {
   return Array.from((await readImage(url)).data);

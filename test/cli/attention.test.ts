@@ -387,6 +387,12 @@ describe('it refuses in one line', () => {
     ],
     ['a path that is none', [bert, '--inputs', given, '--layer', 'bert.x'], 1, /no attention at "bert\.x"/],
     ['a head out of range', [bert, '--inputs', given, '--head', '4'], 1, /no head 4 in .*: it has heads 0 to 3/],
+    [
+      'a head out of range of a decoder',
+      [fixture('gpt2-sdpa'), '--inputs', inputsFile('gpt2-sdpa'), '--analysis', 'entropy', '--head', '9'],
+      1,
+      /no head 9 in .*: it has heads 0 to 3/,
+    ],
     ['a head that is no number', [bert, '--inputs', given, '--head', '-1'], 2, /whole number/],
     [
       'an unknown analysis',
@@ -420,6 +426,24 @@ describe('it refuses in one line', () => {
       /no decoder self-attention/,
     ],
     ['an unknown target', [TEXT_MODEL, ...MAIL, '--analysis', 'chefer', '--target', 'x'], 1, /unknown target "x"/],
+    [
+      'more random tokens than the model reads',
+      [fixture('gpt2-sdpa'), '--analysis', 'induction'],
+      1,
+      /does not read 50 tokens, 25 and the same again: give induction a smaller length/,
+    ],
+    [
+      'ALTI+ of a model without cross-attention',
+      [fixture('gpt2-sdpa'), '--inputs', inputsFile('gpt2-sdpa'), '--analysis', 'alti-plus'],
+      1,
+      /no cross-attention: use alti/,
+    ],
+    [
+      'a treebank that is none',
+      [TEXT_MODEL, '--analysis', 'dependencies', '--option', `treebank=${folder.write('bad.conllu', '1\tThe\n')}`],
+      1,
+      /bad\.conllu, line 1 is not CoNLL-U/,
+    ],
     ['a treebank that is not given', [TEXT_MODEL, '--analysis', 'dependencies'], 1, /needs a treebank/],
     [
       'a treebank that is not there',

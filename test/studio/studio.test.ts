@@ -2,13 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import axe from 'axe-core';
-import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContext, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readModel, writeModel } from '../../src/onnx/index.ts';
 import { startStudio } from '../../src/server/index.ts';
 import type { RunningStudio } from '../../src/server/index.ts';
+import { seriousViolations } from './axe.ts';
 import { launch } from './browser.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -70,17 +69,6 @@ async function drop(name: string, type: string, bytes: Uint8Array): Promise<void
   );
 }
 
-/** Violations that axe calls serious or critical. */
-async function seriousViolations(): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<AxeResults>('axe.run(document, { resultTypes: ["violations"] })');
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) =>
-      nodes.slice(0, 3).map(({ html, any }) => `${id}: ${html.slice(0, 160)} ${any[0]?.message ?? ''}`),
-    );
-}
-
 describe('the Text room', () => {
   it(
     'explains an example as soon as it is opened, without any complaint of the browser',
@@ -93,7 +81,7 @@ describe('the Text room', () => {
       expect(await card('integrated-gradients').locator('.legend').innerText()).toContain('supports “spam”');
       expect(await card('integrated-gradients').locator('.verdict').innerText()).toContain('add up to the change');
       expect(complaints).toEqual([]);
-      expect(await seriousViolations()).toEqual([]);
+      expect(await seriousViolations(page)).toEqual([]);
     },
   );
 
@@ -177,7 +165,7 @@ describe('the Attention room', () => {
     await page.locator('.top-keys', { hasText: 'attends most to' }).waitFor();
     expect(await drawn()).toBeGreaterThan(before);
     expect(complaints).toEqual([]);
-    expect(await seriousViolations()).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
   });
 
   it('shows measures, several heads, the mean and rollout', { timeout: LONG }, async () => {
@@ -215,7 +203,7 @@ describe('the Attention room', () => {
     await page.waitForFunction(() => location.hash.includes('layer=3') && location.hash.includes('head=7'));
     await page.getByRole('combobox', { name: /^Colour/ }).selectOption('entropy');
     expect(complaints).toEqual([]);
-    expect(await seriousViolations()).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
   });
 
   it('patches from one text into another, and exports what it found', { timeout: LONG }, async () => {
@@ -240,7 +228,7 @@ describe('the Attention room', () => {
     await page.getByRole('img', { name: '4 layers x 12 places' }).waitFor();
     await page.getByLabel('The other text').fill('too short');
     await page.getByText('the two inputs differ in length').waitFor();
-    expect(await seriousViolations()).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
   });
 });
 
@@ -262,7 +250,7 @@ describe('the Images room', () => {
       .waitFor();
     expect(page.url()).toMatch(/box=0\.\d+/);
     expect(complaints).toEqual([]);
-    expect(await seriousViolations()).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
   });
 });
 
@@ -270,7 +258,7 @@ describe('the Models room', () => {
   it('opens a dropped model, and shows hostile names and metadata as text', { timeout: LONG }, async () => {
     await open('models');
     await page.locator('.graph svg').waitFor();
-    expect(await seriousViolations()).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
     const hostile = '<img src=x onerror=document.title=3>';
     const model = readModel(readFileSync(path.join(ROOT, 'test/attention/fixtures/distilbert-eager.onnx')));
     const nodes = model.graph.nodes.map((node, i) => (i === 0 ? { ...node, name: `/${hostile}/${hostile}` } : node));
@@ -281,8 +269,85 @@ describe('the Models room', () => {
     expect(await page.locator('main img').count()).toBe(0);
     await expect(page.title()).resolves.toBe('Models · onnxray');
     await page.locator('.graph g[role=button]').nth(2).click();
+    const exports = page.getByRole('group', { name: 'Export: graph-' });
+    const exported = async (kind: string) => {
+      const [download] = await Promise.all([
+        page.waitForEvent('download') as Promise<Download>,
+        exports.getByRole('button', { name: kind, exact: true }).click(),
+      ]);
+      expect(download.suggestedFilename()).toMatch(/^graph-[\p{L}\p{N}._-]+$/u);
+      return readFile(await download.path());
+    };
+    expect([...(await exported('PNG')).subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
+    for (const kind of ['SVG', 'HTML']) {
+      const text = (await exported(kind)).toString();
+      expect(text).toContain('&lt;img');
+      expect(text).not.toMatch(/<img|<script>|class=/);
+    }
+    const graph = JSON.parse((await exported('JSON')).toString()) as { model: string; nodes: { path: string }[] };
+    expect(graph.model).toBe(`${hostile}.onnx`);
+    expect(graph.nodes.length).toBeGreaterThan(10);
     expect(complaints).toEqual([]);
   });
+
+  it(
+    'opens a dropped folder with the files two levels deep, and leaves aside what is no part of a model',
+    { timeout: LONG },
+    async () => {
+      await open('models');
+      await page.locator('.graph svg').waitFor();
+      const model = readFileSync(path.join(ROOT, 'test/attention/fixtures/distilbert-eager.onnx'));
+      const tokenizer = readFileSync(path.join(ROOT, 'zoo/text-spam/tokenizer.json'));
+      const files = { 'config.json': Buffer.from('{}'), 'tokenizer.json': tokenizer, 'onnx/model.onnx': model };
+      const contents = Object.entries(files).map(([name, bytes]) => [name, bytes.toString('base64')] as const);
+      await page.evaluate(
+        ([contents]) => {
+          const file = (name: string, base64: string) => {
+            const data = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+            return {
+              isFile: true,
+              isDirectory: false,
+              name,
+              file: (done: (file: File) => void) => done(new File([data], name)),
+            };
+          };
+          // Browsers hand out entries in parts: the reader is asked until it gives none.
+          const folder = (name: string, children: readonly object[]) => ({
+            isFile: false,
+            isDirectory: true,
+            name,
+            createReader: () => {
+              let at = 0;
+              return {
+                readEntries: (done: (entries: readonly object[]) => void) => done(children.slice(at, (at += 2))),
+              };
+            },
+          });
+          const inner = contents.filter(([name]) => name.startsWith('onnx/'));
+          const outer = contents.filter(([name]) => !name.includes('/'));
+          const root = folder('my-model', [
+            file('README.md', btoa('# <img src=x>')),
+            file('.gitattributes', ''),
+            ...outer.map(([name, data]) => file(name, data)),
+            folder(
+              'onnx',
+              inner.map(([name, data]) => file(name.slice(5), data)),
+            ),
+          ]);
+          const transfer = { types: ['Files'], files: [], items: [{ webkitGetAsEntry: () => root }] };
+          const event = new Event('drop', { bubbles: true, cancelable: true });
+          Object.defineProperty(event, 'dataTransfer', { value: transfer });
+          dispatchEvent(event);
+        },
+        [contents] as const,
+      );
+      await page.locator('.model-list button', { hasText: 'model.onnx' }).last().waitFor();
+      await page.locator('.facts dd', { hasText: 'text-classification' }).waitFor();
+      // The tokenizer came along.
+      await page.getByRole('link', { name: 'Explain a text' }).waitFor();
+      expect(complaints).toEqual([]);
+    },
+  );
 
   it('says in one sentence what is wrong with a file that is no model', { timeout: LONG }, async () => {
     await drop('broken.onnx', '', new TextEncoder().encode('not a model'));
@@ -304,7 +369,23 @@ describe('the Compare room', () => {
     expect(await page.getByRole('table', { name: 'Largest differences' }).innerText()).toMatch(
       /\(only (first|second)\)/,
     );
-    expect(await seriousViolations()).toEqual([]);
+    const exported = async (kind: string) => {
+      const [download] = await Promise.all([
+        page.waitForEvent('download') as Promise<Download>,
+        page
+          .getByRole('group', { name: 'Export: differences' })
+          .getByRole('button', { name: kind, exact: true })
+          .click(),
+      ]);
+      return readFile(await download.path());
+    };
+    expect((await exported('SVG')).toString()).toMatch(/^<svg[^]*\(only second\)[^]*<\/svg>$/);
+    expect([...(await exported('PNG')).subarray(1, 4)]).toEqual([...Buffer.from('PNG')]);
+    expect((await exported('HTML')).toString()).toMatch(/^<!doctype html>/);
+    const { rows } = JSON.parse((await exported('JSON')).toString()) as { rows: { label: string; score: number }[] };
+    expect(rows.length).toBeGreaterThan(3);
+    expect(Math.abs(rows[0]!.score)).toBeGreaterThanOrEqual(Math.abs(rows[1]!.score));
+    expect(await seriousViolations(page)).toEqual([]);
   });
 });
 
@@ -332,7 +413,7 @@ describe('the frame', () => {
         await settled();
         const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         expect(content).toBeLessThanOrEqual(screen!);
-        expect(await seriousViolations()).toEqual([]);
+        expect(await seriousViolations(page)).toEqual([]);
       }
     } finally {
       await page.getByRole('button', { name: 'Switch to light colours' }).click();

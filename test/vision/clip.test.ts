@@ -3,9 +3,10 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ExplainableModel } from '../../src/attribution/index.ts';
 import type { Explanation } from '../../src/explanation/index.ts';
-import { readModel } from '../../src/onnx/index.ts';
+import { numbersWeight, readModel } from '../../src/onnx/index.ts';
 import { TEXT_MODEL, testFolder } from '../folder.ts';
 import { expectRefusal, onnxray, onnxrayJson } from '../cli/onnxray.ts';
+import { makeNode } from '../models.ts';
 
 const FOLDER = path.join(import.meta.dirname, 'clip');
 const PICTURE = path.join(FOLDER, 'picture.png');
@@ -215,4 +216,51 @@ test('what does not fit is refused in one line', async () => {
     /leave --target/,
   );
   expectRefusal(await onnxray(['explain', TEXT_MODEL, '--text', 'a', '--text', 'b']), 2, /give one --text/);
+});
+
+describe('of a model that answers for each pair by itself, as SigLIP does,', () => {
+  const texts = cases.map(({ text }) => text);
+  const BIAS = -3;
+
+  /** The model with a bias on its similarities, and in a folder that says what it is, or not. */
+  function biased(name: string, config: object): string {
+    const whole = readModel(readFileSync(path.join(FOLDER, 'model.onnx')));
+    const renamed = (value: string) => (value === 'logits_per_image' ? 'scaled' : value);
+    const nodes = whole.graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(renamed),
+      outputs: node.outputs.map(renamed),
+    }));
+    const initializers = new Map([
+      ...whole.graph.initializers,
+      ['bias', numbersWeight('float32', [1], [BIAS])] as const,
+    ]);
+    const graph = {
+      ...whole.graph,
+      nodes: [...nodes, makeNode('Add', ['scaled', 'bias'], ['logits_per_image'])],
+      initializers,
+    };
+    home.write(`${name}/model.onnx`, { ...whole, graph });
+    home.write(`${name}/config.json`, config);
+    for (const file of ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_config.json'])
+      home.write(`${name}/${file}`, readFileSync(path.join(FOLDER, file)));
+    return home.at(name);
+  }
+
+  test.each([
+    ['its graph', {}],
+    ['its configuration', { model_type: 'siglip2' }],
+  ])('each text has a probability of its own, told by %s', async (told, config) => {
+    const siglip = await ExplainableModel.open(biased(told.replaceAll(' ', '-'), config), { cache: false, threads: 1 });
+    const all = await siglip.explainTexts(PICTURE, texts, { method: 'saliency' });
+    const [alone] = await siglip.explainTexts(PICTURE, [texts[0]!], { method: 'saliency' });
+    await siglip.release();
+    const probability = (value: number) => 1 / (1 + Math.exp(-value - BIAS));
+    for (const { text, value } of cases) {
+      const { predictions } = all[0]!.explanation;
+      expect(predictions!.find(({ label }) => label === text)!.value).toBeCloseTo(probability(value), 4);
+    }
+    expect(alone!.explanation.predictions).toHaveLength(1);
+    expect(alone!.explanation.predictions![0]!.value).toBeCloseTo(probability(cases[0]!.value), 4);
+  });
 });

@@ -2,10 +2,8 @@ import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { measure } from '../../bench/vision-memory.ts';
 
-/** What compiling, the unmodified model that answers are compared with, and the picture itself take beside a run. */
-const BESIDE = 256 * 2 ** 20;
-
 test.runIf(existsSync('/proc/self/status')).each([
+  // Compiling, and the unmodified model that answers are compared with, are in what the process grows by.
   ['integrated-gradients', 'steps=2'],
   ['rise', 'n_masks=8'],
 ])(
@@ -13,7 +11,7 @@ test.runIf(existsSync('/proc/self/status')).each([
   (method, ...options) => {
     const { grew, budget, passes } = measure(method, ...options);
     expect(passes).toBeGreaterThan(2);
-    expect(grew).toBeLessThan(budget + BESIDE);
+    expect(grew).toBeLessThan(budget);
   },
   120_000,
 );

@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Explanation } from '../../src/explanation/index.ts';
-import { contactSheet, contourImage, encodeNpy, imageScores, maskedImage } from '../../src/views/index.ts';
+import {
+  IMAGE_VIEWS,
+  contactSheet,
+  contourImage,
+  drawImages,
+  encodeNpy,
+  imageScores,
+  maskedImage,
+} from '../../src/views/index.ts';
 import { photograph, testFolder } from '../folder.ts';
-import { expectRefusal, onnxray } from '../cli/onnxray.ts';
+import { expectRefusal, onnxray, onnxrayJson } from '../cli/onnxray.ts';
 
 const home = testFolder('vision-views');
 
@@ -60,6 +68,112 @@ test('a masked picture shows what is high and greys the rest', () => {
   expect([data[0], data[63 * 4]]).toEqual([128, 100]);
   const steps = Array.from({ length: 8 }, (_, at) => data[(at * 8 + at) * 4]!);
   expect(steps).toEqual([...steps].sort((left, right) => right - left));
+});
+
+describe('methods on one sheet', () => {
+  const contributions = (method: string, most: number): Explanation => ({
+    ...explanation(method),
+    attributions: { layer: { dims: [1, 2, 2], data: Float32Array.from([0, 0, -most / 2, most]) } },
+  });
+  const rowOf = (explanations: readonly Explanation[]) => [{ title: 'x', picture, explanations }];
+  const limits = (svg: string) => svg.match(/≤ [\d.]+/g)!.filter((_, at) => at % 2 === 1);
+
+  test('have one scale where their scores are in one unit, and each its own where they only rank places', async () => {
+    const both = [contributions('integrated-gradients', 8), contributions('input-x-gradient', 2)];
+    const shared = await contactSheet(rowOf(both), { percentile: 100 });
+    expect(limits(shared)).toEqual(['≤ 8.00', '≤ 8.00']);
+    expect(shared).toMatch(/>−8\.00<.*>\+8\.00<.*>contribution to logits</s);
+    expect(limits(await contactSheet(rowOf(both), { percentile: 100, scale: 'own' }))).toEqual(['≤ 8.00', '≤ 2.00']);
+    const ranked = [
+      explanation('grad-cam'),
+      { ...explanation('layer-cam'), attributions: { layer: { dims: [1, 1, 1], data: Float32Array.of(9) } } },
+    ];
+    expect(limits(await contactSheet(rowOf(ranked)))).toEqual(['≤ 4.00', '≤ 9.00']);
+  });
+
+  test('have one legend for each kind of scale, in both languages', async () => {
+    const mixed = [explanation('grad-cam'), explanation('layer-cam'), contributions('integrated-gradients', 8)];
+    const said = { en: 'Purple is how much', zh: '紫色表示该处' } as const;
+    for (const language of ['en', 'zh'] as const) {
+      const svg = await contactSheet(rowOf(mixed), { language });
+      expect(svg).toContain(said[language]);
+      // A bar of 25 cells without signs and one of 49 with them.
+      expect(svg.match(/shape-rendering="crispEdges"/g)).toHaveLength(25 + 49);
+      expect(svg).toContain(`xml:lang="${language === 'zh' ? 'zh-CN' : 'en'}"`);
+    }
+    expect(await contactSheet(rowOf(mixed), { view: 'contour' })).toContain('Lines where |score| passes');
+    expect(await contactSheet(rowOf(mixed), { view: 'masked' })).toContain('Seen in full where');
+  });
+});
+
+test('beside the overlay stands the picture as it is', () => {
+  const subject = { scores: imageScores(explanation('grad-cam'))!, picture };
+  const { original, overlay } = drawImages(explanation('grad-cam'), subject, 448, 448, 'side-by-side');
+  expect([overlay!.width, overlay!.height]).toEqual([8 + 2 + 8, 8]);
+  for (let y = 0; y < 8; y++)
+    expect(overlay!.data.subarray(y * 18 * 4, (y * 18 + 8) * 4)).toEqual(
+      original!.data.subarray(y * 8 * 4, (y + 1) * 8 * 4),
+    );
+});
+
+describe('the command line', () => {
+  const args = ['explain', 'zoo/image-imagenet', '--image', photograph('cat.jpg'), '--method'];
+
+  test('draws several methods on one sheet, in a report or as a list', async () => {
+    const both = [...args, 'grad-cam,layer-cam'];
+    const listed = await onnxrayJson<Explanation[]>(both);
+    expect(listed.map(({ method }) => method)).toEqual(['grad-cam', 'layer-cam']);
+    const sheet = home.at('methods.svg');
+    expect((await onnxray([...both, '--out', sheet, '--language', 'zh'])).code).toBe(0);
+    expect(readFileSync(sheet, 'utf8').match(/<image /g)).toHaveLength(3);
+    const report = home.at('methods.html');
+    expect((await onnxray([...both, '--out', report])).code).toBe(0);
+    expect(readFileSync(report, 'utf8').match(/<article class="method">/g)).toHaveLength(2);
+    expect((await onnxray(both)).stdout).toMatch(/grad-cam {2}·[\s\S]*layer-cam {2}·/);
+  });
+
+  test('explains a text by several methods below one another', async () => {
+    const text = ['explain', 'zoo/text-spam', '--text', 'free prize', '--method', 'saliency,input-x-gradient'];
+    const file = home.at('text.svg');
+    expect((await onnxray([...text, '--out', file])).code).toBe(0);
+    expect(readFileSync(file, 'utf8')).toMatch(/>saliency<[\s\S]*>input-x-gradient</);
+  });
+
+  test('draws every view in a report too', async () => {
+    const images = await Promise.all(
+      IMAGE_VIEWS.map(async (view) => {
+        const file = home.at(`${view}.html`);
+        expect((await onnxray([...args, 'grad-cam', '--view', view, '--out', file])).code).toBe(0);
+        return readFileSync(file, 'utf8').match(/data:image\/png;base64,[^"]+/g)![1]!;
+      }),
+    );
+    expect(new Set(images).size).toBe(IMAGE_VIEWS.length);
+  });
+
+  test('keeps a picture’s own resolution where that is asked for', async () => {
+    const { width, height } = { width: 1500, height: 1100 };
+    const large = home.write(
+      'large.png',
+      await sharp(photograph('cat.jpg')).resize(width, height, { fit: 'fill' }).png().toBuffer(),
+    );
+    const at = ['explain', 'zoo/image-imagenet', '--image', large, '--method', 'grad-cam', '--full-size', '--out'];
+    const png = home.at('large-overlay.png');
+    expect((await onnxray([...at, png])).stderr).toBe('');
+    expect(await sharp(png).metadata()).toMatchObject({ width, height });
+    const svg = home.at('large.svg');
+    expect((await onnxray([...at, svg])).code).toBe(0);
+    const [first] = readFileSync(svg, 'utf8').match(/(?<=data:image\/png;base64,)[^"]+/g)!;
+    expect(await sharp(Buffer.from(first!, 'base64')).metadata()).toMatchObject({ width, height });
+  });
+
+  test.each([
+    [['grad-cam,grad-cam'], /--method names grad-cam twice/],
+    [['grad-cam,layer-kam'], /unknown method "layer-kam"/],
+    [['grad-cam,layer-cam', '--full-size'], /--full-size is for one picture and one method/],
+    [['grad-cam,layer-cam', '--out', 'x.npy'], /scores by several methods are written as \.json/],
+  ])('refuses %j', async (flags, message) => {
+    expectRefusal(await onnxray([...args, ...flags]), 2, message);
+  });
 });
 
 test('the command line draws contours and masked pictures', async () => {

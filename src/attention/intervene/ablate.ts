@@ -49,7 +49,7 @@ export async function ablateHeads(
 ): Promise<Intervention> {
   if (by === 'other' && other !== undefined) checkSameShapes(subject, other, ['first', 'other']);
   const question = await ask(host, subject, options);
-  const { chain, run, target, value } = question;
+  const { chain } = question;
   const blocks = chosenBlocks(chain, layer);
   checkHead(head, blocks);
   const donor = await donorFor(question, by, other);
@@ -64,10 +64,7 @@ export async function ablateHeads(
       index.push(at * width + each);
     }
   });
-  const effect = cells(blocks.length, width);
-  (await chain.values(run, rows, target, { donor })).forEach((ablated, row) => {
-    effect.data[index[row]!] = ablated - value;
-  });
+  const effect = await effectsOf(question, rows, index, cells(blocks.length, width), { donor });
   const columns = axis(
     'head',
     Array.from({ length: width }, (_, each) => each),
@@ -78,6 +75,26 @@ export async function ablateHeads(
     options: { by, layer: layer ?? null, head: head ?? null },
     tables: [{ name: 'heads', rows: layerAxis(blocks), columns, measures: { effect } }],
   });
+}
+
+/** The question, and the blocks of the layer asked about, or all. */
+async function askOfLayers(host: ModelHost, { subject, layer, ...options }: AblateRequest) {
+  const question = await ask(host, subject, options);
+  return { question, blocks: chosenBlocks(question.chain, layer) };
+}
+
+/** What each row changes of the target's value, put into its cell of a table. */
+async function effectsOf(
+  { chain, run, target, value }: Question,
+  rows: readonly Row[],
+  index: readonly number[],
+  table: ReturnType<typeof cells>,
+  how: Parameters<Question['chain']['values']>[3] = {},
+): Promise<ReturnType<typeof cells>> {
+  (await chain.values(run, rows, target, how)).forEach((ablated, row) => {
+    table.data[index[row]!] = ablated - value;
+  });
+  return table;
 }
 
 /** What heads are replaced by. */
@@ -111,13 +128,9 @@ function meanOverPositions({ type, dims, data }: DenseTensor): DenseTensor {
  * (the stream after it is the stream before it). effect = value(without it) - value.
  * Where norms follow the sums (BERT), zero branches still leave the layer's norms; passing over leaves nothing of it.
  */
-export async function ablateLayers(
-  host: ModelHost,
-  { subject, layer, ...options }: AblateRequest,
-): Promise<Intervention> {
-  const question = await ask(host, subject, options);
-  const { chain, run, target, value } = question;
-  const blocks = chosenBlocks(chain, layer);
+export async function ablateLayers(host: ModelHost, request: AblateRequest): Promise<Intervention> {
+  const { question, blocks } = await askOfLayers(host, request);
+  const { chain, run } = question;
   const components = ['attention', 'mlp', 'layer'] as const;
   const rows: Row[] = [];
   const index: number[] = [];
@@ -135,14 +148,11 @@ export async function ablateLayers(
       index.push(at * components.length + column);
     }),
   );
-  const effect = cells(blocks.length, components.length);
-  (await chain.values(run, rows, target)).forEach((ablated, row) => {
-    effect.data[index[row]!] = ablated - value;
-  });
+  const effect = await effectsOf(question, rows, index, cells(blocks.length, components.length));
   return about(question, {
     command: 'ablate',
     analysis: 'layers',
-    options: { layer: layer ?? null },
+    options: { layer: request.layer ?? null },
     tables: [{ name: 'layers', rows: layerAxis(blocks), columns: axis('component', components), measures: { effect } }],
   });
 }
@@ -166,7 +176,7 @@ export async function ablateEdges(
   }: AblateRequest & { readonly query?: number | undefined; readonly renormalize?: boolean },
 ): Promise<Intervention> {
   const question = await ask(host, subject, options);
-  const { chain, run, target, value } = question;
+  const { chain, run } = question;
   const blocks = chosenBlocks(chain, layer).filter((block) => attendsAcross(question, block));
   if (blocks.length === 0) throw new UserError('no such attention is between all positions: there are no edges to cut');
   checkHead(head, blocks);
@@ -192,10 +202,7 @@ export async function ablateEdges(
       index.push(row * positions + key);
     }
   });
-  const effect = cells(queries.length, positions);
-  (await chain.values(run, rows, target, { renormalize })).forEach((ablated, row) => {
-    effect.data[index[row]!] = ablated - value;
-  });
+  const effect = await effectsOf(question, rows, index, cells(queries.length, positions), { renormalize });
   const labels = positionLabels(subject, positions);
   const table: InterventionTable = {
     name: 'edges',
@@ -221,29 +228,22 @@ export async function ablateEdges(
  * ablation of a trained model, which has no chance to adapt: what it loses is an upper bound of what they measure.
  * Cost: a pass for `all`, and for each layer the share of the model behind it.
  */
-export async function ablateUniform(
-  host: ModelHost,
-  { subject, layer, ...options }: AblateRequest,
-): Promise<Intervention> {
-  const question = await ask(host, subject, options);
-  const { chain, run, target, value } = question;
-  const blocks = chosenBlocks(chain, layer);
+export async function ablateUniform(host: ModelHost, request: AblateRequest): Promise<Intervention> {
+  const { question, blocks } = await askOfLayers(host, request);
+  const { chain } = question;
   const change = (block: number) => ({ site: 'uniform', block, heads: 'all' }) as const;
   const rows: Row[] = blocks.map(({ index }) => ({ at: chain.segmentOf(index), changes: [change(index)] }));
   if (blocks.length > 1)
     rows.push({ at: chain.segmentOf(blocks[0]!.index), changes: blocks.map(({ index }) => change(index)) });
-  const values = await chain.values(run, rows, target);
+  const places = rows.map((_, row) => 2 * row);
+  const measures = await effectsOf(question, rows, places, cells(rows.length, 2));
   const { before, after } = await readDistributions(question, rows);
-  const measures = cells(rows.length, 2);
-  values.forEach((ablated, row) => {
-    measures.data[row * 2] = ablated - value;
-    measures.data[row * 2 + 1] = totalVariation(before, after[row]!);
-  });
+  after.forEach((answer, row) => (measures.data[2 * row + 1] = totalVariation(before, answer)));
   const labels = [...blocks.map(blockLabel), ...(blocks.length > 1 ? ['all'] : [])];
   return about(question, {
     command: 'ablate',
     analysis: 'uniform',
-    options: { layer: layer ?? null },
+    options: { layer: request.layer ?? null },
     tables: [
       {
         name: 'uniform',

@@ -1,9 +1,9 @@
 /** A model as the chain of its segments, run on rows that are changed somewhere. */
 import { UserError, sizeOf } from '../../onnx/index.ts';
 import type { DenseTensor, NamedTensors, ValueName } from '../../onnx/index.ts';
-import { answersLikeOriginal, numbers, sameNumbers } from '../../programs/index.ts';
+import { answersAlike, numbers, originalAnswer, sameNumbers } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
-import { DEFAULT_MEMORY_BUDGET } from '../../runtime/core.ts';
+import { DEFAULT_MEMORY_BUDGET, rowsTogether } from '../../runtime/core.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import { locateAttention } from '../locate.ts';
 import type { AttentionBlock } from '../locate.ts';
@@ -200,8 +200,7 @@ export class Chain {
     done: (order: readonly number[], last: DenseTensor) => Promise<void>,
   ): Promise<void> {
     const { memoryBudget = DEFAULT_MEMORY_BUDGET } = this.options;
-    const fitting = Math.floor(memoryBudget / this.runner.bytesOfRow(base));
-    const limit = this.#rowsApart ? 1 : Math.max(1, Math.min(MAX_ROWS, fitting));
+    const limit = this.#rowsApart ? 1 : rowsTogether(this.runner.bytesOfRow(base), memoryBudget, MAX_ROWS);
     const order = rows.map((_, index) => index).sort((a, b) => rows[a]!.at - rows[b]!.at || a - b);
     for (let start = 0; start < order.length;) {
       const from = rows[order[start]!]!.at;
@@ -294,7 +293,7 @@ export class Chain {
       this.#rowsApart = host.keepsRowsApart(this.runner.headRequest);
       return;
     }
-    if (!(await answersLikeOriginal(host, run.inputs, this.options.output, run.answer)))
+    if (!answersAlike(run.answer, await originalAnswer(host, run.inputs, this.options.output)))
       throw new Error(`the compiled program answers differently from the model: output "${this.options.output}"`);
     this.#rowsApart = !(await this.#rowsAreIndependent(run));
     for (const request of requests) await host.rememberChecked(request, { rowsApart: this.#rowsApart });

@@ -28,7 +28,7 @@ export const leaveOneOut = defineMethod({
   options: {},
   usesBaseline: true,
   layers: 'none',
-  attribute: (context) => ablate(context, { features: hasText(context) ? 'tokens' : 'elements', regions: 1 }),
+  attribute: (context) => ablate(context, { features: hasText(context) ? 'tokens' : 'elements', regions: null }),
 });
 
 const hasText = ({ modality }: AttributionContext) =>

@@ -79,9 +79,8 @@ function outputsOf({ dims, types }: DetectionAim, { captured }: RunResult, row: 
 
 function similarity({ form, found, height, width }: DetectionAim, outputs: NamedTensors): number {
   let best = 0;
-  for (const box of proposals(outputs, form, { height, width }, 0)) {
+  for (const box of proposals(outputs, form, { height, width }, 0, found)) {
     const overlap = intersectionOverUnion(found, box);
-    if (overlap <= 0) continue;
     const classes =
       box.classes.length > 1 ? cosine(found.classes, box.classes) : Number(box.label === found.label) * box.score;
     best = Math.max(best, overlap * classes * box.objectness);

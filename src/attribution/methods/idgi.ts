@@ -1,9 +1,11 @@
 import { defineMethod } from '../../programs/index.ts';
+import { doesNotAddUp } from './adds-up.ts';
 
 /**
  * Important direction gradient integration: each step's change of the answer is shared by the squared gradients,
  * sum_s (f(x_s+1) - f(x_s)) g_s^2 / |g_s|^2, which takes out the noise of directions that do not change the answer.
- * The scores sum to value - baseline value exactly. All scores of a step have one sign.
+ * The scores sum to value - baseline value, but for steps at whose start the gradient is zero: nothing can share their
+ * change, and a warning says how much it is. All scores of a step have one sign.
  * Yang et al. 2023, https://arxiv.org/abs/2303.14242. Cost: `n_steps` forward and backward passes and as many forward
  * passes.
  */
@@ -21,6 +23,13 @@ export const idgi = defineMethod({
     const { values } = await runner.run({ alphas, weights: alphas.map(() => 0) }, target, { quietly: true });
     const changes = alphas.slice(0, -1).map((_, step) => values[step + 1]! - values[step]!);
     const { scores } = await runner.run({ alphas: alphas.slice(0, -1), weights: changes }, target);
-    return { scores, value: values.at(-1)!, baselineValue: values[0]!, sumsTo: 'difference' };
+    const [baselineValue, value] = [values[0]!, values.at(-1)!];
+    return {
+      scores,
+      value,
+      baselineValue,
+      sumsTo: 'difference',
+      warnings: doesNotAddUp(scores, value - baselineValue, 'of steps where the gradient is zero the change is lost'),
+    };
   },
 });

@@ -1,5 +1,6 @@
 import { UserError, sizeOf } from '../../onnx/index.ts';
 import { defineMethod, quadrature } from '../../programs/index.ts';
+import { doesNotAddUp } from './adds-up.ts';
 
 /** More elements than this would be as many times `steps` second-order passes. */
 const MOST_ELEMENTS = 512;
@@ -7,10 +8,12 @@ const MOST_ELEMENTS = 512;
 /**
  * Interactions: how much each pair of inputs contributes together. For i other than j
  *   G_ij = (x_i - b_i)(x_j - b_j) * integral of a c H_ij(b + a c (x - b)) over a, c in [0, 1],
- * and G_ii also has the first-order term. Rows sum to integrated gradients, all of it to value - baseline value.
+ * and G_ii also has the first-order term. Of a smooth model rows sum to integrated gradients, and all of it to value -
+ * baseline value.
  * The double integral over a c is taken as the single one over t = a c, of density -ln t, so `steps` points suffice.
  * Scores are one square matrix of all elements (tokens) under `INPUT pairs`, for one input of at most 512.
- * Known flaw: a ReLU has no second derivative, so networks of ReLUs show only first-order terms on the diagonal.
+ * Known flaw: a ReLU has no second derivative, so networks of ReLUs show only first-order terms on the diagonal, and what
+ * happens in the kinks is missing from the sum, which a warning says; the paper replaces ReLU by softplus.
  * Janizek, Sturmfels & Lee 2021, https://arxiv.org/abs/2002.04138.
  * Cost: for each element `steps` forward and second-order passes.
  */
@@ -52,11 +55,15 @@ export const integratedHessians = defineMethod({
       matrix.set(scores[feature.input]!.data, element * size);
       matrix[element * size + element]! += linear.scores[feature.input]!.data[element]!;
     }
+    const scores = { [`${feature.input} pairs`]: { dims: [size, size], data: matrix } };
+    const [baselineValue, value] = [linear.values[0]!, linear.values.at(-1)!];
+    const reason = 'a second derivative is zero beside the kinks of ReLU, or there are too few steps';
     return {
-      scores: { [`${feature.input} pairs`]: { dims: [size, size], data: matrix } },
-      value: linear.values.at(-1)!,
-      baselineValue: linear.values[0]!,
+      scores,
+      value,
+      baselineValue,
       sumsTo: 'difference',
+      warnings: doesNotAddUp(scores, value - baselineValue, reason),
     };
   },
 });

@@ -104,7 +104,7 @@ export const composition = defineMethod({
   async attribute(context, { position }) {
     const layer = context.layer!;
     const { ids } = tokensOf(context, 'composition');
-    const players = findPlayers(context, { features: 'auto', regions: 1 });
+    const players = findPlayers(context, { features: 'auto', regions: null });
     const groups = Object.fromEntries(
       Object.entries(players.groups).map(([input, { dims, data }]) => {
         const special = BigInt(players.count);

@@ -30,7 +30,7 @@ export const meaningfulPerturbation = defineMethod({
   layers: 'none',
   async attribute(context, { iterations, cells, learning_rate, l1, tv }) {
     const plane = planeOf(context);
-    const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: 1 });
+    const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: null });
     const runner = await context.open({
       rows: 'masks',
       groups: players.groups,

@@ -48,7 +48,7 @@ export async function openMasked(context: AttributionContext, plane: Plane, bina
     const planes = { height, width, layout, stretch: false, alignCorners: false } as const;
     return context.open({ rows: 'planes', features, planes });
   }
-  const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: 1 });
+  const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: null });
   return context.open({ rows: 'masks', groups: players.groups, ...(binary ? { binary } : {}) });
 }
 

@@ -2,11 +2,13 @@ import { seededRandom } from '../../inputs/core.ts';
 import { UserError } from '../../onnx/index.ts';
 import type { Attribution } from '../../programs/index.ts';
 import {
+  Estimates,
   Game,
   PLAYER_OPTIONS,
   allCoalitions,
   defineMethod,
   findPlayers,
+  randomOrder,
   shapleyValues,
   spreadOver,
 } from '../../programs/index.ts';
@@ -37,15 +39,19 @@ export const exactShapley = defineMethod({
 
 /**
  * Shapley values estimated from random orders in which players come in; each order is also run backwards, which takes
- * out much of the variance. When all coalitions are no more work than the samples, they are run instead, and the values
- * are exact. The scores sum to value - baseline value in either case; the largest standard error is reported.
- * Strumbelj & Kononenko 2010, https://jmlr.org/papers/v11/strumbelj10a.html; Captum's default is also 25 orders.
+ * out much of the variance, so that an odd `n_samples` runs one order more. When all coalitions are no more work than the samples, they are run instead, and the values
+ * are exact. The scores sum to value - baseline value in either case; the largest standard error is reported, null
+ * for a single pair of orders, which tells nothing of it.
+ * Strumbelj & Kononenko 2010, https://jmlr.org/papers/v11/strumbelj10a.html; Captum's default is 25 orders.
  * Cost: `n_samples` times the number of players forward passes.
  */
 export const shapleySampling = defineMethod({
   name: 'shapley-sampling',
   summary: 'Shapley values estimated from random orders of words, regions or features',
-  options: { n_samples: { kind: 'integer', default: 25, min: 2, help: 'orders sampled' }, ...PLAYER_OPTIONS },
+  options: {
+    n_samples: { kind: 'integer', default: 26, min: 2, help: 'orders sampled, in pairs of one and its reverse' },
+    ...PLAYER_OPTIONS,
+  },
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { n_samples, ...options }) {
@@ -55,26 +61,18 @@ export const shapleySampling = defineMethod({
     const random = seededRandom(context.seed);
     const [value, baselineValue] = (await game.values([game.all(), game.none()])) as [number, number];
     const pairs = Math.ceil(n_samples! / 2);
-    const [sums, squares] = [new Float64Array(count), new Float64Array(count)];
+    const estimates = new Estimates(count);
     for (let pair = 0; pair < pairs; pair++) {
-      const order = shuffled(count, random);
+      const order = randomOrder(count, random);
       const [forward, backward] = [await marginals(game, order), await marginals(game, order.toReversed())];
-      for (let player = 0; player < count; player++) {
-        const mean = (forward[player]! + backward[player]!) / 2;
-        sums[player]! += mean;
-        squares[player]! += mean * mean;
-      }
+      estimates.add(forward.map((gain, player) => (gain + backward[player]!) / 2));
     }
-    const scores = sums.map((sum) => sum / pairs);
-    const errors = scores.map((mean, player) =>
-      Math.sqrt(Math.max(0, squares[player]! / pairs - mean * mean) / Math.max(1, pairs - 1)),
-    );
     return {
-      scores: spreadOver(game.players, scores, true),
+      scores: spreadOver(game.players, estimates.mean, true),
       value,
       baselineValue,
       sumsTo: 'difference',
-      found: { orders: 2 * pairs, exact: false, standardError: Math.max(...errors), seed: context.seed },
+      found: { orders: 2 * pairs, exact: false, standardError: estimates.standardError, seed: context.seed },
     };
   },
 });
@@ -105,13 +103,4 @@ async function marginals(game: Game, order: readonly number[]): Promise<Float64A
   const result = new Float64Array(game.count);
   order.forEach((player, at) => (result[player] = values[at + 1]! - values[at]!));
   return result;
-}
-
-function shuffled(count: number, random: () => number): number[] {
-  const order = Array.from({ length: count }, (_, index) => index);
-  for (let at = count - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1));
-    [order[at], order[other]] = [order[other]!, order[at]!];
-  }
-  return order;
 }

@@ -20,7 +20,7 @@ const maxPool: Rule = (b, node, [dY]) => [
         const indices = b.reshapeTo(byRows, [-1]);
         const flat = b.reshapeTo(b.zerosOf(x, dY), [-1]);
         const sum = b.scatterAddElements(flat, indices, b.reshapeTo(dY, [-1]), 0);
-        return b.reshape(sum, b.shape(x), b.dims(x));
+        return b.reshape(sum, b.shapeBeside(x, dY), b.dims(x));
       },
 ];
 

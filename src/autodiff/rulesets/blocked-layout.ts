@@ -3,7 +3,7 @@
  * elementwise between them. Any other operator gets a copy of the tensor in the plain layout. Which values lie in blocks
  * is found here as onnxruntime finds it; a mistake would cost time, never a wrong number.
  */
-import { int, ints, intAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import { float, int, ints, intAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 
 /** Channels of a depthwise convolution must fill whole blocks: of 8 or 16, by the processor. */
@@ -102,13 +102,23 @@ export function affine(b: GraphBuilder, x: ValueName, factor: number, shift = 0)
 /** The value in blocks, brought there where it lies otherwise. */
 export const enter = (b: GraphBuilder, x: ValueName): ValueName => (inBlocks(b, x) ? x : affine(b, x, 1));
 
-/** Each element of [N, C, H, W] `height` times `width` times, side by side. */
-export function spread(b: GraphBuilder, x: ValueName, height: number, width: number): ValueName {
+/**
+ * Each element of [N, C, H, W] `height` times `width` times, side by side. `again` says so with an attribute more, which has
+ * its default value: for onnxruntime it is another node than one without.
+ */
+export function spread(
+  b: GraphBuilder,
+  x: ValueName,
+  height: number,
+  width: number,
+  { again = false } = {},
+): ValueName {
   const [rows, channels, h, w] = b.dims(x)!;
   const attributes = {
     mode: string('nearest'),
     coordinate_transformation_mode: string('asymmetric'),
     nearest_mode: string('floor'),
+    ...(again ? { cubic_coeff_a: float(-0.75) } : {}),
   };
   const scales = b.constant('float32', [4], [1, 1, height, width]);
   return b.op('Resize', [x, '', scales], attributes, {

@@ -11,14 +11,17 @@
  * - a batch norm's factor;
  * - what is the same for a whole channel: the gradient of a global mean, factors of squeeze and excitation. A pixel becomes a
  *   plane by a Resize that repeats it, which the layout knows;
+ * - large values once more instead of keeping them since the forward pass (again.ts);
  * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
  *   would leave the layout and be slower.
  */
 import { GraphBuilder, floatAttribute, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
+import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
+import { again, gated, gatedAt } from './again.ts';
 import { affine, canBeBlocked, enter, inBlocks, spatial, spread, spreadFactors, stuff } from './blocked-layout.ts';
 
 const HUGE = 2 ** 100;
@@ -37,7 +40,7 @@ const stays = (b: GraphBuilder, value: ValueName) => canBeBlocked(b, value) && i
 const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
   if (dY === undefined || !stays(b, y)) return plain('Relu')(b, node, gradients, context);
-  return [() => b.mul(enter(b, dY), step(b, y, 1, 0))];
+  return [() => b.mul(enter(b, dY), step(b, again(b, y), 1, 0))];
 };
 
 const clip: Rule = (b, node, gradients, context) => {
@@ -62,16 +65,18 @@ const clip: Rule = (b, node, gradients, context) => {
  */
 const mul: Rule = (b, node, gradients, context) => {
   const dY = gradients[0];
-  const otherwise = plain('Mul')(b, node, gradients, context);
   const y = node.outputs[0]!;
-  const gateOf = (x: ValueName, s: ValueName) =>
-    b.producer(s)?.operator === 'Sigmoid' && b.producer(s)!.inputs[0] === x && x !== s;
   const [first, second] = node.inputs as [ValueName, ValueName];
-  const at = gateOf(first, second) ? 0 : gateOf(second, first) ? 1 : undefined;
-  if (dY === undefined || at === undefined || !stays(b, y)) return otherwise;
-  const s = node.inputs[1 - at]!;
-  if (context.asked(s)) return otherwise;
-  const input = () => b.mul(enter(b, dY), b.add(s, b.mul(y, affine(b, s, -1, 1))));
+  if (dY === undefined || !stays(b, y)) return plain('Mul')(b, node, gradients, context);
+  const at = gatedAt(b, node);
+  if (at === undefined || context.asked(node.inputs[1 - at]!)) {
+    const product = (other: ValueName, own: ValueName) => () => unbroadcast(b, b.mul(dY, again(b, other)), own);
+    return [product(second, first), product(first, second)];
+  }
+  const input = () => {
+    const { y: value, s } = gated(b, node, at);
+    return b.mul(enter(b, dY), b.add(s, b.mul(value, affine(b, s, -1, 1))));
+  };
   return at === 0 ? [input, undefined] : [undefined, input];
 };
 

@@ -9,6 +9,7 @@ import { DECONVNET_RULES, GUIDED_RULES } from './guided.ts';
 import type { LrpPlan } from './lrp.ts';
 import { lrpRules } from './lrp.ts';
 import { mergeBatchNorm } from './merge-batch-norm.ts';
+import { rectifyPooled } from './rectify-pooled.ts';
 import type { Scene } from './scene.ts';
 
 export type RuleSetSpec =
@@ -40,7 +41,7 @@ export function ruleTable(spec: RuleSetSpec, scene: Scene): RuleTable {
 
 /** The model in the form a set of rules expects; `kept` names values that must stay. */
 export function prepareFor(spec: RuleSetSpec, model: Model, kept: readonly ValueName[]): Model {
-  if (spec.set === 'blocked') return spreadFactorsByChannel(model);
+  if (spec.set === 'blocked') return spreadFactorsByChannel(rectifyPooled(model, kept));
   const merges = spec.set === 'lrp' || (spec.set === 'deep-lift' && spec.revealCancel);
   return merges ? mergeBatchNorm(model, kept) : model;
 }

@@ -12,7 +12,7 @@ import type { DemoModel } from '../demo.ts';
 import type { RuntimeFlags } from '../flags.ts';
 import { addRuntimeFlags, hostOptions } from '../flags.ts';
 import { progressLine, unwritable, writeWhole } from '../output.ts';
-import { terminalView } from './explain.ts';
+import { terminalView } from '../explained.ts';
 
 interface DemoFlags extends RuntimeFlags {
   readonly out: string;

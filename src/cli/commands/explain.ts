@@ -1,61 +1,18 @@
-import path from 'node:path';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { ALL_METHODS, ExplainableModel, findMethod } from '../../attribution/index.ts';
-import type { ExplainOptions, Explained } from '../../attribution/index.ts';
-import type { OptionValue } from '../../programs/index.ts';
+import { ALL_METHODS } from '../../attribution/index.ts';
+import { pixelCurves, serializeCurves } from '../../evaluation/index.ts';
+import type { PixelCurves } from '../../evaluation/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
-import { UsageError, UserError } from '../../onnx/index.ts';
-import {
-  IMAGE_VIEWS,
-  contactSheet,
-  encodeNpy,
-  encodePng,
-  explanationAnsi,
-  figuresSvg,
-  renderExplanation,
-  renderReport,
-  svgToPng,
-  terminalColor,
-  terminalSafe,
-} from '../../views/index.ts';
-import type { ImageView, Language, SheetRow } from '../../views/index.ts';
-import type { RuntimeFlags, SubjectFlags } from '../flags.ts';
-import {
-  addRuntimeFlags,
-  addSubjectFlags,
-  collectOption,
-  hostOptions,
-  positiveNumber,
-  readBaseline,
-  readNeuron,
-  readPlace,
-  readSubject,
-  wholeNumber,
-} from '../flags.ts';
-import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
-import { isFolder, picturesIn } from '../pictures.ts';
-
-interface ExplainFlags extends SubjectFlags, RuntimeFlags {
-  readonly method: string;
-  readonly output?: string;
-  readonly target?: string;
-  readonly baseline?: string;
-  readonly layer?: string;
-  readonly neuron?: string;
-  readonly box?: number;
-  readonly region?: string;
-  readonly logitScale?: number;
-  readonly option?: Readonly<Record<string, OptionValue>>;
-  readonly seed: number;
-  readonly out?: string;
-  readonly json?: boolean;
-  readonly view: ImageView;
-  readonly language: Language;
-}
-
-const FORMATS = ['html', 'svg', 'png', 'json', 'npy'] as const;
-type FileFormat = (typeof FORMATS)[number];
+import type { Explanation } from '../../explanation/index.ts';
+import { UsageError } from '../../onnx/index.ts';
+import { IMAGE_VIEWS, curvesHtml, curvesSvg } from '../../views/index.ts';
+import type { ExplainFlags } from '../explained.ts';
+import { explainOptions, outFormat, readMethods, renderFile, terminalView, withModel } from '../explained.ts';
+import { addRuntimeFlags, addSubjectFlags, collectOption, positiveNumber, readSubject, wholeNumber } from '../flags.ts';
+import { checkPlace, fileFormat, writeWhole } from '../output.ts';
+import { isFolder } from '../pictures.ts';
+import { runFolder, runMethods, runTexts } from './explain-many.ts';
 
 export function addExplain(program: Command): void {
   const command = program
@@ -63,7 +20,11 @@ export function addExplain(program: Command): void {
     .description('why a model answers as it does: scores for every token, pixel or number it was given')
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
   addSubjectFlags(command)
-    .option('--method <name>', 'how to attribute; see below', 'integrated-gradients')
+    .option(
+      '--method <name>',
+      'how to attribute, see below; several with commas between are drawn beside one another',
+      'integrated-gradients',
+    )
     .option('--output <name>', 'the output to explain (default: the first of floats)')
     .option(
       '--target <spec>',
@@ -92,10 +53,20 @@ export function addExplain(program: Command): void {
     .addOption(
       new Option(
         '--view <name>',
-        'how a picture is drawn in .png and .svg: coloured, with contours, or what is left of it',
+        'how scores are drawn over a picture: coloured, as contours, as what is left of it, or beside it',
       )
         .choices(IMAGE_VIEWS)
         .default('overlay'),
+    )
+    .addOption(
+      new Option('--scale <name>', 'of several methods on one sheet: one where their unit is one, or each its own')
+        .choices(['shared', 'own'])
+        .default('shared'),
+    )
+    .option('--full-size', 'a picture in its own resolution; .png is then the picture alone')
+    .option(
+      '--curves <file>',
+      'also write how the answer changes as the highest pixels are deleted, or inserted: .svg or .html that moves, or .json',
     )
     .option('--json', 'print one JSON document')
     .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
@@ -105,6 +76,7 @@ export function addExplain(program: Command): void {
       `\nMethods:\n${ALL_METHODS.map(describeMethod).join('\n')}\n\nExamples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
   onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
+  onnxray explain zoo/image-imagenet --image cat.jpg --method grad-cam,layer-cam,rise --out methods.png
   onnxray explain clip --image cat.jpg --text "a cat" --text "a dog" --method grad-cam --out pairs.html
   onnxray explain vision_model.onnx --with text_model.onnx --image cat.jpg --text "a cat" --logit-scale 100
   onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
@@ -121,161 +93,52 @@ function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]
 }
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {
-  if (flags.image !== undefined && isFolder(flags.image)) return runFolder(location, flags, flags.image);
-  if (flags.image !== undefined && flags.text !== undefined && flags.text.length > 1)
-    return runTexts(location, flags, flags.image, flags.text);
+  const { image, text, fullSize, curves } = flags;
+  const methods = readMethods(flags.method);
+  const folder = image !== undefined && isFolder(image);
+  const texts = image !== undefined && text !== undefined && text.length > 1;
+  if (fullSize && (image === undefined || folder || texts || methods.length > 1))
+    throw new UsageError('--full-size is for one picture and one method');
+  if (curves !== undefined && (image === undefined || text !== undefined || folder || methods.length > 1))
+    throw new UsageError('--curves is for one picture and one method');
+  if (folder) return runFolder(location, flags, image, methods);
+  if (texts) return runTexts(location, flags, image, text, methods);
+  if (methods.length > 1) return runMethods(location, flags, methods);
   // What can be refused without a model is refused first.
-  const method = findMethod(flags.method);
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
-  if (flags.out !== undefined) await checkPlace(flags.out);
-  const model = await ExplainableModel.open(location, hostOptions(flags));
-  const progress = progressLine(flags.method, flags.quiet ?? false);
-  try {
+  const format = await outFormat(flags);
+  const curveFormat = curves === undefined ? undefined : fileFormat(curves, CURVE_FORMATS);
+  if (curves !== undefined) await checkPlace(curves);
+  await withModel(location, flags, async ({ model, signal, progress }) => {
     const explained = await model.explain(readSubject(flags, model.inputs), {
       ...explainOptions(flags, model),
-      method,
-      signal: interruptSignal(),
+      method: methods[0]!,
+      signal,
       onProgress: progress,
     });
+    const { explanation } = explained;
+    const measured =
+      curveFormat === undefined
+        ? undefined
+        : await pixelCurves(model, image!, explanation, { signal, onProgress: progress });
     progress.clear();
+    if (measured !== undefined) await writeWhole(curves!, await drawCurves(measured, curveFormat!, explanation, flags));
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags));
-    if (flags.json) process.stdout.write(`${serializeExplanation(explained.explanation)}\n`);
+    if (flags.json) process.stdout.write(`${serializeExplanation(explanation)}\n`);
     else if (format === undefined) process.stdout.write(terminalView(explained, flags.language));
     else process.stdout.write(`wrote ${flags.out}\n`);
-  } finally {
-    progress.clear();
-    await model.release();
-  }
+    if (measured !== undefined && !flags.json) process.stdout.write(`wrote ${curves}\n`);
+  });
 }
 
-/** What the flags say, but the method and the subject. */
-function explainOptions(flags: ExplainFlags, model: ExplainableModel): ExplainOptions {
-  const { target, output, seed, option } = flags;
-  return {
-    options: option ?? {},
-    seed,
-    ...(target === undefined ? {} : { target }),
-    ...(output === undefined ? {} : { output }),
-    ...(flags.layer === undefined ? {} : { layer: flags.layer }),
-    ...(flags.neuron === undefined ? {} : { neuron: readNeuron(flags.neuron) }),
-    ...(flags.box === undefined ? {} : { box: flags.box }),
-    ...(flags.region === undefined ? {} : { region: readPlace(flags.region) }),
-    ...(flags.logitScale === undefined ? {} : { logitScale: flags.logitScale }),
-    ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
-  };
-}
+const CURVE_FORMATS = ['svg', 'html', 'json'] as const;
 
-/** Explains every picture of a folder: a sheet (.png, .svg), one JSON document of a list, or a line for each. */
-async function runFolder(location: string, flags: ExplainFlags, pictures: string): Promise<void> {
-  const method = findMethod(flags.method);
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
-  if (format === 'html' || format === 'npy')
-    throw new UsageError(
-      `a folder of pictures is drawn on one sheet, .png or .svg, or written as .json; not .${format}`,
-    );
-  if (flags.out !== undefined) await checkPlace(flags.out);
-  const files = picturesIn(pictures);
-  if (flags.text !== undefined) throw new UsageError('texts are compared with one picture: give a file with --image');
-  if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
-  const model = await ExplainableModel.open(location, hostOptions(flags));
-  const progress = progressLine(flags.method, flags.quiet ?? false);
-  const signal = interruptSignal();
-  try {
-    const rows: SheetRow[] = [];
-    for (const [at, image] of files.entries()) {
-      const { explanation, picture } = await model.explain(
-        { image },
-        { ...explainOptions(flags, model), method, signal },
-      );
-      rows.push({ title: path.basename(image), picture, explanations: [explanation] });
-      progress(at + 1, files.length);
-    }
-    progress.clear();
-    const list = () => `[${rows.map(({ explanations }) => serializeExplanation(explanations[0]!)).join(',')}]\n`;
-    if (format === 'json') await writeWhole(flags.out!, list());
-    else if (format !== undefined) {
-      const sheet = await contactSheet(rows, { view: flags.view });
-      await writeWhole(flags.out!, format === 'svg' ? sheet : await svgToPng(sheet));
-    }
-    if (flags.json) process.stdout.write(list());
-    else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
-    else
-      for (const { title, explanations } of rows)
-        process.stdout.write(
-          `${terminalSafe(title)}  ${terminalSafe(explanations[0]!.target.label)}  ${explanations[0]!.value.toPrecision(5)}\n`,
-        );
-  } finally {
-    progress.clear();
-    await model.release();
-  }
-}
-
-/** A picture and several texts: one figure or report of all, one JSON document of a list, or a view for each on the terminal. */
-async function runTexts(location: string, flags: ExplainFlags, image: string, texts: readonly string[]): Promise<void> {
-  const method = findMethod(flags.method);
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out, FORMATS);
-  if (format === 'npy') throw new UsageError('scores for several texts are written as .json, not .npy');
-  if (flags.pair !== undefined) throw new UsageError('--pair is the second of two texts: leave --image out');
-  if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
-  if (flags.out !== undefined) await checkPlace(flags.out);
-  const model = await ExplainableModel.open(location, hostOptions(flags));
-  const progress = progressLine(flags.method, flags.quiet ?? false);
-  try {
-    const options = { ...explainOptions(flags, model), method, signal: interruptSignal(), onProgress: progress };
-    const all = await model.explainTexts(image, texts, options);
-    progress.clear();
-    const explanations = all.map(({ explanation }) => explanation);
-    const list = () => `[${explanations.map(serializeExplanation).join(',')}]\n`;
-    const picture = all[0]!.picture;
-    const { language } = flags;
-    if (format === 'json') await writeWhole(flags.out!, list());
-    else if (format === 'html') {
-      const sections = explanations.map((each) => ({
-        title: each.target.label,
-        explanations: [each],
-        ...(picture && { picture }),
-      }));
-      await writeWhole(flags.out!, await renderReport({ language, models: [explanations[0]!.model], sections }));
-    } else if (format !== undefined) {
-      const drawn = { language, view: flags.view, theme: 'light', encodePng, ...(picture && { picture }) } as const;
-      const svg = await figuresSvg(explanations, drawn);
-      await writeWhole(flags.out!, format === 'svg' ? svg : await svgToPng(svg));
-    }
-    if (flags.json) process.stdout.write(list());
-    else if (format === undefined) process.stdout.write(all.map((each) => terminalView(each, language)).join('\n'));
-    else process.stdout.write(`wrote ${flags.out}\n`);
-  } finally {
-    progress.clear();
-    await model.release();
-  }
-}
-
-function renderFile(
-  { explanation, picture }: Explained,
-  format: FileFormat,
-  { language, view }: ExplainFlags,
-): Promise<string | Uint8Array> {
-  if (format === 'npy') return Promise.resolve(encodeNpy(onlyScores(explanation)));
-  if (format === 'json') return Promise.resolve(`${serializeExplanation(explanation)}\n`);
-  const options = { language, view, ...(picture === undefined ? {} : { picture }) };
-  return format === 'png'
-    ? renderExplanation(explanation, { format, ...options })
-    : renderExplanation(explanation, { format, ...options });
-}
-
-/** The one tensor of scores there is. */
-function onlyScores({ attributions }: Explained['explanation']) {
-  const all = Object.entries(attributions);
-  if (all.length !== 1)
-    throw new UserError(
-      `a .npy file holds one tensor, but there are scores of ${all.map(([name]) => `"${name}"`).join(', ')}; write .json`,
-    );
-  return all[0]![1];
-}
-
-export function terminalView({ explanation, picture }: Explained, language: Language): string {
-  const color = terminalColor(process.env, process.stdout.isTTY === true);
-  const width = process.stdout.columns || 80;
-  const text = explanationAnsi(explanation, { color, width, language, ...(picture === undefined ? {} : { picture }) });
-  return text.endsWith('\n') ? text : `${text}\n`;
+async function drawCurves(
+  curves: PixelCurves,
+  format: (typeof CURVE_FORMATS)[number],
+  { method, target }: Explanation,
+  { language }: ExplainFlags,
+): Promise<string> {
+  if (format === 'json') return `${serializeCurves(curves)}\n`;
+  const options = { title: `${method}: ${target.label}`, language };
+  return format === 'svg' ? curvesSvg(curves, options) : curvesHtml(curves, options);
 }

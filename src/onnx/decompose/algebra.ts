@@ -1,8 +1,8 @@
-/** Determinants, and the einsums that onnxruntime knows but the gradient rule does not. */
+/** Determinants and einsums. */
 import type { ValueName } from '../model.ts';
-import { int, string, stringAttribute } from '../model.ts';
-import type { GraphBuilder } from '../builder.ts';
+import { int } from '../model.ts';
 import type { Decomposition } from './decomposition.ts';
+import { einsum } from './einsum.ts';
 
 /**
  * The product of the pivots of Gaussian elimination, each the largest number that is left, one step per row. The choice
@@ -49,52 +49,5 @@ const det: Decomposition = (b, node) => {
       : b.slice(b.shape(x), b.int64s([0]), b.int64s([batch.length]), [0]);
   return [b.reshape(product!, shape, batch)];
 };
-
-/** Ellipses get letters of their own; a letter twice in one operand becomes a product with the identity. */
-const einsum: Decomposition = (b, node) => {
-  const equation = stringAttribute(node, 'equation', '').replaceAll(' ', '');
-  const [left, right] = equation.split('->');
-  let operands = left!.split(',');
-  const repeated = (letters: string) => new Set(letters).size !== letters.length;
-  if (!equation.includes('.') && !operands.some(repeated)) return undefined;
-  const free = [...'zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA'].filter(
-    (letter) => !equation.includes(letter),
-  );
-  const ranks = node.inputs.map((x, index) => b.rank(x) - operands[index]!.replace('...', '').length);
-  const widest = Math.max(0, ...operands.map((letters, index) => (letters.includes('.') ? ranks[index]! : 0)));
-  const ellipsis = free.splice(0, widest);
-  operands = operands.map((letters, index) => letters.replace('...', ellipsis.slice(widest - ranks[index]!).join('')));
-  const count = (letter: string) => operands.join('').split(letter).length - 1;
-  const implicit = [...new Set(operands.join(''))].filter(
-    (letter) => count(letter) === 1 && !ellipsis.includes(letter),
-  );
-  const output =
-    right === undefined ? [...ellipsis, ...implicit.sort()].join('') : right.replace('...', ellipsis.join(''));
-  const inputs = [...node.inputs];
-  operands.slice().forEach((letters, index) => {
-    let seen = '';
-    for (const letter of letters) {
-      if (!seen.includes(letter)) {
-        seen += letter;
-        continue;
-      }
-      const other = free.shift()!;
-      inputs.push(identityLike(b, inputs[index]!, seen.length));
-      operands.push(letter + other);
-      seen += other;
-    }
-    operands[index] = seen;
-  });
-  return [b.op('Einsum', inputs, { equation: string(`${operands.join(',')}->${output}`) })];
-};
-
-/** The identity matrix as long as an axis. */
-function identityLike(b: GraphBuilder, x: ValueName, axis: number): ValueName {
-  const length = b.dimension(x, axis);
-  const known = b.dims(x)?.[axis];
-  const zero = { kind: 'tensor', value: b.weightOf(b.type(x), [1], [0]) } as const;
-  const square = b.concat([length, length], 0);
-  return b.op('EyeLike', [b.op('ConstantOfShape', [square], { value: zero }, { dims: [known, known] })]);
-}
 
 export const algebraFamily = { Det: det, Einsum: einsum } satisfies Readonly<Record<string, Decomposition>>;

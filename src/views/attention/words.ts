@@ -75,6 +75,7 @@ const en: AttentionWords = {
     'transformer-attribution': 'relevance',
     neuron: 'attention probability',
     clusters: 'Jensen-Shannon distance',
+    dependencies: 'relations of a treebank found by one head',
   },
   classes: {
     previous: 'previous token',
@@ -149,6 +150,7 @@ const zh: AttentionWords = {
     'transformer-attribution': '相关性',
     neuron: '注意力概率',
     clusters: 'Jensen-Shannon 距离',
+    dependencies: '单个头找到的树库依存关系',
   },
   classes: {
     previous: '前一词元',

@@ -71,8 +71,11 @@ export async function filesOf(transfer: DataTransfer): Promise<File[]> {
   return found.filter(({ name }) => !name.startsWith('.') && !/\.(md|txt)$/i.test(name));
 }
 
+/** More files than this are no model's. */
+const MOST_FILES = 64;
+
 async function collect(entry: FileSystemEntry, depth: number, found: File[]): Promise<void> {
-  if (found.length > 64) return;
+  if (found.length > MOST_FILES) return;
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
     found.push(file);
@@ -80,6 +83,10 @@ async function collect(entry: FileSystemEntry, depth: number, found: File[]): Pr
   }
   if (depth > 2) return;
   const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const children = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-  for (const child of children) await collect(child, depth + 1, found);
+  // A reader gives its entries in parts, and none when there are no more.
+  for (;;) {
+    const children = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (children.length === 0 || found.length > MOST_FILES) return;
+    for (const child of children) await collect(child, depth + 1, found);
+  }
 }

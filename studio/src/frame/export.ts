@@ -85,6 +85,16 @@ export function canvasExporter(title: string, draw: () => HTMLCanvasElement, dat
   };
 }
 
+/** A drawing as an SVG document; `data` is what JSON holds. */
+export function svgExporter(title: string, draw: () => string, data: () => unknown): Exporter {
+  return (kind) => {
+    if (kind === 'JSON') return Promise.resolve(`${JSON.stringify(data())}\n`);
+    const svg = draw();
+    if (kind === 'PNG') return svgToPng(svg);
+    return Promise.resolve(kind === 'SVG' ? svg : pageOf(title, svg, data()));
+  };
+}
+
 /** A page that needs no other file, with the numbers in it. */
 function pageOf(title: string, svg: string, data: unknown): string {
   const label = escapeText(title);

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Language, Theme } from 'onnxray/views';
 import type { EngineKind } from '../engine/engine.ts';
 import { isAble } from '../engine/open.ts';
@@ -24,12 +24,17 @@ interface TopBarProps {
 export function TopBar({ room, language, setLanguage, theme, setTheme, state, engine, engines, words }: TopBarProps) {
   const { canUndo, canRedo, state: view } = useStore(state);
   const shared = sharedParams(view.params);
+  const nav = useRef<HTMLElement>(null);
+  // Where the rooms do not fit in one line, the one that is open is in sight.
+  useEffect(() => {
+    nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [room, language]);
   return (
     <header class="top">
       <p class="wordmark">
         onnxray <span>studio</span>
       </p>
-      <nav aria-label={words.rooms}>
+      <nav ref={nav} aria-label={words.rooms}>
         {ROOMS.map(({ id, title }) => (
           <a key={id} href={writeAddress({ room: id, params: shared })} aria-current={id === room ? 'page' : undefined}>
             {title[language]}

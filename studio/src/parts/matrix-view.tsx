@@ -16,7 +16,9 @@ export interface MatrixViewProps {
   readonly zoomLabels: { readonly closer: string; readonly wider: string };
 }
 
-const MARGIN = 78;
+/** Beside the matrix: with the names of its tokens, and without. */
+const NAMED = 78;
+const UNNAMED = 8;
 const LARGEST = 560;
 /** Tokens are named at the edges as long as there is room to read them. */
 const READABLE = 10;
@@ -26,12 +28,14 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const readout = useRef<HTMLParagraphElement>(null);
-  const width = Math.min(LARGEST + MARGIN, useWidth(box));
-  const side = Math.max(60, width - MARGIN);
+  const width = Math.min(LARGEST + NAMED, useWidth(box));
   const [zoom, setZoom] = useState(1);
   const origin = useRef({ x: 0, y: 0 });
   const drag = useRef<{ x: number; y: number } | undefined>(undefined);
   const { queries, keys, data } = block;
+  const named = ((width - NAMED) * zoom) / Math.min(queries, keys) >= READABLE;
+  const margin = named ? NAMED : UNNAMED;
+  const side = Math.max(60, width - margin);
   const image = useMemo(() => headImage(block, head, probabilityTable(theme)), [block, head, theme]);
   const redraw = useRef(() => {});
 
@@ -40,26 +44,26 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
     origin.current = { x: Math.min(most, origin.current.x), y: Math.min(most, origin.current.y) };
     const draw = (): void => {
       if (canvas.current === null || width === 0) return;
-      const context = fitCanvas(canvas.current, width, side + MARGIN);
+      const context = fitCanvas(canvas.current, width, side + margin);
       const { x, y } = origin.current;
       const [cellX, cellY] = [(side * zoom) / keys, (side * zoom) / queries];
       context.save();
       context.beginPath();
-      context.rect(MARGIN, MARGIN, side, side);
+      context.rect(margin, margin, side, side);
       context.clip();
       context.imageSmoothingEnabled = cellX < 1;
-      context.drawImage(image, x * keys, y * queries, keys / zoom, queries / zoom, MARGIN, MARGIN, side, side);
-      const left = (key: number): number => MARGIN + key * cellX - x * side * zoom;
-      const top = (query: number): number => MARGIN + query * cellY - y * side * zoom;
+      context.drawImage(image, x * keys, y * queries, keys / zoom, queries / zoom, margin, margin, side, side);
+      const left = (key: number): number => margin + key * cellX - x * side * zoom;
+      const top = (query: number): number => margin + query * cellY - y * side * zoom;
       const { query, key } = hover.now;
       context.strokeStyle = pageColor(canvas.current, '--for', '#c70');
       context.lineWidth = 1.5;
-      if (query >= 0) context.strokeRect(MARGIN, top(query) - 0.5, side, Math.max(2, cellY) + 1);
-      if (key >= 0) context.strokeRect(left(key) - 0.5, MARGIN, Math.max(2, cellX) + 1, side);
+      if (query >= 0) context.strokeRect(margin, top(query) - 0.5, side, Math.max(2, cellY) + 1);
+      if (key >= 0) context.strokeRect(left(key) - 0.5, margin, Math.max(2, cellX) + 1, side);
       context.restore();
       context.strokeStyle = pageColor(canvas.current, '--hairline', '#ccc');
       context.lineWidth = 1;
-      context.strokeRect(MARGIN - 0.5, MARGIN - 0.5, side + 1, side + 1);
+      context.strokeRect(margin - 0.5, margin - 0.5, side + 1, side + 1);
       context.fillStyle = pageColor(canvas.current, '--muted', '#666');
       context.font = '11px system-ui, sans-serif';
       context.textBaseline = 'middle';
@@ -69,18 +73,18 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
       if (cellY >= READABLE)
         for (let row = Math.floor(y * queries); row < queries; row++) {
           const at = top(row) + cellY / 2;
-          if (at > MARGIN + side) break;
-          if (at < MARGIN) continue;
+          if (at > margin + side) break;
+          if (at < margin) continue;
           context.fillStyle = row === query ? ink : muted;
-          context.fillText(short(tokens[row] ?? ''), MARGIN - 6, at);
+          context.fillText(short(tokens[row] ?? ''), margin - 6, at);
         }
       if (cellX >= READABLE)
         for (let column = Math.floor(x * keys); column < keys; column++) {
           const at = left(column) + cellX / 2;
-          if (at > MARGIN + side) break;
-          if (at < MARGIN) continue;
+          if (at > margin + side) break;
+          if (at < margin) continue;
           context.save();
-          context.translate(at, MARGIN - 6);
+          context.translate(at, margin - 6);
           context.rotate(-Math.PI / 2);
           context.textAlign = 'left';
           context.fillStyle = column === key ? ink : muted;
@@ -96,11 +100,11 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
     redraw.current = draw;
     draw();
     return hover.listen(draw);
-  }, [image, width, zoom, theme, hover, tokens]);
+  }, [image, width, side, zoom, theme, hover, tokens]);
 
   const at = (event: MouseEvent): { query: number; key: number } | undefined => {
     const area = canvas.current!.getBoundingClientRect();
-    const [x, y] = [(event.clientX - area.left - MARGIN) / side, (event.clientY - area.top - MARGIN) / side];
+    const [x, y] = [(event.clientX - area.left - margin) / side, (event.clientY - area.top - margin) / side];
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return undefined;
     return {
       query: Math.floor((origin.current.y + y / zoom) * queries),

@@ -1,4 +1,4 @@
-import { useRef } from 'preact/hooks';
+import { useMemo, useRef } from 'preact/hooks';
 import { cellColors, formatNumber, formatPercent, makeScale } from 'onnxray/views';
 import type { AttentionResult, AttentionView } from '../../engine/engine.ts';
 import { useFrame, useParam, useWords } from '../../frame/context.ts';
@@ -6,6 +6,8 @@ import { attentionExporter } from '../../frame/export.ts';
 import { HEAD_COLORS } from '../../parts/attention-pixels.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
 import { layerName } from '../../parts/model-view.tsx';
+import { placeLabels } from './labels.ts';
+import { useWidth } from '../../parts/use-size.ts';
 import { ATTENTION_WORDS } from './words.ts';
 
 interface HeadMapProps {
@@ -15,11 +17,13 @@ interface HeadMapProps {
   readonly onChoose: (row: number, head: number) => void;
 }
 
-const WIDTH = 720;
-const HEIGHT = 460;
+/** Of the drawing at most, and of it before its place is measured, in CSS pixels. */
+const WIDEST = 1100;
+const TALLEST = 520;
 const EDGE = 34;
-/** More labels than this would lie over each other. */
-const MOST_LABELS = 160;
+/** Of a letter of a label, and of its line, in units of the drawing. */
+const LETTER = 6.6;
+const LINE = 13;
 
 /** Heads as points on a plane: near each other when they treat the text alike. */
 export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
@@ -27,14 +31,17 @@ export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
   const words = useWords(ATTENTION_WORDS);
   const [by, setBy] = useParam('mapby', 'cluster');
   const drawing = useRef<SVGSVGElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  const width = Math.min(WIDEST, useWidth(box) || WIDEST);
+  const height = Math.min(TALLEST, Math.max(300, width * 0.64));
   const places = result.places ?? [];
   const xs = places.map(({ x }) => x);
   const ys = places.map(({ y }) => y);
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   // One unit is as long across as up: distances are what the plane is for.
-  const unit = Math.min((WIDTH - 2 * EDGE) / (right - left || 1), (HEIGHT - 2 * EDGE) / (high - low || 1));
-  const px = (x: number): number => WIDTH / 2 + (x - (left + right) / 2) * unit;
-  const py = (y: number): number => HEIGHT / 2 - (y - (low + high) / 2) * unit;
+  const unit = Math.min((width - 2 * EDGE) / (right - left || 1), (height - 2 * EDGE) / (high - low || 1));
+  const px = (x: number): number => width / 2 + (x - (left + right) / 2) * unit;
+  const py = (y: number): number => height / 2 - (y - (low + high) / 2) * unit;
   const rowOf = (block: number): number => view.blocks.findIndex(({ index }) => index === block);
   const measures = Object.keys(view.blocks[0]?.measures ?? {}).filter(isMeasure);
   const measured = isMeasure(by) && measures.includes(by) ? by : undefined;
@@ -49,12 +56,25 @@ export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
     return `rgb(${cellColors(scale, value, theme).background.map(Math.round).join()})`;
   };
   const clusters = [...new Set(places.map(({ cluster }) => cluster))].sort((a, b) => a - b);
+  const nameOf = ({ block, head }: (typeof places)[number]): string =>
+    `${layerName(view.blocks[rowOf(block)]!)}-${head}`;
+  const chosenAt = places.findIndex(({ block, head }) => rowOf(block) === chosen.row && head === chosen.head);
+  const labels = useMemo(
+    () =>
+      placeLabels(
+        places.map(({ x, y }) => ({ x: px(x), y: py(y) })),
+        places.map((place) => ({ width: nameOf(place).length * LETTER, height: LINE })),
+        { width, height },
+        chosenAt < 0 ? [] : [chosenAt],
+      ),
+    [result, view, chosenAt, width],
+  );
   const choose = (at: number): void => {
     const { block, head } = places[at]!;
     onChoose(rowOf(block), head);
   };
   return (
-    <div>
+    <div ref={box}>
       <div class="inline spread">
         <label>
           {words.colourBy}{' '}
@@ -73,23 +93,24 @@ export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
       <svg
         ref={drawing}
         class="head-map"
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        viewBox={`0 0 ${width} ${height}`}
+        style={{ width: `${width}px` }}
         role="group"
         aria-label={words.mapLabel(places.length)}
       >
-        <rect width={WIDTH} height={HEIGHT} class="ground" />
-        {places.map(({ block, head, x, y }, at) => {
-          const row = rowOf(block);
-          const name = `${layerName(view.blocks[row]!)}-${head}`;
-          const isChosen = row === chosen.row && head === chosen.head;
+        <rect width={width} height={height} class="ground" />
+        {places.map((place, at) => {
+          const name = nameOf(place);
+          const isChosen = at === chosenAt;
+          const beside = labels[at];
           return (
             <g
               key={name}
               role="button"
-              tabIndex={isChosen || (at === 0 && chosen.row < 0) ? 0 : -1}
-              aria-label={`${name}, ${words.cluster(places[at]!.cluster)}${measured === undefined ? '' : `, ${words[measured]} ${formatNumber(values[at]!)}`}`}
+              tabindex={isChosen || (at === 0 && chosenAt < 0) ? 0 : -1}
+              aria-label={`${name}, ${words.cluster(place.cluster)}${measured === undefined ? '' : `, ${words[measured]} ${formatNumber(values[at]!)}`}`}
               aria-pressed={isChosen}
-              transform={`translate(${px(x).toFixed(1)} ${py(y).toFixed(1)})`}
+              transform={`translate(${px(place.x).toFixed(1)} ${py(place.y).toFixed(1)})`}
               onClick={() => choose(at)}
               onKeyDown={(event) => {
                 if (event.key === 'Enter' || event.key === ' ') {
@@ -104,8 +125,8 @@ export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
               }}
             >
               <circle r={isChosen ? 8 : 5.5} style={{ fill: colour(at) }} />
-              {(places.length <= MOST_LABELS || isChosen) && (
-                <text x="9" y="4">
+              {beside !== undefined && (
+                <text x={beside.x} y={beside.y} text-anchor={beside.anchor}>
                   {name}
                 </text>
               )}

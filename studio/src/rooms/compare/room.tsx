@@ -1,10 +1,10 @@
 import { useMemo } from 'preact/hooks';
-import { captionOf, makeScale, methodFacts, subjectOf, tokenScores } from 'onnxray/views';
-import type { Scale } from 'onnxray/views';
+import { barsSvg, captionOf, makeScale, methodFacts, subjectOf, svgDocument, tokenScores } from 'onnxray/views';
+import type { Language, Scale, Theme } from 'onnxray/views';
 import type { Explanation, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useModel, useParam, useWords } from '../../frame/context.ts';
 import type { Result } from '../../frame/context.ts';
-import { explanationExporter } from '../../frame/export.ts';
+import { explanationExporter, svgExporter } from '../../frame/export.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
 import { Bars } from '../../parts/bars.tsx';
@@ -178,6 +178,7 @@ function Side({
 }
 
 function Differences({ first, second }: { readonly first: Explanation; readonly second: Explanation }) {
+  const { language, theme } = useFrame();
   const words = useWords(COMPARE_WORDS);
   const rows = useMemo(
     () =>
@@ -200,9 +201,36 @@ function Differences({ first, second }: { readonly first: Explanation; readonly 
     <article class="card wide">
       <header>
         <h3>{words.differences}</h3>
+        <ExportMenu
+          name="differences"
+          exporter={svgExporter(
+            words.differences,
+            () => drawDifferences(first, rows, { title: words.differences, theme, language }),
+            () => ({
+              method: first.method,
+              models: [first.model, second.model],
+              targets: [first.target, second.target],
+              rows,
+            }),
+          )}
+        />
       </header>
       <p class="what">{words.differencesHint}</p>
       <Bars rows={rows} limit={limit} label={words.differences} />
     </article>
   );
+}
+
+const DRAWN_WIDTH = 560;
+const MARGIN = 16;
+
+/** The same bars by the library's views; both explanations have one unit. */
+function drawDifferences(
+  first: Explanation,
+  rows: readonly { readonly label: string; readonly score: number }[],
+  { title, theme, language }: { readonly title: string; readonly theme: Theme; readonly language: Language },
+): string {
+  const bars = { by: 'word', kind: 'diverging', bars: rows, others: { count: 0, score: 0 } } as const;
+  const drawing = barsSvg(first, bars, { width: DRAWN_WIDTH, theme, language });
+  return svgDocument(drawing, { theme, title, margin: MARGIN, lang: language });
 }

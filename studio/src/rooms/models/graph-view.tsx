@@ -1,6 +1,9 @@
-import { useMemo, useState } from 'preact/hooks';
-import type { DrawableGraph } from '../../engine/engine.ts';
-import { useWords } from '../../frame/context.ts';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { DrawableGraph, ModelSummary } from '../../engine/engine.ts';
+import { useFrame, useHistory, useWords } from '../../frame/context.ts';
+import { svgExporter } from '../../frame/export.ts';
+import { ExportMenu } from '../../parts/export-menu.tsx';
+import { standaloneSvg } from '../../parts/standalone-svg.ts';
 import type { Box } from './layout.ts';
 import { initiallyOpen, layoutGraph } from './layout.ts';
 import { MODEL_WORDS } from './words.ts';
@@ -14,11 +17,21 @@ const MOST_BOXES = 500;
 const MOST_CHIPS = 8;
 
 /** The graph as modules that open at a click. */
-export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
+export function GraphView({ graph, model }: { readonly graph: DrawableGraph; readonly model: ModelSummary }) {
+  const { state } = useFrame();
+  const { name } = model;
   const words = useWords(MODEL_WORDS);
   const first = useMemo(() => initiallyOpen(graph), [graph]);
-  const [open, setOpen] = useState<ReadonlySet<string>>(first);
+  // Of this model: in the address of a view that another model was looked at in, its modules are none of ours.
+  const [of, ...paths] = (useHistory().state.params['open'] ?? '').split('\n');
+  const open = useMemo<ReadonlySet<string>>(
+    () => (of === model.id ? new Set(paths) : first),
+    [of, paths.join('\n'), first],
+  );
+  const setOpen = (next: ReadonlySet<string>): void => state.change({ open: [model.id, ...next].join('\n') });
   const [picked, setPicked] = useState<Box | undefined>();
+  const drawing = useRef<SVGSVGElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
   const layout = useMemo(() => layoutGraph(graph, open), [graph, open]);
   const { boxes, edges, ranks, columns } = layout;
   const perRank = useMemo(() => {
@@ -31,12 +44,31 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
   const x = ({ rank, column }: Box): number =>
     width / 2 + (column - (perRank.get(rank)! - 1) / 2) * (WIDTH + GAP_X) - WIDTH / 2;
   const y = ({ rank }: Box): number => GAP_Y / 2 + rank * (HEIGHT + GAP_Y);
+  // What is wider than its place is looked at from its middle, where the inputs are.
+  useEffect(() => {
+    const element = scroller.current;
+    if (element !== null) element.scrollLeft = (element.scrollWidth - element.clientWidth) / 2;
+  }, [graph]);
   const choose = (box: Box): void => {
     setPicked(box);
     if (box.kind === 'module') setOpen(new Set([...open, box.id]));
   };
   return (
-    <div class="graph">
+    <article class="card wide graph">
+      <header>
+        <h2>{words.graph}</h2>
+        {boxes.length <= MOST_BOXES && (
+          <ExportMenu
+            name={`graph-${name}`}
+            exporter={svgExporter(
+              `${words.graph}: ${name}`,
+              () => standaloneSvg(drawing.current!, `${words.graph}: ${name}`),
+              () => ({ model: name, open: [...open], ...graph }),
+            )}
+          />
+        )}
+      </header>
+      <p class="what">{words.graphHint}</p>
       <div class="chips">
         {open.size > 0 && (
           <button type="button" class="chip" onClick={() => setOpen(new Set())}>
@@ -59,11 +91,12 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
       ) : (
         <div
           class="graph-scroll"
+          ref={scroller}
           tabIndex={0}
           role="group"
           aria-label={words.graphLabel(boxes.length, graph.nodes.length)}
         >
-          <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+          <svg ref={drawing} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
             {edges.map(([from, to]) => {
               const [a, b] = [boxes[from]!, boxes[to]!];
               const [x1, y1, x2, y2] = [x(a) + WIDTH / 2, y(a) + HEIGHT, x(b) + WIDTH / 2, y(b)];
@@ -83,7 +116,8 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
                 class={`box-${box.kind}${picked?.id === box.id ? ' lit' : ''}`}
                 transform={`translate(${x(box)} ${y(box)})`}
                 role="button"
-                tabIndex={0}
+                // In SVG names of attributes keep their case.
+                tabindex={0}
                 onClick={() => choose(box)}
                 onKeyDown={(event) => {
                   if (event.key !== 'Enter' && event.key !== ' ') return;
@@ -111,7 +145,7 @@ export function GraphView({ graph }: { readonly graph: DrawableGraph }) {
       <p class="readout" role="status">
         {picked === undefined || picked.kind !== 'node' ? '\u00a0' : nodeLine(picked, graph)}
       </p>
-    </div>
+    </article>
   );
 }
 

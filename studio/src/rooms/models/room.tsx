@@ -14,9 +14,11 @@ export default function ModelRoom() {
   const words = useWords(MODEL_WORDS);
   const chosen = useHistory().state.params['model'];
   const model = models.find(({ id }) => id === chosen) ?? models[0];
-  const { value, error, stale } = useJob(model?.id, WORDS[language].opening(model?.name ?? ''), (control) =>
-    engine.inspect(model!.id, control),
-  );
+  const { value, error, stale } = useJob(model?.id, WORDS[language].opening(model?.name ?? ''), async (control) => ({
+    // Beside its answer: until the next one has come, what is shown is of the model asked about before.
+    of: model!,
+    inspected: await engine.inspect(model!.id, control),
+  }));
   return (
     <div class="split">
       <section class="side" aria-label={words.models}>
@@ -74,7 +76,7 @@ export default function ModelRoom() {
         {model === undefined || value === undefined ? (
           error === undefined && <div class="skeleton tall" role="status" aria-label={WORDS[language].waiting} />
         ) : (
-          <Facts model={model} inspected={value} words={words} />
+          <Facts model={value.of} inspected={value.inspected} words={words} />
         )}
       </section>
     </div>
@@ -157,13 +159,7 @@ function Facts({
           </table>
         </article>
       </div>
-      <article class="card wide">
-        <header>
-          <h2>{words.graph}</h2>
-        </header>
-        <p class="what">{words.graphHint}</p>
-        <GraphView key={model.id} graph={graph} />
-      </article>
+      <GraphView key={model.id} graph={graph} model={model} />
     </>
   );
 }
