@@ -1,6 +1,6 @@
 /** Models in files, in Node: programs are kept in the user's cache folder. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { UserError, externalWeights, fileProblem, joinModels, readModel, weightsOf } from '../onnx/index.ts';
@@ -10,6 +10,7 @@ import { ModelHost } from './host.ts';
 import type { HostSettings, Platform, ProgramStore } from './host.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { LoadedSessions } from './loaded.ts';
+import { makeFolder } from './make-folder.ts';
 import { defaultThreads, machineMemory, openSession } from './native.ts';
 import { VERSIONS } from './versions.ts';
 
@@ -108,7 +109,7 @@ function folderStore(folder: string): ProgramStore {
     read: (name) => readFile(path.join(folder, name)).catch(() => undefined),
     async write(name, content) {
       const partial = path.join(folder, `${name}.${process.pid}.partial`);
-      await mkdir(folder, { recursive: true })
+      await makeFolder(folder)
         .then(() => writeFile(partial, content))
         .then(() => rename(partial, path.join(folder, name)))
         .catch(() => rm(partial, { force: true }))
