@@ -1,5 +1,6 @@
 /** What the page may ask for, read from JSON with every field checked. */
 import { PATCHES, findAnalysis } from '../attention/index.ts';
+import { BASELINES } from '../attribution/index.ts';
 import type { ExplainOptions, Subject } from '../attribution/index.ts';
 import type { AnalysisRequest, PatchingRequest } from '../jobs/index.ts';
 import { UsageError } from '../onnx/index.ts';
@@ -11,8 +12,6 @@ export interface ExplainBody {
 
 /** Bytes of a picture that was sent before, by its id. */
 export type PictureLookup = (id: string) => Uint8Array;
-
-const BASELINES = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
 
 export function readExplainBody(body: unknown, pictures: PictureLookup): ExplainBody {
   const fields = record(body, 'the request');
