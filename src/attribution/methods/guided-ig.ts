@@ -24,8 +24,10 @@ export const guidedIg = defineMethod({
     const { input, dims, end, start } = onlyElements(context, 'guided-ig');
     const runner = await context.open({ rows: 'points', backward: { reduction: 'raw' } });
     const target = await context.target(runner);
+    let done = 0;
     const gradientAt = async (point: Numbers) => {
-      const { scores, values } = await runner.run({ weights: [1], points: () => point }, target, { quietly: true });
+      const part = { done: done++, total: steps! + 2 };
+      const { scores, values } = await runner.run({ weights: [1], points: () => point }, target, { part });
       return { gradient: scores[input]!.data, value: values[0]! };
     };
     const whole = l1(start, end);

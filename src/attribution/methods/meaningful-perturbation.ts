@@ -56,7 +56,8 @@ export const meaningfulPerturbation = defineMethod({
     const descend = adam(grid.size, learning_rate!);
     for (let step = 0; step < iterations!; step++) {
       const whole = withRest(grid.enlarge(mask));
-      const { maskGradients } = await runner.run({ weights: [1], masks: () => whole }, target);
+      const part = { done: step, total: iterations! };
+      const { maskGradients } = await runner.run({ weights: [1], masks: () => whole }, target, { part });
       const slope = grid.reduce(maskGradients[0]!.subarray(0, size));
       const rough = grid.roughness(mask);
       descend(

@@ -41,6 +41,7 @@ export const rise = defineMethod({
       const { values } = await runner.run(
         { weights: masks.map(() => 1), masks: (row) => masks[row]!.subarray(0, length) },
         target,
+        { part: { done, total: n_masks! } },
       );
       masks.forEach((mask, row) => {
         const value = values[row]!;
