@@ -3,6 +3,7 @@
  * was asked about, in scenes of two.
  *
  *     npx tsx scripts/vision-models.ts [detector] [vit]
+ *     npx tsx scripts/vision-models.ts published FOLDER     a published transformer, as zoo/build/published_vit.py lays it out
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -114,5 +115,18 @@ async function transformer(): Promise<void> {
   await draw('vision-vit', sheet);
 }
 
+/** What draws the eye of a published ViT-S to a rocket. */
+async function published(folder: string): Promise<void> {
+  const model = await ExplainableModel.open(folder);
+  const image = path.join(root, 'zoo/photographs/rocket.jpg');
+  const drawn = [];
+  for (const method of ['grad-cam', 'hires-cam', 'rollout', 'input-x-gradient'])
+    drawn.push(await model.explain({ image }, { method, region: [320, 200] }));
+  await model.release();
+  const explanations = drawn.map(({ explanation }) => explanation);
+  await draw('vision-published-vit', [{ title: 'rocket', picture: drawn[0]!.picture, explanations }]);
+}
+
+if (wanted[0] === 'published') await published(wanted[1]!);
 if (asks('detector')) await detector();
 if (asks('vit')) await transformer();
