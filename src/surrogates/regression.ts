@@ -40,6 +40,16 @@ export class Moments {
     }
   }
 
+  /** Weighted sums of products about the means: of the rows with each other, and with the answers. */
+  centred(): { readonly A: Float64Array; readonly b: Float64Array } {
+    const n = this.count;
+    const A = new Float64Array(n * n);
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j <= i; j++)
+        A[i * n + j] = A[j * n + i] = this.products[i * n + j]! - (this.rows[i]! * this.rows[j]!) / this.weight;
+    return { A, b: this.answers.map((each, at) => each - (this.rows[at]! * this.answer) / this.weight) };
+  }
+
   /** The sums over the samples of both. */
   static join(one: Moments, other: Moments): Moments {
     const result = new Moments(one.count);
@@ -76,12 +86,8 @@ export interface LinearFit {
  * scikit-learn; the intercept b is not penalised. With `features`, those a lasso takes up first, and the model on them alone.
  */
 export function fitLinear(moments: Moments, { model, alpha, features }: Penalty): LinearFit {
-  const { count: n, weight, rows, answers, products, answer, squares, origin } = moments;
-  // About the means.
-  const A = new Float64Array(n * n);
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) A[i * n + j] = A[j * n + i] = products[i * n + j]! - (rows[i]! * rows[j]!) / weight;
-  const b = answers.map((each, at) => each - (rows[at]! * answer) / weight);
+  const { count: n, weight, rows, answer, squares, origin } = moments;
+  const { A, b } = moments.centred();
   const all = squares - answer ** 2 / weight;
   const kept = features === undefined || features >= n ? undefined : lassoPath(A, b, features);
   const fit = (own: Float64Array, right: Float64Array) =>
@@ -139,8 +145,9 @@ function lasso(A: Float64Array, b: Float64Array, alpha: number): Float64Array {
 }
 
 /**
- * The coefficients that are not 0 at the last point of the lasso's path, from the largest penalty down, that has at most
- * `most` of them. By the homotopy of least angle regression: between points where a coefficient comes in or goes out the
+ * The coefficients that are not 0 on the lasso's path, from the largest penalty down, before there are more than `most` of
+ * them. The lime package takes the last such point of the whole path, which is another one only where coefficients go out
+ * again further down. By the homotopy of least angle regression: between points where a coefficient comes in or goes out the
  * path is straight. Efron et al. 2004, https://doi.org/10.1214/009053604000000067.
  */
 export function lassoPath(A: Float64Array, b: Float64Array, most: number): number[] {
@@ -151,7 +158,8 @@ export function lassoPath(A: Float64Array, b: Float64Array, most: number): numbe
   let active = penalty > 0 ? [left.findIndex((each) => Math.abs(each) === penalty)] : [];
   let chosen: number[] = [];
   let gone = -1;
-  while (penalty > 0 && active.length > 0) {
+  while (penalty > 0 && active.length > 0 && active.length <= most) {
+    chosen = active;
     const direction = solve(
       part(A, n, active),
       Float64Array.from(active, (at) => Math.sign(left[at]!)),
@@ -176,10 +184,7 @@ export function lassoPath(A: Float64Array, b: Float64Array, most: number): numbe
     if (goes >= 0) c[goes] = 0;
     gone = goes;
     active = [...active.filter((at) => at !== goes), ...(comes < 0 ? [] : [comes])];
-    const found = active.filter((at) => c[at] !== 0).sort((one, other) => one - other);
-    if (found.length > most) break;
-    chosen = found;
     if (comes < 0 && goes < 0) break;
   }
-  return chosen;
+  return chosen.toSorted((one, other) => one - other);
 }

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { SURROGATES } from '../../src/surrogates/index.ts';
+import { seededRandom } from '../../src/inputs/core.ts';
+import { Moments, fitLinear, lassoPath } from '../../src/surrogates/regression.ts';
 import { buildModel, explainRow, withModel } from '../attribution/graphs.ts';
 
 const lime = SURROGATES.find(({ name }) => name === 'lime')!;
@@ -104,4 +106,33 @@ test('with num_features the parts that matter most to a lasso get scores, the ot
       expect(scores.flatMap((score, at) => (score === 0 ? [] : [at]))).toEqual(kept);
     }
   });
+});
+
+test('the path of a lasso is what single lassos find, also where a coefficient goes out again', () => {
+  const n = 5;
+  let leaves = 0;
+  for (const seed of [10, 19, 27, 29, 0]) {
+    const random = seededRandom(seed);
+    const mix = Array.from({ length: n }, () => Array.from({ length: n }, () => random() - 0.5));
+    const truth = Array.from({ length: n }, () => 4 * random() - 2);
+    const moments = new Moments(n);
+    for (let sample = 0; sample < 30; sample++) {
+      const hidden = Array.from({ length: n }, () => random() - 0.5);
+      const x = mix.map((weights) => weights.reduce((sum, weight, at) => sum + weight * hidden[at]!, 0));
+      moments.add(x, x.reduce((sum, each, at) => sum + each * truth[at]!, 0) + 0.3 * random(), 1);
+    }
+    // Supports from the largest penalty down, in small steps.
+    const supports: number[][] = [];
+    for (let alpha = 1; alpha > 1e-5; alpha *= 0.995) {
+      const { coefficients } = fitLinear(moments, { model: 'lasso', alpha });
+      supports.push([...coefficients.keys()].filter((at) => coefficients[at] !== 0));
+    }
+    if (supports.some((each, at) => at > 0 && supports[at - 1]!.some((one) => !each.includes(one)))) leaves++;
+    const { A, b } = moments.centred();
+    for (let most = 1; most < n; most++) {
+      const over = supports.findIndex((each) => each.length > most);
+      expect(lassoPath(A, b, most)).toEqual(supports.at(over < 0 ? -1 : over - 1));
+    }
+  }
+  expect(leaves).toBeGreaterThanOrEqual(4);
 });
