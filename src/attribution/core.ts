@@ -4,5 +4,7 @@ export type { Attributed } from './attribute.ts';
 export type { AttributeRequest, BuiltTarget, WeightedTarget } from './request.ts';
 export { ExplainableModel } from './explain.ts';
 export { BASELINES } from './baselines.ts';
-export type { Baseline, Encoded, ExplainOptions, Explained, Subject } from './explain.ts';
+export type { Baseline } from './baselines.ts';
+export type { ExplainOptions, Explained } from './explain.ts';
+export type { Encoded, Subject } from './subject.ts';
 export { ALL_METHODS, METHODS, findMethod } from './methods/index.ts';
