@@ -2,7 +2,7 @@
 import { checkTensors, encodeText, loadTokenizer, takesImage, takesText } from '../inputs/core.ts';
 import type { ImageEncoder, ImageSource, Pixels, TextEncoding, TextTokenizer } from '../inputs/core.ts';
 import { UsageError, UserError, isStatic, sizeOf } from '../onnx/index.ts';
-import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
+import type { DenseTensor, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import {
   answersForEachPair,
