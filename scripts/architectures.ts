@@ -243,6 +243,9 @@ function summary(all: readonly Architecture[], results: readonly Result[], good:
   const any = () => true;
   const alike = ({ compared }: Result) => roundsAlike(compared!);
   const others = (result: Result) => !alike(result);
+  const twinned = (result: Result) => others(result) && result.compared!.twin !== undefined;
+  const untwinned = (result: Result) => others(result) && !twinned(result);
+  const left = of(/int8$/).filter(untwinned).length;
   const most = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : short(Math.max(...numbers)));
   const gradient = (pattern: RegExp, among: (result: Result) => boolean = any) => {
     const chosen = of(pattern).filter(among);
@@ -255,7 +258,7 @@ function summary(all: readonly Architecture[], results: readonly Result[], good:
   const blocks = good.reduce((sum, each) => sum + (each.attended?.found ?? 0), 0);
   return [
     `${all.length} architectures, ${results.length} exports: ${good.length} within the bounds, ${results.length - good.length} listed as exceptions.`,
-    `Largest error of a gradient: ${gradient(float32)} in float32 (${of(float32).length} exports), ${gradient(/fp16$/)} in float16 (${of(/fp16$/).length}); in int8 ${gradient(/int8$/, alike)} where the file rounds as the reference does (${of(/int8$/).filter(alike).length}), else ${gradient(/int8$/, others)} from its float twin (${of(/int8$/).filter(others).length}).`,
+    `Largest error of a gradient: ${gradient(float32)} in float32 (${of(float32).length} exports), ${gradient(/fp16$/)} in float16 (${of(/fp16$/).length}); in int8 ${gradient(/int8$/, alike)} where the file rounds as the reference does (${of(/int8$/).filter(alike).length}), else ${gradient(/int8$/, twinned)} from its float twin (${of(/int8$/).filter(twinned).length})${left === 0 ? '' : `; ${left} were measured before there were twins, ${gradient(/int8$/, untwinned)} from PyTorch's roundings`}.`,
     `Attention blocks found: ${blocks}, none too many. Largest error of a probability: ${attention(float32)} in float32, ${attention(/fp16$/)} in float16; in int8 ${attention(/int8$/, alike)}, else ${attention(/int8$/, others)}.`,
   ].join('\n');
 }
