@@ -16,6 +16,8 @@ import { complement, kernelCoalitions } from './sampling.ts';
 
 /** Pairs between looks at the confidence intervals. */
 const ROUND = 256;
+/** A look goes through all pairs, so that looks come further apart as there are more of them. */
+const GROWTH = 1.25;
 /** An interval this narrow, for scores of 1, is rounding. */
 const ROUNDING = 1e-6;
 
@@ -60,7 +62,7 @@ export const kernelShap = defineMethod({
     const random = seededRandom(context.seed);
     const fit = new PairFit(count, value - baselineValue);
     const pairs = Math.floor(budget / 2);
-    let done = 0;
+    let [done, next] = [0, 2 * count + 1];
     let [solved, interval]: [PairScores | undefined, number] = [undefined, Infinity];
     while (done < pairs) {
       const coalitions = kernelCoalitions(count, Math.min(ROUND, pairs - done), random);
@@ -73,7 +75,8 @@ export const kernelShap = defineMethod({
         })),
       );
       done += coalitions.length;
-      if (done < pairs && done <= 2 * count) continue;
+      if (done < Math.min(pairs, next)) continue;
+      next = GROWTH * done;
       solved = fit.solve();
       interval = Math.max(...fit.intervals(solved));
       const [low, high] = [Math.min(...solved.scores), Math.max(...solved.scores)];

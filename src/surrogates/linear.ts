@@ -14,9 +14,10 @@ export function solveFactored(L: Float64Array, b: Float64Array): Float64Array {
     for (let k = 0; k < i; k++) x[i]! -= L[i * n + k]! * x[k]!;
     x[i]! /= L[i * n + i]!;
   }
+  // Along rows of L, which lie together, rather than columns.
   for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) x[i]! -= L[k * n + i]! * x[k]!;
-    x[i]! /= L[i * n + i]!;
+    const solved = (x[i]! /= L[i * n + i]!);
+    for (let k = 0; k < i; k++) x[k]! -= L[i * n + k]! * solved;
   }
   return x;
 }

@@ -14,7 +14,7 @@ import { affine, canBeBlocked, spatial, spread, spreadFactors } from './blocked-
  * Elements of a row from which on a value is computed again: the more passes it costs, the larger it has to be. A factor
  * by channel is only written once more; a gate has to be reckoned.
  */
-const LARGE = { factor: 2 ** 16, sum: 2 ** 18, gate: 2 ** 20 } as const;
+const LARGE = { factor: 2 ** 16, sum: 2 ** 18, gate: 420_000 } as const;
 /** Channels that a convolution may read for its output to be computed again: each costs a product per element. */
 const FEW_CHANNELS = 64;
 
