@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
 import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
-import type { ValueInfo } from '../onnx/index.ts';
+import type { NamedTensors, ValueInfo } from '../onnx/index.ts';
 import type { Baseline, Subject } from '../attribution/index.ts';
 import type { OptionValue } from '../programs/index.ts';
 import { PROVIDERS } from '../runtime/index.ts';
@@ -122,6 +122,15 @@ export function readBaseline(spec: string, declared: readonly ValueInfo[]): Base
   if (name === undefined)
     throw new UsageError(`unknown baseline "${spec}"; use ${names.join(', ')}, a number, or @FILE.json`);
   return name;
+}
+
+/** SPEC of --feature-mask: @FILE.json, the group of each element of an input; inputs may be left out. */
+export function readFeatureMask(spec: string, declared: readonly ValueInfo[]): NamedTensors {
+  if (!spec.startsWith('@'))
+    throw new UsageError(`--feature-mask takes @FILE.json with the group of each element by input, not "${spec}"`);
+  const file = spec.slice(1);
+  const masks = declared.map(({ name, dims }): ValueInfo => ({ name, type: 'int64', ...(dims && { dims }) }));
+  return readTensors(readText(file), file, masks, { partial: true });
 }
 
 /** SPEC of --neuron: indices into the layer after the batch axis. */
