@@ -1,6 +1,6 @@
 /**
  * How far every attribution method is from its reference on the small models of test/attribution/fixtures, as a table in
- * docs/methods.md.
+ * docs/methods.md, and without the columns of float64 in both READMEs.
  *
  *     npx tsx scripts/attribution-table.ts
  */
@@ -42,15 +42,21 @@ for (const fixture of fixtures()) {
 
 const cell = (value: number | undefined) =>
   value === undefined ? '' : Number.isNaN(value) ? 'differs' : value.toExponential(0);
-const rows = Array.from(errors, ([name, row]) => [
-  `\`${name}\``,
-  ...[...MODELS, ...DOUBLES].map((model) => cell(row.get(model))),
-  [...sources.get(name)!].join(', '),
-]);
+const tableOf = (models: readonly string[]) =>
+  table(
+    ['method', ...models.map((name) => name.replace('-', ', ')), 'reference'],
+    Array.from(errors, ([name, row]) => [
+      `\`${name}\``,
+      ...models.map((model) => cell(row.get(model))),
+      [...sources.get(name)!].join(', '),
+    ]),
+  );
 const content = [
-  table(['method', ...MODELS, ...DOUBLES.map((name) => name.replace('-', ', ')), 'reference'], rows),
+  tableOf([...MODELS, ...DOUBLES]),
   '',
   ...Array.from(differences, (line) => `- ${line}`),
 ].join('\n');
 console.log(content);
 writeBlock(path.resolve(import.meta.dirname, '../docs/methods.md'), 'references', content);
+for (const file of ['../README.md', '../README.zh-CN.md'])
+  writeBlock(path.resolve(import.meta.dirname, file), 'references', tableOf(MODELS));

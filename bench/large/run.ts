@@ -3,6 +3,7 @@
  * of it costs beside plain inference.
  *
  *     npm run bench:large -- [--folder F] [--tokens 128]      prints the tables and writes them into bench/README.md
+ *     npm run bench:large -- --layers 1 --hidden 256          tries everything on a small model, and only prints
  *
  * The model is random and written into F (default: a folder of the system's temporary one, kept for the next run).
  * Each row is a process of its own; memory is its high-water mark.
@@ -19,6 +20,7 @@ import { gradientModel } from '../engine/program.ts';
 import { inspectModel } from '../../src/inspection/index.ts';
 import { table, writeBlock } from '../../scripts/blocks.ts';
 import { BYTES_OF, LARGE, writeEncoder } from './model.ts';
+import type { EncoderSize } from './model.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const THREADS = 2;
@@ -29,11 +31,23 @@ const { values: flags, positionals } = parseArgs({
   options: {
     folder: { type: 'string', default: path.join(tmpdir(), 'onnxray-large-model') },
     tokens: { type: 'string', default: '128' },
+    layers: { type: 'string', default: String(LARGE.layers) },
+    hidden: { type: 'string', default: String(LARGE.hidden) },
   },
 });
 const tokens = Number(flags.tokens);
+/** The inner width and the vocabulary go with the hidden size. */
+const [layers, hidden] = [Number(flags.layers), Number(flags.hidden)];
+const SIZE: EncoderSize = {
+  ...LARGE,
+  layers,
+  hidden,
+  inner: (LARGE.inner / LARGE.hidden) * hidden,
+  vocabulary: (LARGE.vocabulary / LARGE.hidden) * hidden,
+};
+const isWhole = layers === LARGE.layers && hidden === LARGE.hidden;
 
-const ids = Array.from({ length: tokens }, (_, index) => (index * 37) % LARGE.vocabulary);
+const ids = Array.from({ length: tokens }, (_, index) => (index * 37) % SIZE.vocabulary);
 
 interface Measured {
   readonly ms: number;
@@ -80,7 +94,19 @@ function child(what: string, file: string): Measured {
   const tsx = fileURLToPath(import.meta.resolve('tsx'));
   const result = spawnSync(
     process.execPath,
-    ['--import', tsx, import.meta.filename, what, file, '--tokens', flags.tokens],
+    [
+      '--import',
+      tsx,
+      import.meta.filename,
+      what,
+      file,
+      '--tokens',
+      flags.tokens,
+      '--layers',
+      flags.layers,
+      '--hidden',
+      flags.hidden,
+    ],
     { encoding: 'utf8' },
   );
   if (result.status !== 0) throw new Error(result.stderr);
@@ -147,7 +173,7 @@ async function doOne(what: string, file: string): Promise<void> {
 }
 
 function measureAll(): void {
-  const file = writeEncoder(flags.folder, LARGE);
+  const file = writeEncoder(isWhole ? flags.folder : `${flags.folder}-${layers}x${hidden}`, SIZE);
   const folder = path.dirname(file);
   const cache = mkdtempSync(path.join(tmpdir(), 'onnxray-large-'));
   const inputs = path.join(cache, 'inputs.json');
@@ -186,7 +212,7 @@ function measureAll(): void {
     ];
   });
   const report = [
-    `${(BYTES_OF(LARGE) / 1e9).toFixed(2)} GB of float32 in two files, ${LARGE.layers} layers of ${LARGE.hidden}; ${tokens} tokens, ${THREADS} threads, onnxruntime-node ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}. The gradient's file is ${(gradientBytes / 1e6).toFixed(1)} MB.`,
+    `${(BYTES_OF(SIZE) / 1e9).toFixed(2)} GB of float32 in ${isWhole ? 'two files' : 'files'}, ${layers} layers of ${hidden}; ${tokens} tokens, ${THREADS} threads, onnxruntime-node ${VERSIONS['onnxruntime']}, ${new Date().toISOString().slice(0, 10)}. The gradient's file is ${(gradientBytes / 1e6).toFixed(1)} MB.`,
     table(
       ['what', 'seconds', 'goal', 'peak MiB', 'goal'],
       commands.map(([name, measured]) => [name, seconds(measured), '2', measured.MiB.toFixed(0), '286']),
@@ -205,7 +231,7 @@ function measureAll(): void {
     table(['weights', 'load, seconds', 'a pass, processor seconds', 'peak MiB', 'of plain'], variants),
   ].join('\n\n');
   console.log(report);
-  writeBlock(path.join(root, 'bench/README.md'), 'large', report);
+  if (isWhole) writeBlock(path.join(root, 'bench/README.md'), 'large', report);
 }
 
 const [what, file] = positionals;

@@ -2,11 +2,10 @@
 
     python reference/attribution/make_fixtures.py test/attribution/fixtures
 
-Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
-Methods with chance in them are given the numbers that onnxray draws, which draws.ts prints (this needs Node).
+Cases of the shap and lime packages are those of surrogates.py. Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
+Methods with noise in them are given the numbers that onnxray draws, which noise.ts prints (this needs Node).
 """
 import copy
-import itertools
 import json
 import pathlib
 import subprocess
@@ -18,12 +17,9 @@ import captum
 import captum.attr as ca
 import lxt.efficient.rules as lxt
 import numpy as np
-import shap
 import torch
 import zennit
 from captum.log import log_usage
-from lime import lime_base
-from sklearn.metrics import pairwise_distances
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
@@ -31,11 +27,11 @@ from zennit.composites import EpsilonAlpha2Beta1, EpsilonAlpha2Beta1Flat, Epsilo
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 from zennit.types import AvgPool, BatchNorm, Convolution, Linear
 
+import surrogates
 from models import MODELS, Activation, Attention, Block, Cnn, Norm, for_float64, gelu_tanh, randomize
 
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
-SHAP, LIME = f"shap {shap.__version__}", "lime 0.2.0.1"
 TARGET = 1
 HERE = pathlib.Path(__file__).parent
 
@@ -92,7 +88,7 @@ def noise_cases(model, x, many, hidden, name):
     """NoiseTunnel and GradientShap with the noise, positions and baselines that onnxray draws."""
     samples, share = 12, 0.15
     asked = json.dumps({"seed": 0, "input": name, "rows": samples + 4, "size": x[0].numel()})
-    drawn = json.loads(subprocess.run(["npx", "tsx", str(HERE / "draws.ts"), asked], check=True, capture_output=True, cwd=HERE).stdout)
+    drawn = json.loads(subprocess.run(["npx", "tsx", str(HERE / "noise.ts"), asked], check=True, capture_output=True, cwd=HERE).stdout)
     noise = torch.tensor(drawn["noise"], dtype=torch.float64).reshape(-1, *x.shape[1:])
     same = lambda first: mock.patch("torch.normal", lambda mean, deviation: mean + deviation.double() * noise[first : first + samples])
     names = {"smooth-grad": "smoothgrad", "smooth-grad-squared": "smoothgrad_sq", "var-grad": "vargrad"}
@@ -138,12 +134,12 @@ def lrp_cases(model, x, name):
             module.eps = 0.0
     low, high = torch.full_like(x, x.min().item()), torch.full_like(x, x.max().item())
     canonizers = [SequentialMergeBatchNorm()]
-    everywhere = lambda rule, stabilizer=1e-6: LayerMapComposite([*layer_map_base(stabilizer), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
+    everywhere = lambda rule: LayerMapComposite([*layer_map_base(), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
     boxed = SpecialFirstLayerMapComposite(
         [*layer_map_base(), (Convolution, Epsilon(1e-6)), (torch.nn.Linear, Epsilon(1e-6))],
         [(Convolution, ZBox(low, high)), (torch.nn.Linear, ZBox(low, high))], canonizers=canonizers)
     composites = {
-        "lrp-0": everywhere(Epsilon(1e-12), 1e-12),
+        "lrp-0": everywhere(Epsilon(1e-12)),
         "lrp-epsilon": everywhere(Epsilon(1e-6)),
         "lrp-gamma": everywhere(Gamma(0.25)),
         "lrp-alpha1-beta0": everywhere(AlphaBeta(1, 0)),
@@ -203,31 +199,6 @@ def perturbation_cases(model, x, base, name):
         exact = ca.ShapleyValues(model).attribute(x, base, target=TARGET)
         for method in ("exact-shapley", "kernel-shap", "permutation-shap", "shapley-sampling"):
             yield case(method, CAPTUM + " ShapleyValues", exact, name=name, exact=True)
-
-
-def surrogate_cases(model, x, base, name):
-    """The shap and lime packages on a vector of six numbers: few enough that nothing is left to chance."""
-    f = lambda rows: model(torch.tensor(rows, dtype=torch.float64))[:, TARGET].detach().numpy()
-    row, background = x.numpy(), base.numpy()
-    kernel = shap.KernelExplainer(f, background).shap_values(row, nsamples=4096, silent=True)
-    yield case("kernel-shap", SHAP, torch.tensor(kernel), name=name)
-    merges = np.array([[1, 2, 1, 2], [0, 6, 1, 3], [4, 5, 1, 2], [3, 8, 1, 3], [7, 9, 1, 6]], dtype=float)
-    exact = shap.explainers.Exact(f, shap.maskers.Independent(background))(row).values
-    for method in ("exact-shapley", "permutation-shap", "shapley-sampling"):
-        yield case(method, SHAP, torch.tensor(exact), name=name, exact=True)
-    masker = shap.maskers.Partition(background, clustering=merges)
-    owen = shap.explainers.Partition(f, masker)(row, max_evals=4096, silent=True).values
-    yield case("partition-shap", SHAP, torch.tensor(owen), {"max_evals": 4096}, name)
-    # The lime package's fit on samples in which each subset is drawn 16 times, with its kernel on its distance.
-    masks = np.tile(np.array(list(itertools.product([1, 0], repeat=x.numel())), dtype=float), (16, 1))
-    answers = f(masks * row + (1 - masks) * background)
-    distances = pairwise_distances(masks, masks[0].reshape(1, -1), metric="cosine").ravel()
-    base_fit = lime_base.LimeBase(lambda d: np.sqrt(np.exp(-(d**2) / 0.25**2)))
-    _, pairs, _, _ = base_fit.explain_instance_with_data(masks, answers.reshape(-1, 1), distances, 0, x.numel(), feature_selection="none")
-    scores = torch.zeros(x.numel(), dtype=torch.float64)
-    for index, value in pairs:
-        scores[index] = value
-    yield case("lime", LIME, scores.reshape(x.shape), {"n_samples": len(masks)}, name)
 
 
 def layer_cases(model, layers, x, base, neuron, path_of):
@@ -295,7 +266,6 @@ def main(folder):
             cases += perturbation_cases(model, x, base, "x")
             cases += [*noise_cases(model, x, many, False, "x"), *permutation_case(model, x, many, "x")]
             if name == "mlp":
-                cases += surrogate_cases(model, x, base, "x")
                 cases += layer_cases(model, ["layers.0", "layers.2"], x, base, (2, 1, 1), lambda layer: {"layers.0": "layers.layers.0.Gemm", "layers.2": "layers.layers.2.Gemm"}[layer])
             if name == "cnn":
                 cases += layer_cases(model, ["relu1"], x, base, (2, 1, 1), lambda layer: f"{layer}.Relu")
@@ -317,8 +287,9 @@ def main(folder):
         if token:
             document["answer"] = numbers(model(ids))
         else:
-            # Of these, boxes and flat shares see the padding among the gathered patches, and composites ask for convolutions.
-            convolved = ("lrp-zb", "lrp-flat", "lrp-w-square", "lrp-epsilon-") if name in ("cnn", "resnet") else ()
+            # Boxes and flat shares would see the padding among the gathered patches, composites ask for convolutions, and
+            # Zennit stabilises the pools and sums of its LRP-0 with 1e-6.
+            convolved = ("lrp-0", "lrp-zb", "lrp-flat", "lrp-w-square", "lrp-epsilon-") if name in ("cnn", "resnet") else ()
             cases = [each for each in cases if "layer" not in each and not each["method"].startswith(convolved)]
             # Captum's Shapley values are summed up in float32.
             cases = [each for each in cases if "ShapleyValues" not in each["reference"]]
@@ -332,3 +303,4 @@ def main(folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main(pathlib.Path(sys.argv[1]))
+    surrogates.write(pathlib.Path(sys.argv[1]))

@@ -16,6 +16,7 @@ export function checkRequest(host: ModelHost, request: AttributeRequest, method:
   checkTensors(inputs, host.original.graph.inputs);
   checkOneRow(inputs);
   checkPlace(method, request);
+  checkGroups(method, request);
   if (!Number.isSafeInteger(seed)) throw new UsageError(`seed must be a whole number, and is ${seed}`);
   if (baseline === 'zero' || method.usesBaseline === false) return;
   checkBaseline(baseline, inputs);
@@ -57,6 +58,21 @@ function checkPlace(method: Method, { layer, neuron }: AttributeRequest): void {
     throw new UsageError(`${method.name} needs a place in the layer: --neuron INDICES`);
   if (neuron !== undefined && (method.layers === 'needs-layer' || method.layers === 'own-layer'))
     throw new UsageError(`${method.name} scores a whole layer: leave --neuron out`);
+}
+
+function checkGroups(method: Method, { groups = {}, inputs }: AttributeRequest): void {
+  const names = Object.keys(groups);
+  if (names.length > 0 && method.usesGroups !== true)
+    throw new UsageError(`${method.name} takes no feature mask: methods that perturb features one by one do`);
+  for (const name of names) {
+    const { type, dims } = groups[name]!;
+    const input = inputs[name];
+    if (input === undefined) throw new UserError(`there is a feature mask of "${name}", which the model does not have`);
+    if (type !== 'int64' || dims.join() !== input.dims.join())
+      throw new UserError(
+        `the feature mask of "${name}" is ${type} [${dims.join(', ')}], but must be int64 [${input.dims.join(', ')}]: a group for each element`,
+      );
+  }
 }
 
 function checkOneBaseline(method: Method, baseline: NamedTensors): void {

@@ -1,70 +1,31 @@
 /** From what a person has (a model with its files and a sentence, a picture, tensors) to an explanation. */
-import {
-  baselineIds,
-  checkTensors,
-  encodeText,
-  imageBaseline,
-  loadTokenizer,
-  takesImage,
-  takesText,
-} from '../inputs/core.ts';
-import type {
-  ImageBaseline,
-  ImageEncoder,
-  ImageFileEncoding,
-  ImageSource,
-  Pixels,
-  Rectangle,
-  TextBaseline,
-  TextEncoding,
-  TextTokenizer,
-} from '../inputs/core.ts';
-import { UsageError, UserError, isFloat, isStatic, numbersToData, sizeOf } from '../onnx/index.ts';
-import type { DenseTensor, NamedTensors, ValueInfo } from '../onnx/index.ts';
+import { checkTensors, encodeText, loadTokenizer, takesImage, takesText } from '../inputs/core.ts';
+import type { ImageEncoder, ImageSource, Pixels, TextEncoding, TextTokenizer } from '../inputs/core.ts';
+import { UsageError, UserError, isStatic, sizeOf } from '../onnx/index.ts';
+import type { DenseTensor, ValueInfo } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import {
+  answersForEachPair,
   expressionScale,
   outputsNamed,
   parseTarget,
   requireTokenizer,
-  answersForEachPair,
   similarityForm,
   topPredictions,
 } from '../tasks/core.ts';
 import type { ModelFolder } from '../tasks/core.ts';
 import type { Explanation, TargetRef } from '../explanation/index.ts';
-import { checkBaseline, checkOneRow } from './check.ts';
-import type { AttributeRequest, BuiltTarget, WeightedTarget } from './request.ts';
-import { findMethod } from './methods/index.ts';
-import type { DetectionAim, Modality, Reading } from '../programs/index.ts';
+import { chooseOutput, numbers } from '../programs/index.ts';
+import type { Reading } from '../programs/index.ts';
 import { aimAtBox, aimAtOutputs, aimAtRegion } from './aim.ts';
 import { attribute } from './attribute.ts';
-import { chooseOutput, numbers } from '../programs/index.ts';
-
-/** What is to be explained. */
-export type Subject =
-  | { readonly text: string; readonly pair?: string }
-  | { readonly image: ImageSource }
-  /** For a model that compares the two: how alike they are. */
-  | { readonly image: ImageSource; readonly text: string }
-  | { readonly tensors: NamedTensors };
-
-/**
- * `zero`: zeros as the model sees them (of the embedding, for text); `pad`, `mask`, `unk`: that token in every place;
- * `mean`, `blur`, `noise`, `black`, `white`: for pictures; a number; or tensors by input.
- */
-export type Baseline =
-  | 'zero'
-  | 'pad'
-  | 'mask'
-  | 'unk'
-  | 'mean'
-  | 'blur'
-  | 'noise'
-  | 'black'
-  | 'white'
-  | number
-  | NamedTensors;
+import { baselineName, resolveBaseline } from './baselines.ts';
+import type { Baseline } from './baselines.ts';
+import { checkOneRow } from './check.ts';
+import { findMethod } from './methods/index.ts';
+import type { AttributeRequest, BuiltTarget, WeightedTarget } from './request.ts';
+import { describeSubject, modalityOf, pictureOf, subjectWarnings, textOf } from './subject.ts';
+import type { Encoded, Subject } from './subject.ts';
 
 export interface ExplainOptions extends Pick<
   AttributeRequest,
@@ -96,18 +57,6 @@ export interface Explained {
   /** For a picture: the picture to draw on, at most 1024 pixels on its longer side. */
   readonly picture?: Pixels;
 }
-
-/** What a subject became on its way to the model. */
-export type Encoded =
-  | { readonly kind: 'text'; readonly encoding: TextEncoding; readonly tensors: NamedTensors }
-  | { readonly kind: 'image'; readonly encoding: ImageFileEncoding; readonly tensors: NamedTensors }
-  | {
-      readonly kind: 'image-text';
-      readonly image: ImageFileEncoding;
-      readonly text: TextEncoding;
-      readonly tensors: NamedTensors;
-    }
-  | { readonly kind: 'tensors'; readonly tensors: NamedTensors };
 
 /** A model with the files beside it, open for explanations; the room's doors have its `open`. Release it when done. */
 export class ExplainableModel {
@@ -146,13 +95,21 @@ export class ExplainableModel {
           ? target
           : (this.#given(target, options) ?? ((output) => parseTarget(target, output, labels)))),
       baseline: resolveBaseline(encoded, baseline, options.seed ?? 0, this.inputs),
-      baselineName: nameOf(baseline, encoded),
+      baselineName: baselineName(baseline, encoded),
       modality: modalityOf(encoded),
     });
     const predictions =
       options.neuron === undefined && aim.target === undefined ? this.#predictions(explanation.output, answer) : {};
     const warnings = [...explanation.warnings, ...subjectWarnings(encoded)];
-    const described = { ...explanation, ...describeSubject(encoded, aim.detection), ...predictions, warnings };
+    // A picture of noise is another with another seed.
+    const drawn = baseline === 'noise' ? { options: { ...explanation.options, seed: options.seed ?? 0 } } : {};
+    const described = {
+      ...explanation,
+      ...drawn,
+      ...describeSubject(encoded, aim.detection),
+      ...predictions,
+      warnings,
+    };
     const picture = pictureOf(encoded)?.preview;
     return picture === undefined ? { explanation: described } : { explanation: described, picture };
   }
@@ -287,12 +244,6 @@ export class ExplainableModel {
   }
 }
 
-/** The text, and the picture, of what has one. */
-const textOf = (encoded: Encoded): TextEncoding | undefined =>
-  encoded.kind === 'text' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.text : undefined;
-const pictureOf = (encoded: Encoded): ImageFileEncoding | undefined =>
-  encoded.kind === 'image' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.image : undefined;
-
 /** A neuron is explained in the output's place; only methods that go from the output through it take both. */
 function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
   if (neuron === undefined || (target === undefined && output === undefined)) return;
@@ -301,118 +252,6 @@ function checkNeuron({ method, neuron, target, output }: ExplainOptions): void {
     throw new UsageError(
       `${name} with --neuron explains the neuron, not the output: leave --target and --output out, or use neuron-conductance, which goes through the neuron to the target`,
     );
-}
-
-function nameOf(baseline: Baseline, encoded: Encoded): string {
-  if (typeof baseline === 'object') return 'given';
-  if (encoded.kind !== 'image-text') return String(baseline);
-  const { picture, text } = pairBaselines(encoded.text, baseline);
-  return picture === text ? String(text) : `${picture} and ${text}`;
-}
-
-function resolveBaseline(
-  encoded: Encoded,
-  baseline: Baseline,
-  seed: number,
-  inputs: readonly ValueInfo[],
-): NamedTensors | 'zero' {
-  if (baseline === 'zero') return 'zero';
-  if (typeof baseline === 'object') {
-    checkBaseline(baseline, encoded.tensors);
-    return fillBaseline(baseline, encoded.tensors, inputs);
-  }
-  if (encoded.kind === 'image-text') {
-    const { picture, text } = pairBaselines(encoded.text, baseline);
-    return {
-      [encoded.image.input]: imageBaseline(encoded.image, picture, { seed }),
-      [encoded.text.input]: baselineIds(encoded.text, text),
-    };
-  }
-  if (encoded.kind === 'text') {
-    if (baseline === 'pad' || baseline === 'mask' || baseline === 'unk')
-      return { [encoded.encoding.input]: baselineIds(encoded.encoding, baseline) };
-    throw new UserError(`baseline "${baseline}" does not suit a text; use pad, mask, unk or zero`);
-  }
-  if (baseline === 'pad' || baseline === 'mask' || baseline === 'unk')
-    throw new UserError(`baseline "${baseline}" is for texts`);
-  if (encoded.kind === 'image')
-    return { [encoded.encoding.input]: imageBaseline(encoded.encoding, baseline, { seed }) };
-  if (typeof baseline !== 'number')
-    throw new UserError(`baseline "${baseline}" is for pictures; give zero, a number, or @FILE.json`);
-  const floats = Object.entries(encoded.tensors).filter(([, { type }]) => isFloat(type));
-  return Object.fromEntries(
-    floats.map(([name, { type, dims }]) => [
-      name,
-      { type, dims, data: numbersToData(type, Array<number>(sizeOf(dims)).fill(baseline)) },
-    ]),
-  );
-}
-
-/** Each side has a baseline of its own: what is said is for the side it suits, and the other is compared with zeros or padding. */
-function pairBaselines(
-  { neutral }: TextEncoding,
-  baseline: Exclude<Baseline, NamedTensors>,
-): { readonly picture: ImageBaseline; readonly text: TextBaseline } {
-  const ofText = baseline === 'pad' || baseline === 'mask' || baseline === 'unk';
-  if (ofText) return { picture: 'zero', text: baseline };
-  return { picture: baseline, text: baseline === 'zero' || neutral.pad === undefined ? 'zero' : 'pad' };
-}
-
-/** Inputs a given baseline leaves out stay as they are, so they get no share. */
-function fillBaseline(baseline: NamedTensors, tensors: NamedTensors, inputs: readonly ValueInfo[]): NamedTensors {
-  return Object.fromEntries(
-    inputs.flatMap(({ name }) => (tensors[name] === undefined ? [] : [[name, baseline[name] ?? tensors[name]]])),
-  );
-}
-
-function modalityOf(encoded: Encoded): Modality {
-  if (encoded.kind === 'text') {
-    const { input, words, segments } = encoded.encoding;
-    return { kind: 'text', input, context: { words, segments } };
-  }
-  if (encoded.kind === 'image') {
-    const { input, layout } = encoded.encoding;
-    return { kind: 'image', input, layout };
-  }
-  if (encoded.kind === 'image-text') {
-    const { image, text } = encoded;
-    const context = { words: text.words, segments: text.segments };
-    return { kind: 'image', input: image.input, layout: image.layout, text: { input: text.input, context } };
-  }
-  return { kind: 'tensors' };
-}
-
-function describeSubject(encoded: Encoded, detection: DetectionAim | undefined): Partial<Explanation> {
-  const [text, picture] = [textOf(encoded), pictureOf(encoded)];
-  return { ...(text === undefined ? {} : describeText(text)), ...(picture && describePicture(picture, detection)) };
-}
-
-function describeText(encoding: TextEncoding): Pick<Explanation, 'tokens' | 'text'> {
-  const { input, texts, tokens, offsets, segments, words, truncated } = encoding;
-  return { tokens, text: { input, texts, offsets, segments, words, truncated } };
-}
-
-function describePicture(encoding: ImageFileEncoding, detection: DetectionAim | undefined): Pick<Explanation, 'image'> {
-  const { input, width, height, crop, layout, path } = encoding;
-  const box = detection === undefined ? {} : { box: boxInPicture(detection, crop) };
-  return { image: { input, width, height, crop, layout, ...(path === undefined ? {} : { path }), ...box } };
-}
-
-/** A box in pixels of the model's input, in pixels of the picture. */
-function boxInPicture({ found, width, height }: DetectionAim, crop: Rectangle): Rectangle {
-  const [perX, perY] = [crop.width / width, crop.height / height];
-  return {
-    x: crop.x + found.x0 * perX,
-    y: crop.y + found.y0 * perY,
-    width: (found.x1 - found.x0) * perX,
-    height: (found.y1 - found.y0) * perY,
-  };
-}
-
-function subjectWarnings(encoded: Encoded): readonly string[] {
-  const truncated = textOf(encoded)?.truncated ?? 0;
-  const cut = `the model does not read the last ${truncated} tokens: the text is longer than it takes`;
-  return [...(pictureOf(encoded)?.warnings ?? []), ...(truncated === 0 ? [] : [cut])];
 }
 
 /** The best classes, for an output that is one row of them; `shares` says that a softmax makes shares of it. */

@@ -4,9 +4,10 @@ import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
 import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
 import type { NamedTensors, ValueInfo } from '../onnx/index.ts';
+import { BASELINES } from '../attribution/index.ts';
 import type { Baseline, Subject } from '../attribution/index.ts';
-import type { OptionValue } from '../programs/index.ts';
-import { PROVIDERS } from '../runtime/index.ts';
+import type { OptionSpecs, OptionValue } from '../programs/index.ts';
+import { PROVIDERS, defaultThreads } from '../runtime/index.ts';
 import type { HostOptions, Provider } from '../runtime/index.ts';
 
 /** Flags of every command that runs a model. */
@@ -18,7 +19,7 @@ export interface RuntimeFlags {
 
 export function addRuntimeFlags(command: Command): Command {
   return command
-    .option('--threads <n>', 'threads onnxruntime uses (default: all cores)', positiveInteger)
+    .option('--threads <n>', 'threads onnxruntime uses (default: all cores)', threadCount)
     .addOption(new Option('--provider <name>', 'what runs the model').choices(PROVIDERS).default('cpu'))
     .option('--quiet', 'no progress on the terminal');
 }
@@ -63,6 +64,21 @@ export function addAnalysisFlags(command: Command, help: string, preset: string)
     .option('--option <key=value>', 'an option of the analysis; may be repeated', collectOption)
     .option('--seed <n>', 'seed of what has chance in it', wholeNumber, 0);
 }
+
+/** What a command's help says of an analysis or a method with options. */
+export function describeChoice(
+  { name, summary, options }: { readonly name: string; readonly summary: string; readonly options: OptionSpecs },
+  flags = '',
+): string {
+  return [`  ${name}: ${summary}${flags}`, ...optionLines(options, '      ')].join('\n');
+}
+
+/** One line for each option. */
+export const optionLines = (specs: OptionSpecs, indent = '  '): string[] =>
+  Object.entries(specs).map(
+    ([key, spec]) =>
+      `${indent}--option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
+  );
 
 /** Flags that say what is explained. */
 export interface SubjectFlags {
@@ -116,11 +132,11 @@ export function readBaseline(spec: string, declared: readonly ValueInfo[]): Base
     // A baseline may leave inputs out.
     return readTensors(readText(file), file, declared, { partial: true });
   }
-  if (spec.trim() !== '' && Number.isFinite(Number(spec))) return Number(spec);
-  const names = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
-  const name = names.find((each) => each === spec);
+  const number = readNumber(spec);
+  if (!Number.isNaN(number)) return number;
+  const name = BASELINES.find((each) => each === spec);
   if (name === undefined)
-    throw new UsageError(`unknown baseline "${spec}"; use ${names.join(', ')}, a number, or @FILE.json`);
+    throw new UsageError(`unknown baseline "${spec}"; use ${BASELINES.join(', ')}, a number, or @FILE.json`);
   return name;
 }
 
@@ -129,21 +145,26 @@ export function readFeatureMask(spec: string, declared: readonly ValueInfo[]): N
   if (!spec.startsWith('@'))
     throw new UsageError(`--feature-mask takes @FILE.json with the group of each element by input, not "${spec}"`);
   const file = spec.slice(1);
-  const masks = declared.map(({ name, dims }): ValueInfo => ({ name, type: 'int64', ...(dims && { dims }) }));
-  return readTensors(readText(file), file, masks, { partial: true });
+  const text = readText(file);
+  // Whether a mask is as large as its input is looked at where the input is known.
+  const masks = declared.map(({ name }): ValueInfo => ({ name, type: 'int64', dims: undefined }));
+  try {
+    return readTensors(text, file, masks, { partial: true });
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--feature-mask: ${error.message}`, { cause: error }) : error;
+  }
 }
 
 /** SPEC of --neuron: indices into the layer after the batch axis. */
 export function readNeuron(spec: string): readonly number[] {
-  const indices = spec.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
-  if (!indices.every((index) => Number.isInteger(index) && index >= 0))
-    throw new UsageError(`--neuron takes indices such as "3" or "0,5", not "${spec}"`);
+  const indices = spec.split(',').map((part) => readWhole(part.trim()));
+  if (indices.some(Number.isNaN)) throw new UsageError(`--neuron takes indices such as "3" or "0,5", not "${spec}"`);
   return indices;
 }
 
 /** SPEC of --region: a pixel of the picture. */
 export function readPlace(spec: string): readonly [number, number] {
-  const [x, y, ...more] = spec.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const [x, y, ...more] = spec.split(',').map(readNumber);
   if (x === undefined || y === undefined || more.length > 0 || !(x >= 0) || !(y >= 0))
     throw new UsageError(`--region takes a pixel of the picture such as "120,80", not "${spec}"`);
   return [x, y];
@@ -170,21 +191,38 @@ export function collectOption(
   return { ...earlier, [pair.slice(0, at)]: pair.slice(at + 1) };
 }
 
+/** A whole number as people write it, or NaN: no sign, no fraction, nothing else, and not nothing. */
+export const readWhole = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN);
+
+export function wholeNumber(text: string): number {
+  const number = readWhole(text);
+  if (Number.isNaN(number)) throw new InvalidArgumentError('it must be a whole number.');
+  return number;
+}
+
 export function positiveInteger(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1)
-    throw new InvalidArgumentError('it must be a whole number of at least 1.');
+  const number = readWhole(text);
+  if (!(number >= 1)) throw new InvalidArgumentError('it must be a whole number of at least 1.');
   return number;
 }
 
 export function positiveNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isFinite(number) || number <= 0) throw new InvalidArgumentError('it must be a number above 0.');
+  const number = readNumber(text);
+  if (!(number > 0)) throw new InvalidArgumentError('it must be a number above 0.');
   return number;
 }
 
-export function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 0) throw new InvalidArgumentError('it must be a whole number.');
+/** A finite number in decimal notation, or NaN. */
+function readNumber(text: string): number {
+  const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : Number.NaN;
+  return Number.isFinite(number) ? number : Number.NaN;
+}
+
+/** More threads than this for each core only wait for one another; onnxruntime starts any number, and hangs. */
+const THREADS_PER_CORE = 8;
+
+function threadCount(text: string): number {
+  const [number, most] = [positiveInteger(text), THREADS_PER_CORE * defaultThreads()];
+  if (number > most) throw new InvalidArgumentError(`it may be ${most} at most: ${THREADS_PER_CORE} for each core.`);
   return number;
 }

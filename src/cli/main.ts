@@ -1,11 +1,11 @@
 import { CommanderError } from 'commander';
-import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
+import { complain } from './complain.ts';
 import { buildProgram } from './program.ts';
 
 /** Runs one command line. Resolves to the exit code: 0 good, 1 failure, 2 usage. */
 export async function main(args: readonly string[]): Promise<number> {
   watchOutput();
-  const program = buildProgram();
+  const program = await buildProgram(args);
   try {
     await program.parseAsync(args as string[], { from: 'user' });
     return 0;
@@ -18,6 +18,8 @@ export async function main(args: readonly string[]): Promise<number> {
       } else await complain(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
       return 2;
     }
+    // Loaded only now: a command that goes well has what it needs of it anyway.
+    const { UsageError, UserError } = await import('../onnx/index.ts');
     if (error instanceof UserError) {
       await complain(error.message);
       return error instanceof UsageError ? 2 : 1;
@@ -31,20 +33,16 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** One line on stderr. */
-async function complain(message: string): Promise<void> {
-  const line = message.replaceAll(/\s*\n\s*/g, ' ');
-  // Names out of a model's file may hold anything; what makes them safe is loaded only for those that do.
-  const safe = /[\p{C}\u2028\u2029]/u.test(line) ? (await import('../views/core.ts')).terminalSafe(line) : line;
-  process.stderr.write(`onnxray: ${safe}\n`);
-}
-
 /** Ends the process when its output can go nowhere: quietly when the reader left, as `head` does, or else with the reason. */
 function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
-    process.stderr.write(`onnxray: cannot write to standard output: ${fileProblem(error)}\n`);
-    process.exit(1);
+    void complainOfOutput(error).finally(() => process.exit(1));
   });
   process.stderr.on('error', () => undefined);
+}
+
+async function complainOfOutput(error: Error): Promise<void> {
+  const { fileProblem } = await import('../onnx/index.ts');
+  await complain(`cannot write to standard output: ${fileProblem(error)}`);
 }

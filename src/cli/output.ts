@@ -1,18 +1,34 @@
 import { constants } from 'node:fs';
-import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
+import { UsageError, UserError, unwritable } from '../onnx/index.ts';
 
-/** Writes a whole file or nothing: beside its place first, then moved there. */
+/**
+ * Writes a whole file or nothing: beside its place first, then moved there. A link stays a link, what it leads to is
+ * written; a file that was there keeps its mode; a pipe or a device is written to as it is.
+ */
 export async function writeWhole(file: string, content: string | Uint8Array): Promise<void> {
-  const partial = `${file}.${process.pid}.partial`;
+  const there = await stat(file).catch(() => undefined);
+  const place = await linkedPlace(file);
+  const partial = `${place}.${process.pid}.partial`;
   try {
+    if (there !== undefined && !there.isFile()) return await writeFile(file, content);
     await writeFile(partial, content);
-    await rename(partial, file);
+    if (there !== undefined) await chmod(partial, there.mode & 0o7777);
+    await rename(partial, place);
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined);
     throw unwritable(file, error);
   }
+}
+
+/** Where a file is, or will be, that links lead to. */
+async function linkedPlace(file: string): Promise<string> {
+  const real = await realpath(file).catch(() => undefined);
+  if (real !== undefined) return real;
+  // A link to a file that is not there yet.
+  const target = await readlink(file).catch(() => undefined);
+  return target === undefined ? file : path.resolve(path.dirname(file), target);
 }
 
 /** The format a file's name asks for. Throws a UsageError that lists those there are. */
@@ -28,18 +44,15 @@ export function fileFormat<const T extends string>(file: string, formats: readon
 
 /** Refuses a place that a file cannot be written to, before there is anything to write. */
 export async function checkPlace(file: string): Promise<void> {
+  const there = await stat(file).catch(() => undefined);
+  if (there?.isDirectory()) throw new UserError(`cannot write ${file}: it is a folder`);
   try {
+    if (there !== undefined && !there.isFile()) return await access(file, constants.W_OK);
     // The dot refuses a file in the folder's place.
-    await access(`${path.dirname(path.resolve(file))}${path.sep}.`, constants.W_OK);
+    await access(`${path.dirname(path.resolve(await linkedPlace(file)))}${path.sep}.`, constants.W_OK);
   } catch (error) {
     throw unwritable(file, error);
   }
-  const there = await stat(file).catch(() => undefined);
-  if (there?.isDirectory()) throw new UserError(`cannot write ${file}: it is a folder`);
-}
-
-export function unwritable(file: string, error: unknown): UserError {
-  return new UserError(`cannot write ${file}: ${fileProblem(error)}`, { cause: error });
 }
 
 /** Rows done of rows to do, on one line of a terminal; silent elsewhere. */

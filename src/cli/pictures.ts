@@ -5,17 +5,27 @@ import { UserError, fileProblem } from '../onnx/index.ts';
 
 const PICTURES = /\.(?:png|jpe?g|webp)$/i;
 
-export const isFolder = (place: string): boolean => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
+/** Throws a UserError for a place that cannot be asked about. */
+export function isFolder(place: string): boolean {
+  return reading(place, () => statSync(place, { throwIfNoEntry: false })?.isDirectory() === true);
+}
 
 /** The pictures of a folder, by name. Throws a UserError for a folder that cannot be read or has none. */
 export function picturesIn(folder: string): readonly string[] {
-  let names: readonly string[];
-  try {
-    names = readdirSync(folder);
-  } catch (error) {
-    throw new UserError(`cannot read ${folder}: ${fileProblem(error)}`, { cause: error });
-  }
-  const pictures = names.filter((name) => PICTURES.test(name)).toSorted();
+  const names = reading(folder, () => readdirSync(folder));
+  const pictures = names
+    .filter((name) => PICTURES.test(name))
+    .toSorted()
+    .map((name) => path.join(folder, name))
+    .filter((file) => !isFolder(file));
   if (pictures.length === 0) throw new UserError(`there is no PNG, JPEG or WebP picture in ${folder}`);
-  return pictures.map((name) => path.join(folder, name));
+  return pictures;
+}
+
+function reading<T>(place: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new UserError(`cannot read ${place}: ${fileProblem(error)}`, { cause: error });
+  }
 }

@@ -25,6 +25,11 @@ export function fileProblem(error: unknown): string {
   return (code !== undefined && FILE_PROBLEMS[code]) || code || String(error);
 }
 
+/** What to throw when a file or folder could not be written. */
+export function unwritable(file: string, error: unknown): UserError {
+  return new UserError(`cannot write ${file}: ${fileProblem(error)}`, { cause: error });
+}
+
 const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
   EISDIR: 'it is a folder',
@@ -34,6 +39,8 @@ const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
   EROFS: 'the disk is read-only',
   ENOSPC: 'the disk is full',
+  ENAMETOOLONG: 'its name is too long',
+  ELOOP: 'its links lead in a circle',
 };
 
 /** A mistake in how something was asked for, whatever the model: an unknown method, an option out of its range. Exit code 2. */

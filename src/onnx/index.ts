@@ -7,7 +7,7 @@
  */
 export * from './tensor.ts';
 export * from './model.ts';
-export { UsageError, UserError, fileProblem } from './errors.ts';
+export { UsageError, UserError, fileProblem, unwritable } from './errors.ts';
 export { TYPE_NUMBERS, readModel, readTensor } from './read.ts';
 export { writeModel } from './write.ts';
 export type { WriteOptions } from './write.ts';

@@ -130,9 +130,16 @@ function uniqueNames(
   const names = new Map<string, string>(wired);
   const own = new Set<string>();
   collectNames(graph, own);
-  for (const name of own) if (!names.has(name) && taken.has(name)) names.set(name, free(`${part}/${name}`, own, taken));
+  for (const name of own)
+    if (!names.has(name) && taken.has(name)) names.set(name, free(behind(part, name), own, taken));
   for (const name of own) taken.add(names.get(name) ?? name);
   return names;
+}
+
+/** A name behind that of its file; exporters begin theirs with a slash, and nodes' are keys here. */
+function behind(part: string, name: string): string {
+  const [key, own] = name.startsWith(NODE) ? [NODE, name.slice(NODE.length)] : ['', name];
+  return `${key}${part}/${own.replace(/^\/+/, '')}`;
 }
 
 function free(wanted: string, own: ReadonlySet<string>, taken: ReadonlySet<string>): string {
@@ -141,7 +148,9 @@ function free(wanted: string, own: ReadonlySet<string>, taken: ReadonlySet<strin
   return name;
 }
 
-const nodeKey = (name: string) => `node ${name}`;
+/** Nodes have names of their own beside the values'. */
+const NODE = 'node ';
+const nodeKey = (name: string) => `${NODE}${name}`;
 
 function collectNames(graph: Graph, into: Set<string>): void {
   for (const { name } of [...graph.inputs, ...graph.outputs]) into.add(name);
@@ -164,7 +173,7 @@ function renamed(graph: Graph, names: ReadonlyMap<string, string>): Graph {
     withSubgraphs(
       {
         ...each,
-        name: names.get(nodeKey(each.name))?.replace(/\/node /, '/') ?? each.name,
+        name: names.get(nodeKey(each.name))?.slice(NODE.length) ?? each.name,
         inputs: each.inputs.map(of),
         outputs: each.outputs.map(of),
       },

@@ -14,7 +14,7 @@ export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';
 export type { PlayerOptions, Players } from './players.ts';
 export { findFeatures } from './features.ts';
 export type { Feature } from './features.ts';
-export { defineMethod } from './method.ts';
+export { baselineCount, defineMethod } from './method.ts';
 export type {
   Attribution,
   AttributionContext,

@@ -123,6 +123,8 @@ export interface Method<S extends OptionSpecs = OptionSpecs> {
   readonly usesBaseline: boolean | 'many';
   /** Whether it can score a layer: as its inputs, by itself (`own-layer`: one it finds where none is named), or not. */
   readonly layers: 'as-inputs' | 'needs-layer' | 'needs-neuron' | 'own-layer' | 'none';
+  /** Whether it treats the groups of a feature mask as one. */
+  readonly usesGroups?: boolean;
   /** For methods of one backward pass. */
   readonly singlePass?: SinglePass<S>;
   attribute(context: AttributionContext, options: OptionsOf<S>): Promise<Attribution>;
@@ -131,4 +133,10 @@ export interface Method<S extends OptionSpecs = OptionSpecs> {
 /** Keeps a method's option types for its own code; the table of methods sees the general type. */
 export function defineMethod<const S extends OptionSpecs>(method: Method<S>): Method {
   return method as unknown as Method;
+}
+
+/** Rows of the baseline; 1 for zeros. */
+export function baselineCount({ baseline }: AttributionContext): number {
+  if (baseline === 'zero') return 1;
+  return Math.max(...Object.values(baseline).map(({ dims }) => dims[0] ?? 1));
 }

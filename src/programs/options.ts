@@ -2,13 +2,33 @@ import { UsageError } from '../onnx/index.ts';
 
 export type OptionValue = string | number | boolean | null;
 
+interface Described {
+  readonly help: string;
+  /** What other libraries call it. */
+  readonly aliases?: readonly string[];
+}
+
+interface Choice extends Described {
+  readonly kind: 'choice';
+  readonly default: string;
+  readonly choices: readonly string[];
+  /** What other libraries call the choices. */
+  readonly synonyms?: Readonly<Record<string, string>>;
+}
+
 /** What a method can be told, with its default; `null` stands for "the method decides". */
 export type OptionSpec =
-  | { readonly kind: 'integer'; readonly default: number | null; readonly min: number; readonly help: string }
-  | { readonly kind: 'number'; readonly default: number | null; readonly above: number; readonly help: string }
-  | { readonly kind: 'text'; readonly default: string; readonly help: string }
-  | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[]; readonly help: string }
-  | { readonly kind: 'boolean'; readonly default: boolean; readonly help: string };
+  | (Described & { readonly kind: 'integer'; readonly default: number | null; readonly min: number })
+  | (Described & {
+      readonly kind: 'number';
+      readonly default: number | null;
+      readonly above: number;
+      /** The largest allowed. */
+      readonly max?: number;
+    })
+  | (Described & { readonly kind: 'text'; readonly default: string })
+  | Choice
+  | (Described & { readonly kind: 'boolean'; readonly default: boolean });
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
@@ -32,13 +52,18 @@ export function readOptions<S extends OptionSpecs>(
   given: Readonly<Record<string, OptionValue>>,
 ): OptionsOf<S> {
   const names = Object.keys(specs);
-  for (const name of Object.keys(given))
-    if (!names.includes(name))
+  const values: Record<string, OptionValue> = {};
+  for (const [key, value] of Object.entries(given)) {
+    const name = names.includes(key) ? key : names.find((each) => specs[each]!.aliases?.includes(key));
+    if (name === undefined)
       throw new UsageError(
-        `${method} has no option "${name}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`,
+        `${method} has no option "${key}"; ${names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`}`,
       );
+    if (values[name] !== undefined) throw new UsageError(`option ${name} of ${method} is given twice`);
+    values[name] = value;
+  }
   return Object.fromEntries(
-    names.map((name) => [name, readOption(method, name, specs[name]!, given[name])]),
+    names.map((name) => [name, readOption(method, name, specs[name]!, values[name])]),
   ) as OptionsOf<S>;
 }
 
@@ -49,17 +74,23 @@ function readOption(method: string, name: string, spec: OptionSpec, value: Optio
   };
   switch (spec.kind) {
     case 'integer': {
-      const number = Number(value);
+      const number = numberOf(value);
       return Number.isInteger(number) && number >= spec.min ? number : refuse(`a whole number of at least ${spec.min}`);
     }
     case 'number': {
-      const number = Number(value);
-      return Number.isFinite(number) && number > spec.above ? number : refuse(`a number above ${spec.above}`);
+      const { above, max = Infinity } = spec;
+      const number = numberOf(value);
+      const range = max === Infinity ? '' : ` and at most ${max}`;
+      return Number.isFinite(number) && number > above && number <= max
+        ? number
+        : refuse(`a number above ${above}${range}`);
     }
     case 'text':
       return String(value);
-    case 'choice':
-      return spec.choices.includes(String(value)) ? String(value) : refuse(`one of ${spec.choices.join(', ')}`);
+    case 'choice': {
+      const choice = spec.synonyms?.[String(value)] ?? String(value);
+      return spec.choices.includes(choice) ? choice : refuse(`one of ${spec.choices.join(', ')}`);
+    }
     case 'boolean':
       return value === true || value === 'true'
         ? true
@@ -67,4 +98,9 @@ function readOption(method: string, name: string, spec: OptionSpec, value: Optio
           ? false
           : refuse('true or false');
   }
+}
+
+/** A number, or a text that is one; NaN for anything else, an empty text too. */
+function numberOf(value: OptionValue): number {
+  return typeof value === 'number' || (typeof value === 'string' && value.trim() !== '') ? Number(value) : Number.NaN;
 }

@@ -40,6 +40,7 @@ export class Estimates {
   /** The largest of all players; null for a single estimate, which tells nothing of it. */
   get standardError(): number | null {
     if (this.#count < 2) return null;
-    return Math.sqrt(Math.max(...this.#squares) / (this.#count - 1) / this.#count);
+    const most = this.#squares.reduce((largest, each) => Math.max(largest, each), 0);
+    return Math.sqrt(most / (this.#count - 1) / this.#count);
   }
 }

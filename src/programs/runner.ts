@@ -12,6 +12,13 @@ import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
 
+export interface RunOptions {
+  /** Without a word of progress, and whether or not its numbers are finite: a look at the side. */
+  readonly quietly?: boolean;
+  /** Which part of a longer walk this run is, in rows, for whoever watches its progress. */
+  readonly part?: { readonly done: number; readonly total: number };
+}
+
 /** What every run of an explanation shares. */
 export interface RunContext {
   /** Makes the target of the output, where the request's `expression` is a name of the caller's own. */
@@ -112,7 +119,7 @@ export class ProgramRunner {
    * Runs rows for a target: the weight of each element of the output. In batches; sums over the rows of one batch are
    * made in the graph, those over batches here, in float64.
    */
-  async run(rows: Rows, target: DenseTensor, { quietly = false } = {}): Promise<RunResult> {
+  async run(rows: Rows, target: DenseTensor, { quietly = false, part }: RunOptions = {}): Promise<RunResult> {
     const [sums, spreads]: [Sums, Map<string, Spread>] = [new Map(), new Map()];
     const values: number[] = [];
     const baselineValues: number[] = [];
@@ -142,7 +149,7 @@ export class ProgramRunner {
       if (drawn !== undefined) maps.push(...splitRows(drawn, end - start));
       for (const [value, seen] of captured) seen.push(...splitRows(results[PROGRAM.captured(value)]!, end - start));
       this.passes += end - start;
-      if (!quietly) this.#context.onProgress?.(end, total);
+      if (!quietly) this.#context.onProgress?.((part?.done ?? 0) + end, part?.total ?? total);
     }
     this.captured = captured;
     return {

@@ -1,6 +1,6 @@
 /** Models in files, in Node: programs are kept in the user's cache folder. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { UserError, externalWeights, fileProblem, joinModels, readModel, weightsOf } from '../onnx/index.ts';
@@ -10,6 +10,7 @@ import { ModelHost } from './host.ts';
 import type { HostSettings, Platform, ProgramStore } from './host.ts';
 import { openIsolatedSession } from './isolated.ts';
 import { LoadedSessions } from './loaded.ts';
+import { makeFolder } from './make-folder.ts';
 import { defaultThreads, machineMemory, openSession } from './native.ts';
 import { VERSIONS } from './versions.ts';
 
@@ -17,6 +18,8 @@ import { VERSIONS } from './versions.ts';
 const SESSIONS = 128;
 
 export interface HostOptions extends HostSettings {
+  /** What people know the model by; default its path. */
+  readonly name?: string;
   /** Run models in a child process, so that the event loop of this one stays free and a run can be aborted. Default false. */
   readonly isolated?: boolean;
   /** Folder for compiled programs; `false` keeps them in memory only. Default: the user's cache folder. */
@@ -29,7 +32,7 @@ export interface HostOptions extends HostSettings {
 export class FileModelHost extends ModelHost {
   /** Opens a model file, or several that make up one. Throws a UserError when one cannot be read or is no ONNX model. */
   static async open(file: string, options: HostOptions = {}): Promise<ModelHost> {
-    const { isolated = false, cache, with: others = [], ...settings } = options;
+    const { isolated = false, cache, name, with: others = [], ...settings } = options;
     const folder = path.dirname(path.resolve(file));
     const open = isolated ? openIsolatedSession : openSession;
     const platform: Platform = {
@@ -52,11 +55,11 @@ export class FileModelHost extends ModelHost {
               model: beside(other, others[at]!, folder),
             })),
           ]);
-    return named(file, () => {
+    return named(name ?? file, () => {
       checkExternalFiles(model, folder);
       return new FileModelHost(
         {
-          path: [file, ...others].join(' + '),
+          path: name ?? [file, ...others].join(' + '),
           sha256: rest.length === 0 ? first.digest : sha256([first, ...rest].map(({ digest }) => digest).join()),
           model: readSmallWeights(model, folder),
           weightsIn: path.basename(file),
@@ -106,7 +109,7 @@ function folderStore(folder: string): ProgramStore {
     read: (name) => readFile(path.join(folder, name)).catch(() => undefined),
     async write(name, content) {
       const partial = path.join(folder, `${name}.${process.pid}.partial`);
-      await mkdir(folder, { recursive: true })
+      await makeFolder(folder)
         .then(() => writeFile(partial, content))
         .then(() => rename(partial, path.join(folder, name)))
         .catch(() => rm(partial, { force: true }))

@@ -9,6 +9,7 @@ export * from './core.ts';
 export { defaultThreads, machineMemory, openSession } from './native.ts';
 export { openIsolatedSession } from './isolated.ts';
 export { VERSIONS } from './versions.ts';
+export { makeFolder } from './make-folder.ts';
 export { checkExternalFiles, readSmallWeights } from './external.ts';
 export { FileModelHost as ModelHost } from './file-host.ts';
 export type { HostOptions } from './file-host.ts';

@@ -1,7 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 // oxlint-disable-next-line import/no-unassigned-import -- before the library is loaded
 import './no-telemetry.ts';
-import * as ort from 'onnxruntime-node';
 import { UserError } from '../onnx/index.ts';
 import { ortSession } from './ort-session.ts';
 import { firstLine } from './ort-tensor.ts';
@@ -50,6 +49,8 @@ async function open(
   provider: Provider,
   fallback?: string,
 ): Promise<Session> {
+  // Here, not above: reading and differentiating a model takes no onnxruntime.
+  const ort = await import('onnxruntime-node');
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: [provider],
     intraOpNumThreads: threads,

@@ -45,6 +45,8 @@ export function buildApp({ host, token, files, library, uploads, limits, hub }: 
     if (bytes === undefined) throw new UserError('the picture is not here any more: drop it again');
     return bytes;
   };
+  const messageOf = (error: unknown): string => library.withoutPlaces(messageFrom(error));
+  const job = (c: Context, run: Job): Response => streamJob(c, run, messageOf);
   const json = bodyLimit({
     maxSize: limits.jsonBytes,
     onError: (c) => c.json({ error: `a request may have ${limits.jsonBytes} bytes` }, 413),
@@ -89,6 +91,17 @@ export function buildApp({ host, token, files, library, uploads, limits, hub }: 
     }
   });
 
+  app.delete('/api/uploads/:id', async (c) => {
+    await uploads.discard(c.req.param('id'));
+    return c.json({});
+  });
+  app.delete('/api/models/:id', async (c) => {
+    const id = c.req.param('id');
+    await library.remove(id);
+    await uploads.discard(id);
+    return c.json({});
+  });
+
   app.post('/api/hub', json, async (c) => {
     const name = record(await jsonBody(c), 'the request')['name'];
     if (typeof name !== 'string') throw new UsageError('"name" is the name of a model');
@@ -115,19 +128,24 @@ export function buildApp({ host, token, files, library, uploads, limits, hub }: 
     const { subject, options } = readExplainBody(await jsonBody(c), picture);
     const method = findMethod(options.method);
     const id = c.req.param('id');
-    const model = await library.open(id);
-    return job(c, async (signal, onProgress) => {
-      const { explanation } = await model.explain(subject, { ...options, method, signal, onProgress });
-      return serializeExplanation({ ...explanation, model: { ...explanation.model, path: library.name(id) } });
-    });
+    await library.open(id);
+    return job(c, (signal, onProgress) =>
+      library.use(id, async (model) => {
+        const { explanation } = await model.explain(subject, { ...options, method, signal, onProgress });
+        return serializeExplanation(explanation);
+      }),
+    );
   });
 
   app.post('/api/models/:id/attention', json, async (c) => {
     const fields = record(await jsonBody(c), 'the request');
     const subject = readSubjectBody(fields['subject'], picture);
-    const model = await library.open(c.req.param('id'));
+    const model = c.req.param('id');
+    await library.open(model);
     return job(c, async (signal, onProgress) => {
-      const { captured, overview } = await captureSubject(model, subject, { signal, onProgress });
+      const { captured, overview } = await library.use(model, (opened) =>
+        captureSubject(opened, subject, { signal, onProgress }),
+      );
       const { pixels, ...rest } = overview;
       const id = randomUUID();
       remember(captures, id, captured, CAPTURES);
@@ -136,16 +154,18 @@ export function buildApp({ host, token, files, library, uploads, limits, hub }: 
   });
   app.post('/api/models/:id/analysis', json, async (c) => {
     const request = readAnalysisBody(await jsonBody(c), picture);
-    const model = await library.open(c.req.param('id'));
+    const id = c.req.param('id');
+    await library.open(id);
     return job(c, async (signal, onProgress) =>
-      serializeAttention(await analyse(model, request, { signal, onProgress })),
+      serializeAttention(await library.use(id, (model) => analyse(model, request, { signal, onProgress }))),
     );
   });
   app.post('/api/models/:id/patching', json, async (c) => {
     const request = readPatchingBody(await jsonBody(c), picture);
-    const model = await library.open(c.req.param('id'));
+    const id = c.req.param('id');
+    await library.open(id);
     return job(c, async (signal, onProgress) =>
-      serializeIntervention(await patchSubjects(model, request, { signal, onProgress })),
+      serializeIntervention(await library.use(id, (model) => patchSubjects(model, request, { signal, onProgress }))),
     );
   });
   const capture = (c: Context): CapturedAttention => {
@@ -186,11 +206,10 @@ async function jsonBody(c: Context): Promise<unknown> {
   });
 }
 
+type Job = (signal: AbortSignal, onProgress: (done: number, total: number) => void) => Promise<string>;
+
 /** Runs something long: progress as events, then the result or the error; stops when the page hangs up. */
-function job(
-  c: Context,
-  run: (signal: AbortSignal, onProgress: (done: number, total: number) => void) => Promise<string>,
-): Response {
+function streamJob(c: Context, run: Job, messageOf: (error: unknown) => string): Response {
   return streamSSE(c, async (stream) => {
     const controller = new AbortController();
     stream.onAbort(() => controller.abort(new UserError('cancelled')));
@@ -225,7 +244,7 @@ function remember<T>(map: Map<string, T>, id: string, value: T, most: number): v
   if (map.size > most && oldest !== undefined) map.delete(oldest);
 }
 
-function messageOf(error: unknown): string {
+function messageFrom(error: unknown): string {
   if (error instanceof UserError) return error.message;
   return `unexpected: ${error instanceof Error ? error.message.split('\n')[0]! : String(error)}`;
 }

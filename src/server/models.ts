@@ -6,6 +6,7 @@ import { ExplainableModel } from '../attribution/index.ts';
 import { inspect } from '../jobs/index.ts';
 import type { Inspected, ModelSummary } from '../jobs/index.ts';
 import { UserError } from '../onnx/index.ts';
+import { LoadedSessions, machineMemory } from '../runtime/index.ts';
 import type { HostOptions } from '../runtime/index.ts';
 import { guessTask, openModel } from '../tasks/index.ts';
 import { zooFolder } from './files.ts';
@@ -18,15 +19,27 @@ export const EMBEDDED = ['text-spam', 'image-imagenet'] as const;
 /** What the page asks first of a text, when nothing else was chosen: the cheapest of the methods it shows. */
 export const FIRST_METHOD = 'input-x-gradient';
 
+/** Models held open at once; the one longest unused is closed first. */
+const OPEN = 6;
+/** Processes that are kept, each with a program of some model; they also take no more than a quarter of the memory. */
+const PROCESSES = 32;
+
 /** Models by id, each opened at its first use. */
 export class ModelLibrary {
   readonly #options: HostOptions;
+  readonly #loaded: LoadedSessions;
+  readonly #mostOpen: number;
   readonly #listed = new Map<string, { readonly summary: ModelSummary; readonly location: string }>();
+  /** The one longest unused first. */
   readonly #open = new Map<string, Promise<ExplainableModel>>();
+  /** How many use a model now. */
+  readonly #users = new Map<string, number>();
 
   /** `options` of the runtime; models always run in child processes, so that they can be stopped. */
-  constructor(options: HostOptions) {
-    this.#options = { ...options, isolated: true };
+  constructor(options: HostOptions, { mostOpen = OPEN }: { readonly mostOpen?: number } = {}) {
+    this.#loaded = options.loaded ?? new LoadedSessions({ sessions: PROCESSES, bytes: machineMemory() / 4 });
+    this.#options = { ...options, isolated: true, loaded: this.#loaded };
+    this.#mostOpen = mostOpen;
   }
 
   /** Lists a model without opening it. Throws a UserError when there is none. */
@@ -43,7 +56,7 @@ export class ModelLibrary {
       labels: folder.labels ?? [],
       texts: exampleTexts(absolute),
       pictures:
-        folder.task === 'image-classification'
+        folder.task === 'image-classification' || folder.task === 'image-text'
           ? PHOTOGRAPHS.filter((file) => existsSync(path.join(zooFolder(), 'photographs', file))).map(
               (file) => `pictures/${file}`,
             )
@@ -60,19 +73,61 @@ export class ModelLibrary {
   /** Throws a UserError for an id that was never given out, or a model that cannot be opened. */
   async open(id: string): Promise<ExplainableModel> {
     const found = this.#find(id);
-    let model = this.#open.get(id);
-    if (model === undefined) {
-      model = ExplainableModel.open(found.location, this.#options);
-      this.#open.set(id, model);
-      model.catch(() => this.#open.delete(id));
-    }
+    // What is shown of a model tells nothing of where this machine has it.
+    const model =
+      this.#open.get(id) ?? ExplainableModel.open(found.location, { ...this.#options, name: found.summary.name });
+    this.#open.delete(id);
+    this.#open.set(id, model);
+    model.catch(() => this.#open.get(id) === model && this.#open.delete(id));
+    await this.#closeSome(id);
     return model;
+  }
+
+  /** Does something with a model, which is not closed meanwhile. */
+  async use<T>(id: string, work: (model: ExplainableModel) => Promise<T>): Promise<T> {
+    this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
+    try {
+      return await work(await this.open(id));
+    } finally {
+      this.#users.set(id, this.#users.get(id)! - 1);
+    }
+  }
+
+  /** Forgets a model that was dropped or fetched. Throws a UserError for any other. */
+  async remove(id: string): Promise<void> {
+    const { origin } = this.#find(id).summary;
+    if (origin !== 'dropped' && origin !== 'hub')
+      throw new UserError('only models that were dropped or fetched can be removed');
+    this.#listed.delete(id);
+    await this.#close(id);
+  }
+
+  /** A message with the names of models where it says where this machine has them. */
+  withoutPlaces(message: string): string {
+    const places = [...this.#listed.values()].toSorted((left, right) => right.location.length - left.location.length);
+    return places.reduce((text, { location, summary }) => withoutPlace(text, location, summary.name), message);
+  }
+
+  async #closeSome(opened: string): Promise<void> {
+    for (const id of this.#open.keys()) {
+      if (this.#open.size <= this.#mostOpen) return;
+      if (id !== opened && !this.#users.get(id)) await this.#close(id);
+    }
+  }
+
+  async #close(id: string): Promise<void> {
+    const model = this.#open.get(id);
+    this.#open.delete(id);
+    await model?.then(
+      (open) => open.release(),
+      () => undefined,
+    );
   }
 
   /** Opens a model that was just dropped or fetched; it is not listed when it cannot be read. */
   async adopt(folder: string, name: string, id: string, origin: 'dropped' | 'hub'): Promise<ModelSummary> {
-    const summary = this.add(folder, origin, name, id);
     try {
+      const summary = this.add(folder, origin, name, id);
       const model = await this.open(id);
       const task = guessTask(model.folder, model.inputs);
       const known = { ...summary, task };
@@ -80,7 +135,8 @@ export class ModelLibrary {
       return known;
     } catch (error) {
       this.#listed.delete(id);
-      throw error;
+      // From now on nobody knows the name that goes with the place.
+      throw error instanceof UserError ? new UserError(withoutPlace(error.message, path.resolve(folder), name)) : error;
     }
   }
 
@@ -92,10 +148,11 @@ export class ModelLibrary {
     const first = [...this.#listed.values()].find(({ summary }) => takesText(summary))?.summary;
     if (first === undefined) return;
     try {
-      const model = await this.open(first.id);
+      await this.open(first.id);
       signal.throwIfAborted();
       const [text] = first.texts;
-      if (text !== undefined) await model.explain({ text }, { method: FIRST_METHOD, signal });
+      if (text !== undefined)
+        await this.use(first.id, (each) => each.explain({ text }, { method: FIRST_METHOD, signal }));
     } catch {
       // Asked again by the page, which then shows the reason.
     }
@@ -105,21 +162,10 @@ export class ModelLibrary {
     return inspect(await this.open(id), this.#find(id).summary.bytes);
   }
 
-  name(id: string): string {
-    return this.#find(id).summary.name;
-  }
-
   async close(): Promise<void> {
-    const open = [...this.#open.values()];
-    this.#open.clear();
-    await Promise.all(
-      open.map((each) =>
-        each.then(
-          (model) => model.release(),
-          () => undefined,
-        ),
-      ),
-    );
+    await Promise.all([...this.#open.keys()].map((id) => this.#close(id)));
+    // Those of models that were closed before, and used since by who still had them.
+    await this.#loaded.rest();
   }
 
   #find(id: string): { readonly summary: ModelSummary; readonly location: string } {
@@ -129,6 +175,10 @@ export class ModelLibrary {
     return found;
   }
 }
+
+/** A model's name in place of where it lies. */
+const withoutPlace = (text: string, location: string, name: string): string =>
+  text.replaceAll(path.join(location, 'model.onnx'), name).replaceAll(location, name);
 
 /** Models that the page's Text room takes. */
 function takesText({ task, texts }: ModelSummary): boolean {

@@ -1,5 +1,6 @@
 /** What the page may ask for, read from JSON with every field checked. */
 import { PATCHES, findAnalysis } from '../attention/index.ts';
+import { BASELINES } from '../attribution/index.ts';
 import type { ExplainOptions, Subject } from '../attribution/index.ts';
 import type { AnalysisRequest, PatchingRequest } from '../jobs/index.ts';
 import { UsageError } from '../onnx/index.ts';
@@ -11,8 +12,6 @@ export interface ExplainBody {
 
 /** Bytes of a picture that was sent before, by its id. */
 export type PictureLookup = (id: string) => Uint8Array;
-
-const BASELINES = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
 
 export function readExplainBody(body: unknown, pictures: PictureLookup): ExplainBody {
   const fields = record(body, 'the request');
@@ -69,8 +68,9 @@ export function readPatchingBody(body: unknown, pictures: PictureLookup): Patchi
 export function readSubjectBody(value: unknown, pictures: PictureLookup): Subject {
   const fields = record(value, '"subject"');
   const picture = optionalText(fields, 'picture');
-  if (picture !== undefined) return { image: pictures(picture) };
   const text = optionalText(fields, 'text');
+  if (picture !== undefined)
+    return text === undefined ? { image: pictures(picture) } : { image: pictures(picture), text };
   if (text === undefined) throw new UsageError('"subject" has a text or a picture');
   const pair = optionalText(fields, 'pair');
   return pair === undefined ? { text } : { text, pair };

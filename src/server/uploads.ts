@@ -13,19 +13,25 @@ import { JSON_FILES } from '../tasks/index.ts';
 export interface UploadLimits {
   /** Of one model with all its files. Default 4 GiB. */
   readonly modelBytes: number;
+  /** Of all models that were dropped. Default 16 GiB. */
+  readonly totalBytes: number;
   /** Of one picture. Default 32 MiB. */
   readonly pictureBytes: number;
   /** Of a JSON body. Default 1 MiB. */
   readonly jsonBytes: number;
   /** Dropped models kept at once. Default 16. */
   readonly models: number;
+  /** Milliseconds after which a model is given up of which nothing more came. Default 10 minutes. */
+  readonly idle: number;
 }
 
 export const DEFAULT_LIMITS: UploadLimits = {
   modelBytes: 4 * 2 ** 30,
+  totalBytes: 16 * 2 ** 30,
   pictureBytes: 32 * 2 ** 20,
   jsonBytes: 2 ** 20,
   models: 16,
+  idle: 10 * 60_000,
 };
 
 /** Files a model folder may have beside the model. */
@@ -48,10 +54,18 @@ export function storedName(name: string): string {
   );
 }
 
+interface Upload {
+  readonly folder: string;
+  bytes: number;
+  name: string | undefined;
+  /** Gives it up, unless more of it comes or it is finished. */
+  readonly expiry: NodeJS.Timeout;
+}
+
 /** The folders of dropped models; `close` removes them all. */
 export class Uploads {
   readonly #limits: UploadLimits;
-  readonly #folders = new Map<string, { readonly folder: string; bytes: number; name: string | undefined }>();
+  readonly #folders = new Map<string, Upload>();
   #root: Promise<string> | undefined;
 
   constructor(limits: UploadLimits) {
@@ -61,10 +75,11 @@ export class Uploads {
   /** Starts a model; its files follow. Throws a UserError when there are too many. */
   async begin(): Promise<string> {
     if (this.#folders.size >= this.#limits.models)
-      throw new UserError(`${this.#limits.models} models were dropped already: start the studio anew to drop more`);
+      throw new UserError(`${this.#limits.models} models were dropped already: remove one to drop more`);
     const id = randomUUID();
     // Taken before anything is awaited, so that many requests at once cannot pass the limit.
-    const reserved = { folder: '', bytes: 0, name: undefined };
+    const expiry = setTimeout(() => void this.discard(id), this.#limits.idle).unref();
+    const reserved = { folder: '', bytes: 0, name: undefined, expiry };
     this.#folders.set(id, reserved);
     this.#root ??= mkdtemp(path.join(tmpdir(), 'onnxray-studio-'));
     const folder = path.join(await this.#root, id);
@@ -76,13 +91,24 @@ export class Uploads {
   /** Throws TooLargeError when a model of so many bytes would not be taken. */
   allow(bytes: number): void {
     if (bytes > this.#limits.modelBytes) throw this.#tooLarge();
+    if (this.#bytes + bytes > this.#limits.totalBytes) throw this.#tooMuch();
+  }
+
+  /** Of all uploads. */
+  get #bytes(): number {
+    let bytes = 0;
+    for (const upload of this.#folders.values()) bytes += upload.bytes;
+    return bytes;
   }
 
   /** Stores one file. Throws a UserError for a name that is not taken, TooLargeError beyond the limit. */
   async store(id: string, name: string, body: ReadableStream<Uint8Array>, declared: number | undefined): Promise<void> {
     const upload = this.#find(id);
     const stored = storedName(name);
-    if (declared !== undefined) this.allow(upload.bytes + declared);
+    if (declared !== undefined) {
+      if (upload.bytes + declared > this.#limits.modelBytes) throw this.#tooLarge();
+      this.allow(declared);
+    }
     if (stored === 'model.onnx') {
       if (upload.name !== undefined) throw new UserError('the folder holds several models: drop the one you mean');
       upload.name = name;
@@ -90,7 +116,9 @@ export class Uploads {
     const count = new Transform({
       transform: (chunk: Uint8Array, _encoding, done) => {
         upload.bytes += chunk.length;
+        upload.expiry.refresh();
         if (upload.bytes > this.#limits.modelBytes) done(this.#tooLarge());
+        else if (this.#bytes > this.#limits.totalBytes) done(this.#tooMuch());
         else done(null, chunk);
       },
     });
@@ -102,25 +130,29 @@ export class Uploads {
         createWriteStream(file, { flags: 'wx', mode: 0o600 }),
       );
     } catch (error) {
-      if (error instanceof UserError) await this.discard(id);
+      // Whatever went wrong, as a page that left: half a model is of no use.
+      await this.discard(id);
       throw error;
     }
   }
 
   /** The folder of a finished upload and the name its model had. Throws a UserError when no model came. */
   finish(id: string): { readonly folder: string; readonly name: string } {
-    const { folder, name } = this.#find(id);
+    const { folder, name, expiry } = this.#find(id);
     if (name === undefined) throw new UserError('there is no .onnx file among what was dropped');
+    clearTimeout(expiry);
     return { folder, name };
   }
 
   async discard(id: string): Promise<void> {
     const upload = this.#folders.get(id);
     this.#folders.delete(id);
+    clearTimeout(upload?.expiry);
     if (upload !== undefined && upload.folder !== '') await rm(upload.folder, { recursive: true, force: true });
   }
 
   async close(): Promise<void> {
+    for (const { expiry } of this.#folders.values()) clearTimeout(expiry);
     this.#folders.clear();
     if (this.#root !== undefined) await rm(await this.#root, { recursive: true, force: true });
   }
@@ -131,7 +163,13 @@ export class Uploads {
     );
   }
 
-  #find(id: string): { readonly folder: string; bytes: number; name: string | undefined } {
+  #tooMuch(): TooLargeError {
+    return new TooLargeError(
+      `all models that were dropped may have ${(this.#limits.totalBytes / 1e6).toFixed(0)} MB: remove one first`,
+    );
+  }
+
+  #find(id: string): Upload {
     const upload = this.#folders.get(id);
     if (upload === undefined || upload.folder === '') throw new UserError('there is no such upload');
     return upload;

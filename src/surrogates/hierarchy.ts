@@ -31,8 +31,12 @@ function divide(places: Places, players: readonly number[]): Cluster {
   if (players.length < 2) return { players, halves: undefined };
   const axes = places[players[0]!]!.length;
   const reach = (axis: number) => {
-    const along = players.map((player) => places[player]![axis] ?? 0);
-    return Math.max(...along) - Math.min(...along);
+    let [low, high] = [Infinity, -Infinity];
+    for (const player of players) {
+      const place = places[player]![axis] ?? 0;
+      [low, high] = [Math.min(low, place), Math.max(high, place)];
+    }
+    return high - low;
   };
   let longest = 0;
   for (let axis = 1; axis < axes; axis++) if (reach(axis) > reach(longest)) longest = axis;

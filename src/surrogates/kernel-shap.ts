@@ -28,7 +28,7 @@ const ROUNDING = 1e-6;
  * one fewer. Fewer than 2 (n - 1) samples do not settle n scores: of all that fit, those nearest to equal shares are
  * given, and a warning.
  * Reported: `interval`, half the width of the widest 95% interval, from the spread of the pairs; null where they do not
- * tell.
+ * tell. For at most 2,048 parts.
  * Lundberg & Lee 2017, https://arxiv.org/abs/1705.07874. Cost: at most `n_samples` forward passes.
  */
 export const kernelShap = defineMethod({
@@ -40,6 +40,7 @@ export const kernelShap = defineMethod({
     ...PLAYER_OPTIONS,
   },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_samples, tolerance, ...options }): Promise<Attribution> {
     const game = await Game.open(context, checkFits('kernel-shap', findPlayers(context, options)));

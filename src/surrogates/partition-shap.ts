@@ -30,6 +30,7 @@ export const partitionShap = defineMethod({
   summary: 'Shapley-like values along a hierarchy of parts, opening first what matters most',
   options: { max_evals: { kind: 'integer', default: 500, min: 4, help: 'forward passes' }, ...PLAYER_OPTIONS },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { max_evals, ...options }) {
     const game = await Game.open(context, findPlayers(context, options));

@@ -25,6 +25,7 @@ export const permutationShap = defineMethod({
   summary: 'Shapley values from random orders walked forwards and backwards',
   options: { n_permutations: { kind: 'integer', default: 10, min: 1, help: 'orders' }, ...PLAYER_OPTIONS },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_permutations, ...options }): Promise<Attribution> {
     const game = await Game.open(context, findPlayers(context, options));

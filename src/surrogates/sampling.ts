@@ -1,5 +1,6 @@
 /** Random coalitions. */
 import type { Random } from '../inputs/core.ts';
+import { seededRandom } from '../inputs/core.ts';
 import type { Coalition } from '../programs/index.ts';
 
 /** The Shapley kernel by size: (n - 1) / (k (n - k)), for all coalitions of that size together. */
@@ -29,6 +30,24 @@ export function kernelCoalitions(count: number, samples: number, random: Random)
 export const complement = (coalition: Coalition): Coalition => coalition.map((each) => 1 - each);
 
 /** Coalitions that each player is in with probability 1/2. */
-export function evenCoalitions(count: number, samples: number, random: Random): Coalition[] {
-  return Array.from({ length: samples }, () => Uint8Array.from({ length: count }, () => (random() < 0.5 ? 0 : 1)));
+function* evenCoalitions(count: number, samples: number, random: Random): Generator<Coalition> {
+  for (let sample = 0; sample < samples; sample++)
+    yield Uint8Array.from({ length: count }, () => (random() < 0.5 ? 0 : 1));
+}
+
+/**
+ * The two halves of LIME's samples, the first with the whole input at its head. Each is drawn from a seed of its own, so
+ * that what differs between them is what another seed would change.
+ */
+export function limeHalves(count: number, samples: number, seed: number): readonly Iterable<Coalition>[] {
+  const seeds = seededRandom(seed);
+  const [first, second] = [seeds(), seeds()].map((each) => seededRandom(Math.floor(each * 2 ** 32)));
+  const size = Math.ceil(samples / 2);
+  return [
+    (function* () {
+      yield new Uint8Array(count).fill(1);
+      yield* evenCoalitions(count, size - 1, first!);
+    })(),
+    evenCoalitions(count, samples - size, second!),
+  ];
 }

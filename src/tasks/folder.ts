@@ -4,7 +4,8 @@ import type { ValueInfo } from '../onnx/index.ts';
 import { takesImage, takesText } from '../inputs/core.ts';
 import type { TokenizerFiles } from '../inputs/core.ts';
 
-export type Task = 'text-classification' | 'image-classification' | 'tensor';
+/** `image-text`: how alike a picture and a text are. */
+export type Task = 'text-classification' | 'image-classification' | 'image-text' | 'tensor';
 export type Json = Readonly<Record<string, unknown>>;
 
 /** The JSON files that are looked for beside a model. */
@@ -84,7 +85,9 @@ export function guessTask(
   if (inputs) {
     const text = takesText(inputs) && folder.tokenizerFiles !== undefined;
     const possible = text
-      ? 'text-classification'
+      ? takesImage(inputs)
+        ? 'image-text'
+        : 'text-classification'
       : takesImage(inputs) && inputs.length === 1
         ? 'image-classification'
         : 'tensor';
@@ -93,6 +96,7 @@ export function guessTask(
   if (said) return said;
   if (folder.tokenizerFiles && !folder.preprocessor) return 'text-classification';
   if (folder.preprocessor && !folder.tokenizerFiles) return 'image-classification';
+  if (folder.preprocessor && folder.tokenizerFiles) return 'image-text';
   return 'tensor';
 }
 

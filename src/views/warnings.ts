@@ -28,6 +28,10 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
     '换一批样本拟合，结果只有 $1 一致：请增加样本或减少部分',
   ],
   [
+    /^(\d+) samples do not settle the scores of (\d+) parts: take at least (\d+), or fewer parts$/,
+    '$1 个样本不足以确定 $2 个部分的得分：请至少取 $3 个样本，或减少部分',
+  ],
+  [
     /^the model does not read the last (\d+) tokens: the text is longer than it takes$/,
     '文本过长，模型没有读取最后 $1 个词元',
   ],

@@ -104,8 +104,8 @@ test.each([
 });
 
 test('several baselines for a method that compares with one are refused', async () => {
-  await expect(explain({ method: 'integrated-gradients', baseline: { x: tensor(mlp.baselines!) } })).rejects.toThrow(
-    'has 4 rows, but integrated-gradients compares with one',
+  await expect(explain({ method: 'deep-lift', baseline: { x: tensor(mlp.baselines!) } })).rejects.toThrow(
+    'has 4 rows, but deep-lift compares with one',
   );
 });
 

@@ -55,7 +55,7 @@ const text = (...more: string[]) => explain(TEXT_MODEL, '--text', MAIL, ...more)
 const tensors = (...more: string[]) => explain(model, '--inputs', inputs, ...more);
 
 describe('help', () => {
-  it.each(['', 'inspect', 'explain', 'gradient', 'patch', 'ablate', 'demo'])(
+  it.each(['', 'inspect', 'explain', 'attention', 'gradient', 'patch', 'ablate', 'demo', 'studio', 'visualise'])(
     'of "%s" has examples',
     async (command) => {
       const { code, stdout, stderr } = await onnxray([...command.split(' ').filter(Boolean), '--help']);

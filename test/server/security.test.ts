@@ -64,9 +64,20 @@ describe('the studio’s server', () => {
     ['an Origin of another port', { origin: 'http://127.0.0.1:1' }],
     ['the null Origin of a sandbox', { origin: 'null' }],
     ['a foreign page without an Origin', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }],
+    [
+      'a frame in a foreign page',
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' },
+    ],
   ])('refuses %s', async (_, headers) => {
     for (const target of ['/api/studio', '/'])
       expect([400, 403]).toContain((await ask(target, { headers: { ...headers } as Record<string, string> })).status);
+  });
+
+  it('shows its page to who follows a link from elsewhere, but none of its data', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
+    expect((await ask('/', { headers })).status).toBe(200);
+    for (const target of ['/api/studio', '/api/models/text-spam/inspection', '/models/text-spam/config.json'])
+      expect((await ask(target, { headers })).status, target).toBe(403);
   });
 
   it.each([
@@ -182,12 +193,16 @@ describe('the studio’s server bound elsewhere', () => {
       expect((await ask('/api/studio', { port })).status).toBe(401);
       expect((await ask('/', { port })).status).toBe(401);
       expect((await ask('/?token=wrong', { port })).status).toBe(401);
+      const person = await ask('/', { port, headers: { accept: 'text/html,*/*' } });
+      expect([person.status, person.headers['content-type']]).toEqual([401, 'text/html; charset=UTF-8']);
+      expect(person.body).toMatch(/open the whole address .*请打开/s);
       const entered = await ask(`/?token=${token}`, { port });
       expect(entered.status).toBe(303);
       expect(entered.headers.location).toBe('/');
       const cookie = entered.headers['set-cookie']![0]!;
       expect(cookie).toMatch(/HttpOnly/);
       expect(cookie).toMatch(/SameSite=Strict/);
+      expect(cookie, 'not that of a studio on another port').toContain(`onnxray_token_${port}=`);
       expect((await ask('/api/studio', { port, headers: { cookie: cookie.split(';')[0]! } })).status).toBe(200);
       expect((await ask('/api/studio', { port, headers: { authorization: `Bearer ${token}` } })).status).toBe(200);
       expect((await ask('/api/studio', { port, headers: { host: `192.168.1.4:${port}` } })).status).toBe(401);

@@ -30,6 +30,9 @@ beforeAll(async () => {
   page = await browser.newPage({ locale: 'en-US', acceptDownloads: true });
   page.setDefaultTimeout(LONG);
   page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (said) => {
+    if (said.text().includes('Content Security Policy')) complaints.push(said.text());
+  });
 }, LONG);
 afterAll(async () => {
   await browser?.close();
@@ -111,6 +114,21 @@ describe('the studio as static files', () => {
     } finally {
       await able.close();
     }
+  });
+
+  it('runs no script that is not its own, by a policy in the page itself', { timeout: LONG }, async () => {
+    const other = await browser.newPage();
+    await other.goto(address);
+    const policy = await other.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute('content');
+    expect(policy).toContain("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'");
+    const ran = await other.evaluate(() => {
+      const script = document.createElement('script');
+      script.textContent = 'window.injected = true';
+      document.body.append(script);
+      return 'injected' in window;
+    });
+    expect(ran).toBe(false);
+    await other.close();
   });
 
   it('reads attention there too, and asks for nothing but files', { timeout: LONG }, async () => {

@@ -56,16 +56,20 @@ async function settled(): Promise<void> {
 }
 
 /** Drops a file on the page as a person would. */
-async function drop(name: string, type: string, bytes: Uint8Array): Promise<void> {
+const drop = (name: string, type: string, bytes: Uint8Array): Promise<void> => dropAll([[name, type, bytes]]);
+
+async function dropAll(files: readonly (readonly [name: string, type: string, bytes: Uint8Array])[]): Promise<void> {
   await page.evaluate(
-    ([name, type, base64]) => {
-      const data = Uint8Array.from(atob(base64!), (char) => char.charCodeAt(0));
+    (given) => {
       const transfer = new DataTransfer();
-      transfer.items.add(new File([data], name!, { type: type! }));
+      for (const [name, type, base64] of given) {
+        const data = Uint8Array.from(atob(base64!), (char) => char.charCodeAt(0));
+        transfer.items.add(new File([data], name!, { type: type! }));
+      }
       for (const event of ['dragenter', 'dragover', 'drop'])
         dispatchEvent(new DragEvent(event, { dataTransfer: transfer, bubbles: true, cancelable: true }));
     },
-    [name, type, Buffer.from(bytes).toString('base64')] as const,
+    files.map(([name, type, bytes]) => [name, type, Buffer.from(bytes).toString('base64')]),
   );
 }
 
@@ -249,6 +253,30 @@ describe('the Images room', () => {
       .getByText(/^In the box: .*% of all/)
       .waitFor();
     expect(page.url()).toMatch(/box=0\.\d+/);
+    expect(complaints).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
+  });
+});
+
+describe('a model that compares pictures with texts', () => {
+  it('is explained for a picture and the text beside it, in pixels and words', { timeout: LONG }, async () => {
+    await open('models');
+    await page.locator('.graph svg').waitFor();
+    const folder = path.join(ROOT, 'test/vision/clip');
+    await dropAll(
+      ['model.onnx', 'config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'].map(
+        (name) => [name, '', readFileSync(path.join(folder, name))] as const,
+      ),
+    );
+    await page.getByRole('link', { name: 'Explain a picture' }).click();
+    await page.getByRole('button', { name: 'coffee' }).click();
+    const text = page.getByLabel('The text it is compared with');
+    await text.fill('a photo of a dog');
+    await page.waitForFunction(() => location.hash.includes('with=a+photo+of+a+dog'));
+    const card = page.locator('[data-method="saliency"]');
+    await card.getByRole('img', { name: 'saliency for “a photo of a dog”' }).waitFor();
+    await settled();
+    expect(await card.locator('.tokens').innerText()).toMatch(/photo of a dog/);
     expect(complaints).toEqual([]);
     expect(await seriousViolations(page)).toEqual([]);
   });

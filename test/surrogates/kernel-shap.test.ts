@@ -5,6 +5,7 @@ import { allCoalitions, shapleyValues } from '../../src/programs/index.ts';
 import { SURROGATES } from '../../src/surrogates/index.ts';
 import { PairFit } from '../../src/surrogates/pair-fit.ts';
 import { complement, kernelCoalitions } from '../../src/surrogates/sampling.ts';
+import { warningText } from '../../src/views/warnings.ts';
 import { buildModel, explainRow, withModel } from '../attribution/graphs.ts';
 
 const kernelShap = SURROGATES.find(({ name }) => name === 'kernel-shap')!;
@@ -46,6 +47,7 @@ test.each([
     scores.forEach((score) => expect(score).toBeCloseTo(1, 4));
     expect(explanation.options['interval']).toBeNull();
     expect(explanation.warnings.join()).toContain(`do not settle the scores of ${width} parts`);
+    expect(warningText(explanation.warnings[0]!, 'zh')).toMatchObject({ language: 'zh' });
     expect(Number(explanation.options['samples'])).toBeLessThanOrEqual(n_samples);
   },
 );

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attribute } from '../../src/attribution/index.ts';
 import type { AttributeRequest } from '../../src/attribution/index.ts';
+import { Estimates } from '../../src/programs/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { SURROGATES } from '../../src/surrogates/index.ts';
 import { buildModel, explainRow, withModel } from '../attribution/graphs.ts';
@@ -25,6 +26,26 @@ test.each(['lime', 'kernel-shap'])(
     });
   },
 );
+
+test('partition-shap takes as many features as a picture has elements', async () => {
+  const width = 160_000;
+  await withModel(sum(width), async (host) => {
+    const options = { max_evals: 8 };
+    const { scores } = await explainRow(host, '', Array<number>(width).fill(1), {
+      method: named('partition-shap'),
+      options,
+    });
+    expect(scores[0]).toBeCloseTo(1, 3);
+    expect(scores.at(-1)).toBeCloseTo(1, 3);
+  });
+});
+
+test('estimates of as many features as a picture has elements have a standard error', () => {
+  const estimates = new Estimates(160_000);
+  estimates.add(new Float64Array(160_000));
+  estimates.add(new Float64Array(160_000).fill(2));
+  expect(estimates.standardError).toBe(1);
+});
 
 describe('options that mean nothing for the input are refused', () => {
   let bert: ModelHost;

@@ -4,7 +4,8 @@ import type { AttributeRequest } from '../../src/attribution/index.ts';
 import { numbersToData } from '../../src/onnx/index.ts';
 import type { ModelHost } from '../../src/runtime/index.ts';
 import { SURROGATES } from '../../src/surrogates/index.ts';
-import { fitLinear, solve } from '../../src/surrogates/linear.ts';
+import { solve } from '../../src/surrogates/linear.ts';
+import { Moments, fitLinear } from '../../src/surrogates/regression.ts';
 import { fixtures, openFixture } from '../attribution/references.ts';
 
 const cnn = fixtures().find(({ name }) => name === 'cnn')!;
@@ -103,7 +104,10 @@ test('a linear answer is fitted exactly, and r2 says so', () => {
     [1, 1],
   ];
   const answers = rows.map(([a, b]) => 3 + 2 * a! - b!);
-  const fit = fitLinear({ rows, answers, weights: [1, 2, 3, 4] }, 'ridge', 1e-9);
+  // In two parts that are joined, each with its own first answer.
+  const [one, other] = [new Moments(2), new Moments(2)];
+  rows.forEach((row, at) => (at < 2 ? one : other).add(row, answers[at]!, at + 1));
+  const fit = fitLinear(Moments.join(one, other), { model: 'ridge', alpha: 1e-9 });
   expect(fit.intercept).toBeCloseTo(3, 6);
   expect([...fit.coefficients]).toEqual([expect.closeTo(2, 6), expect.closeTo(-1, 6)]);
   expect(fit.r2).toBeCloseTo(1, 9);

@@ -115,6 +115,14 @@ describe('guessTask', () => {
     expect(guessTask({}, [...pixels, ...ids])).toBe('tensor');
   });
 
+  it('sees that a model takes a picture and a text', () => {
+    const files = { tokenizerFiles: { tokenizer: {} }, preprocessor: {} };
+    expect(guessTask(files)).toBe('image-text');
+    expect(guessTask(files, [...pixels, ...ids])).toBe('image-text');
+    const config = { architectures: ['VisionEncoderDecoderForCaptioning'] };
+    expect(guessTask({ ...files, config }, [...pixels, ...ids])).toBe('tensor');
+  });
+
   it('leaves other architectures alone', () => {
     const config = { architectures: ['BertForTokenClassification'] };
     expect(guessTask({ config, tokenizerFiles: { tokenizer: {} } }, ids)).toBe('tensor');

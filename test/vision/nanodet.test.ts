@@ -65,3 +65,12 @@ test.each([
   },
   180_000,
 );
+
+test('relevance goes through convolutions whose bias is added in a node of its own, one number for each channel', async () => {
+  const { explanation } = await model.explain(
+    { image: photograph('coffee.jpg') },
+    { method: 'lrp-epsilon-plus', box: 0 },
+  );
+  const { mass, area } = inBox(explanation);
+  expect(mass).toBeGreaterThan(area);
+}, 180_000);

@@ -1,7 +1,6 @@
 import { UserError } from '../../onnx/index.ts';
 import type { Attribution, AttributionContext, PlayerOptions } from '../../programs/index.ts';
-import { Game, PLAYER_OPTIONS, defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
-import { baselineCount } from './deep-lift.ts';
+import { Game, PLAYER_OPTIONS, baselineCount, defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
 
 /**
  * The answer minus the answer with one group of features replaced by the baseline. All elements of a group get the
@@ -14,6 +13,7 @@ export const featureAblation = defineMethod({
   summary: 'how much the answer drops when a word, region or group of features is replaced by the baseline',
   options: PLAYER_OPTIONS,
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   attribute: ablate,
 });
@@ -68,6 +68,7 @@ export const featurePermutation = defineMethod({
   summary: 'how much the answer drops when a feature takes its values from other samples (rows of the baseline)',
   options: PLAYER_OPTIONS,
   usesBaseline: 'many',
+  usesGroups: true,
   layers: 'none',
   async attribute(context, options) {
     const samples = baselineCount(context);

@@ -1,5 +1,5 @@
 import type { Attribution, AttributionContext } from '../../programs/index.ts';
-import { defineMethod } from '../../programs/index.ts';
+import { baselineCount, defineMethod } from '../../programs/index.ts';
 import { defineSinglePass } from './single-pass.ts';
 
 /**
@@ -63,10 +63,4 @@ async function averageOverBaselines(context: AttributionContext): Promise<Attrib
   );
   const baselineValue = baselineValues.reduce((sum, value) => sum + value, 0) / count;
   return { scores, value: values.at(-1)!, baselineValue, sumsTo: 'difference', found: { baselines: count } };
-}
-
-/** Rows of the baseline; 1 for zeros. */
-export function baselineCount({ baseline }: AttributionContext): number {
-  if (baseline === 'zero') return 1;
-  return Math.max(...Object.values(baseline).map(({ dims }) => dims[0] ?? 1));
 }

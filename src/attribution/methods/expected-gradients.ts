@@ -1,6 +1,5 @@
 import { seededNoise, seededRandom, shuffled } from '../../inputs/core.ts';
-import { defineMethod } from '../../programs/index.ts';
-import { baselineCount } from './deep-lift.ts';
+import { baselineCount, defineMethod } from '../../programs/index.ts';
 
 /**
  * Gradients at random points between random baselines and the input, times their difference: integrated gradients

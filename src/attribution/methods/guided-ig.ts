@@ -15,8 +15,8 @@ export const guidedIg = defineMethod({
   summary: 'gradients integrated along a path that moves first what matters least',
   options: {
     steps: { kind: 'integer', default: 200, min: 1, help: 'steps of the path' },
-    fraction: { kind: 'number', default: 0.25, above: 0, help: 'of the elements moved at a time' },
-    max_dist: { kind: 'number', default: 0.02, above: 0, help: 'from the straight path, as a part of it' },
+    fraction: { kind: 'number', default: 0.25, above: 0, max: 1, help: 'of the elements moved at a time' },
+    max_dist: { kind: 'number', default: 0.02, above: 0, max: 1, help: 'from the straight path, as a part of it' },
   },
   usesBaseline: true,
   layers: 'none',
@@ -24,8 +24,10 @@ export const guidedIg = defineMethod({
     const { input, dims, end, start } = onlyElements(context, 'guided-ig');
     const runner = await context.open({ rows: 'points', backward: { reduction: 'raw' } });
     const target = await context.target(runner);
+    let done = 0;
     const gradientAt = async (point: Numbers) => {
-      const { scores, values } = await runner.run({ weights: [1], points: () => point }, target, { quietly: true });
+      const part = { done: done++, total: steps! + 2 };
+      const { scores, values } = await runner.run({ weights: [1], points: () => point }, target, { part });
       return { gradient: scores[input]!.data, value: values[0]! };
     };
     const whole = l1(start, end);

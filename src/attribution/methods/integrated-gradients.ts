@@ -1,8 +1,16 @@
 import { sumOfScores } from '../../explanation/index.ts';
 import type { Scores } from '../../explanation/index.ts';
-import type { Attribution, AttributionContext, ProgramRunner, QuadratureName } from '../../programs/index.ts';
-import { QUADRATURES, defineMethod, quadrature } from '../../programs/index.ts';
-import type { DenseTensor } from '../../onnx/index.ts';
+import type { Attribution, AttributionContext, Quadrature, QuadratureName, RunResult } from '../../programs/index.ts';
+import { QUADRATURES, baselineCount, defineMethod, quadrature } from '../../programs/index.ts';
+
+/** What Captum calls the rules. */
+const CAPTUM_RULES = {
+  gausslegendre: 'gauss-legendre',
+  riemann_trapezoid: 'trapezoid',
+  riemann_middle: 'midpoint',
+  riemann_left: 'left',
+  riemann_right: 'right',
+} as const;
 
 /** Intervals of the adaptive rule: doubled at least once, then to the last until the gap is small. */
 const FIRST_INTERVALS = 4;
@@ -17,7 +25,7 @@ const MOST_SETTLED = 1024;
 
 /**
  * (x - x0) * integral over a in [0, 1] of d target / dx at x0 + a (x - x0): scores that sum to value - baselineValue.
- * Without `steps` the number of steps doubles, keeping all earlier ones, until the scores' sum is within `tolerance` of
+ * With several baselines it is the mean over them, and so is the baseline's value. Without `steps` the number of steps doubles, keeping all earlier ones, until the scores' sum is within `tolerance` of
  * that difference, and, of up to 1,024 features, the scores themselves have settled: errors of several features can cancel in the sum. With `steps` that many nodes of `rule` are used, and the two ends are evaluated for the gap.
  * Sundararajan, Taly & Yan 2017, https://arxiv.org/abs/1703.01365. Cost: one forward and backward pass per step.
  */
@@ -30,6 +38,7 @@ export const integratedGradients = defineMethod({
       default: null,
       min: 1,
       help: 'points on the path; without it as many as the tolerance needs',
+      aliases: ['n_steps'],
     },
     tolerance: {
       kind: 'number',
@@ -39,47 +48,69 @@ export const integratedGradients = defineMethod({
     },
     rule: {
       kind: 'choice',
-      default: 'gauss-legendre',
-      choices: QUADRATURES,
-      help: 'quadrature rule when steps is given',
+      default: 'adaptive',
+      choices: ['adaptive', ...QUADRATURES],
+      help: 'quadrature rule; adaptive: gauss-legendre where steps are given, else as many as the tolerance needs',
+      aliases: ['method'],
+      synonyms: CAPTUM_RULES,
     },
   },
-  usesBaseline: true,
+  usesBaseline: 'many',
   layers: 'as-inputs',
   async attribute(context, { steps, tolerance, rule }) {
     const path = await openPath(context);
-    return steps === null ? adaptive(path, tolerance) : fixed(path, steps, rule);
+    if (rule === 'adaptive' && steps === null) return adaptive(path, tolerance);
+    return fixed(path, steps ?? DEFAULT_STEPS, rule === 'adaptive' ? 'gauss-legendre' : rule);
   },
 });
 
-/** The program of gradients along the straight path, with its target. */
-interface OpenPath {
-  readonly runner: ProgramRunner;
-  readonly target: DenseTensor;
+/** Where a rule is named without a number of steps, as Captum. */
+const DEFAULT_STEPS = 50;
+
+/** Runs points of the straight path: the weighted sum of scores, and the values at the points, as means over the baselines. */
+type Path = (points: Quadrature) => Promise<Pick<RunResult, 'scores' | 'values'>>;
+
+async function openPath(context: AttributionContext): Promise<Path> {
+  const count = baselineCount(context);
+  const runner = await context.open({
+    rows: 'alphas',
+    ...(count > 1 ? { manyBaselines: true } : {}),
+    backward: { reduction: 'times-difference' },
+  });
+  const target = await context.target(runner);
+  if (count === 1) return (points) => runner.run(points, target);
+  const each = Array.from({ length: count }, (_, row) => row);
+  return async ({ alphas, weights }) => {
+    const { scores, values } = await runner.run(
+      {
+        alphas: each.flatMap(() => alphas),
+        weights: each.flatMap(() => weights.map((weight) => weight / count)),
+        baselines: each.flatMap((row) => alphas.map(() => row)),
+      },
+      target,
+    );
+    const mean = (at: number) => each.reduce((sum, row) => sum + values[row * alphas.length + at]!, 0) / count;
+    return { scores, values: alphas.map((_, at) => mean(at)) };
+  };
 }
 
-async function openPath(context: AttributionContext): Promise<OpenPath> {
-  const runner = await context.open({ rows: 'alphas', backward: { reduction: 'times-difference' } });
-  return { runner, target: await context.target(runner) };
-}
-
-async function fixed({ runner, target }: OpenPath, steps: number, rule: QuadratureName): Promise<Attribution> {
+async function fixed(run: Path, steps: number, rule: QuadratureName): Promise<Attribution> {
   // The trapezoid needs both ends; one step of it is their mean.
   const { alphas, weights } = quadrature(rule, rule === 'trapezoid' ? Math.max(2, steps) : steps);
   // The ends ride along with weight 0: their values tell the gap.
-  const { scores, values } = await runner.run({ alphas: [0, ...alphas, 1], weights: [0, ...weights, 0] }, target);
+  const { scores, values } = await run({ alphas: [0, ...alphas, 1], weights: [0, ...weights, 0] });
   return {
     scores,
     value: values.at(-1)!,
     baselineValue: values[0]!,
     sumsTo: 'difference',
-    found: { steps: alphas.length },
+    found: { steps: alphas.length, rule },
   };
 }
 
 /** Trapezoid sums T(n) on nested grids; (4 T(2n) - T(n)) / 3 is Simpson's rule, at no further pass. */
-async function adaptive({ runner, target }: OpenPath, tolerance: number): Promise<Attribution> {
-  const ends = await runner.run(grid(FIRST_INTERVALS), target);
+async function adaptive(run: Path, tolerance: number): Promise<Attribution> {
+  const ends = await run(grid(FIRST_INTERVALS));
   const [baselineValue, value] = [ends.values[0]!, ends.values.at(-1)!];
   let trapezoid = ends.scores;
   let best = trapezoid;
@@ -91,7 +122,7 @@ async function adaptive({ runner, target }: OpenPath, tolerance: number): Promis
     Math.abs(sumOfScores(best) - (value - baselineValue)) <=
     tolerance * Math.max(Math.abs(value - baselineValue), 1e-4);
   do {
-    const middle = await runner.run(midpoints(intervals), target);
+    const middle = await run(midpoints(intervals));
     intervals *= 2;
     const finer = combine(trapezoid, 0.5, middle.scores, 0.5);
     best = combine(finer, 4 / 3, trapezoid, -1 / 3);

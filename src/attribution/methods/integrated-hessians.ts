@@ -51,6 +51,7 @@ export const integratedHessians = defineMethod({
       const { scores } = await second.run(
         { alphas: points, weights: density.map((weight, at) => weight * points[at]!), direction: () => direction },
         target,
+        { part: { done: element * points.length, total: size * points.length } },
       );
       matrix.set(scores[feature.input]!.data, element * size);
       matrix[element * size + element]! += linear.scores[feature.input]!.data[element]!;

@@ -1,4 +1,5 @@
 import type { LrpRule } from '../../autodiff/index.ts';
+import { UsageError } from '../../onnx/index.ts';
 import type { Method, OptionSpecs, OptionsOf } from '../../programs/index.ts';
 import { defineSinglePass } from './single-pass.ts';
 
@@ -48,6 +49,15 @@ const EPSILON: LrpRule = { rule: 'epsilon' };
 const Z_PLUS: LrpRule = { rule: 'z-plus' };
 const FLAT: LrpRule = { rule: 'flat' };
 const ALPHA2_BETA1: LrpRule = { rule: 'alpha-beta', alpha: 2, beta: 1 };
+
+/** The first layer's rule for inputs within bounds. */
+function box(low: number | null, high: number | null): LrpRule {
+  if (low !== null && high !== null && low >= high)
+    throw new UsageError(
+      `the lowest value an input can have must be below the highest, but low=${low} and high=${high}`,
+    );
+  return { rule: 'z-box', low, high };
+}
 
 const EPSILON_OPTION = {
   epsilon: { kind: 'number', default: STABILIZER, above: 0, help: 'what is added to denominators, with their sign' },
@@ -103,7 +113,7 @@ export const LRP_METHODS: readonly Method[] = [
     'lrp-zb',
     'relevance for inputs within bounds: the z-box rule in the first layer, epsilon behind it',
     { ...EPSILON_OPTION, ...BOX_OPTIONS },
-    ({ epsilon, low, high }) => ({ ...everywhere(EPSILON), first: { rule: 'z-box', low, high }, epsilon: epsilon! }),
+    ({ epsilon, low, high }) => ({ ...everywhere(EPSILON), first: box(low, high), epsilon: epsilon! }),
   ),
   defineLrp(
     'lrp-epsilon-plus',
@@ -118,7 +128,7 @@ export const LRP_METHODS: readonly Method[] = [
     ({ epsilon, gamma, low, high }) => ({
       convolution: { rule: 'gamma', gamma: gamma! },
       linear: EPSILON,
-      first: { rule: 'z-box', low, high },
+      first: box(low, high),
       epsilon: epsilon!,
     }),
   ),

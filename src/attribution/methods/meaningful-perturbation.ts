@@ -1,7 +1,7 @@
-import { adam, defineMethod, findPlayers, spreadOver } from '../../programs/index.ts';
+import { adam, defineMethod } from '../../programs/index.ts';
 import type { Numbers } from '../../programs/index.ts';
 import type { Plane } from './plane.ts';
-import { planeOf, positionsOnly } from './plane.ts';
+import { planeOf, positionGroups, spreadPositions } from './plane.ts';
 
 /** Power of neighbours' differences in the penalty on rough masks. */
 const BETA = 3;
@@ -30,15 +30,22 @@ export const meaningfulPerturbation = defineMethod({
   layers: 'none',
   async attribute(context, { iterations, cells, learning_rate, l1, tv }) {
     const plane = planeOf(context);
-    const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: null });
     const runner = await context.open({
       rows: 'masks',
-      groups: players.groups,
+      groups: positionGroups(context, plane),
       backward: { rules: { set: 'gradient' }, reduction: 'raw' },
     });
     const target = await context.target(runner);
+    const size = plane.height * plane.width;
+    /** The mask with what always stays, where there is anything of the kind. */
+    const withRest = (mask: Float32Array) => {
+      if (runner.groupCount() === size) return mask;
+      const whole = new Float32Array(size + 1).fill(1);
+      whole.set(mask);
+      return whole;
+    };
     const ends = await runner.run(
-      { weights: [1, 1], masks: (row) => new Float32Array(players.count).fill(row) },
+      { weights: [1, 1], masks: (row) => withRest(new Float32Array(size).fill(row)) },
       target,
       { quietly: true },
     );
@@ -48,9 +55,10 @@ export const meaningfulPerturbation = defineMethod({
     const mask = new Float64Array(grid.size).fill(0.9);
     const descend = adam(grid.size, learning_rate!);
     for (let step = 0; step < iterations!; step++) {
-      const whole = grid.enlarge(mask);
-      const { maskGradients } = await runner.run({ weights: [1], masks: () => whole }, target);
-      const slope = grid.reduce(maskGradients[0]!);
+      const whole = withRest(grid.enlarge(mask));
+      const part = { done: step, total: iterations! };
+      const { maskGradients } = await runner.run({ weights: [1], masks: () => whole }, target, { part });
+      const slope = grid.reduce(maskGradients[0]!.subarray(0, size));
       const rough = grid.roughness(mask);
       descend(
         mask,
@@ -59,10 +67,11 @@ export const meaningfulPerturbation = defineMethod({
       for (let at = 0; at < mask.length; at++) mask[at] = Math.min(1, Math.max(0, mask[at]!));
     }
     const scores = grid.enlarge(mask).map((kept) => 1 - kept);
-    const left = (await runner.run({ weights: [1], masks: () => grid.enlarge(mask) }, target, { quietly: true }))
-      .values[0]!;
+    const left = (
+      await runner.run({ weights: [1], masks: () => withRest(grid.enlarge(mask)) }, target, { quietly: true })
+    ).values[0]!;
     return {
-      scores: spreadOver(players, scores, false),
+      scores: spreadPositions(context, plane, Float64Array.from(scores)),
       value,
       baselineValue,
       sumsTo: null,

@@ -5,7 +5,7 @@ import { openMasked, planeOf, spreadPositions } from './plane.ts';
  * The answer minus the answer with a sliding window replaced by the baseline. A position's score is the mean over the
  * windows that cover it, as in Captum, or their sum (`overlap=sum`), as in PAIR's saliency. The last windows may hang
  * over the edge. Pictures have square windows over all channels; texts and vectors windows of neighbouring tokens or
- * elements. Known flaw: the result depends on window size and baseline.
+ * elements, along `axis` with all there is beside it; tokens that begin or end a text always stay. Known flaw: the result depends on window size and baseline.
  * Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901. Cost: one forward pass for each window.
  */
 export const occlusion = defineMethod({
@@ -17,14 +17,22 @@ export const occlusion = defineMethod({
       default: null,
       min: 1,
       help: 'size; default: an eighth of the longer side, 1 for tokens',
+      aliases: ['sliding_window_shapes'],
     },
-    stride: { kind: 'integer', default: null, min: 1, help: 'step between windows; default: half the window' },
+    stride: {
+      kind: 'integer',
+      default: null,
+      min: 1,
+      help: 'step between windows; default: half the window',
+      aliases: ['strides'],
+    },
+    axis: { kind: 'integer', default: 1, min: 1, help: 'that windows slide along, of what is no picture' },
     overlap: { kind: 'choice', default: 'average', choices: ['average', 'sum'], help: 'of windows on one position' },
   },
   usesBaseline: true,
   layers: 'none',
-  async attribute(context, { window, stride, overlap }) {
-    const plane = planeOf(context);
+  async attribute(context, { window, stride, axis, overlap }) {
+    const plane = planeOf(context, axis);
     const { height, width } = plane;
     const flat = height === 1;
     const size = window ?? (flat ? 1 : Math.max(1, Math.round(Math.max(height, width) / 8)));

@@ -1,6 +1,6 @@
-import { UserError } from '../../onnx/index.ts';
+import { UsageError, UserError, sizeOf } from '../../onnx/index.ts';
+import type { NamedTensors } from '../../onnx/index.ts';
 import type { Scores } from '../../explanation/index.ts';
-import { findPlayers } from '../../programs/index.ts';
 import type { AttributionContext, Feature, ProgramRunner } from '../../programs/index.ts';
 
 /** Axes a window slides over: the positions of a picture, else the first axis after the batch. */
@@ -11,8 +11,11 @@ export interface Plane {
   readonly positions: Int32Array;
 }
 
-/** Throws a UserError when several inputs can be scored, but for the picture beside a text. */
-export function planeOf(context: AttributionContext): Plane {
+/**
+ * `axis`: the one to slide along where the input is no picture.
+ * Throws a UserError when several inputs can be scored, but for the picture beside a text.
+ */
+export function planeOf(context: AttributionContext, axis = 1): Plane {
   const { inputs, modality } = context;
   const features = planeFeatures(context);
   if (features.length !== 1)
@@ -27,9 +30,11 @@ export function planeOf(context: AttributionContext): Plane {
       positions[index] = last ? Math.floor(index / channels) : index % (height * width);
     return { height, width, positions };
   }
-  const width = dims[1] ?? 1;
-  const inner = size / width;
-  for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner);
+  if (axis < 1 || axis >= Math.max(2, dims.length))
+    throw new UsageError(`windows slide along an axis after the batch's, but axis=${axis} of [${dims.join(', ')}]`);
+  const width = dims[axis] ?? 1;
+  const inner = sizeOf(dims.slice(axis + 1));
+  for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner) % width;
   return { height: 1, width, positions };
 }
 
@@ -48,47 +53,35 @@ export async function openMasked(context: AttributionContext, plane: Plane, bina
     const planes = { height, width, layout, stretch: false, alignCorners: false } as const;
     return context.open({ rows: 'planes', features, planes });
   }
-  const players = findPlayers(positionsOnly(context, plane.positions), { features: 'auto', regions: null });
-  return context.open({ rows: 'masks', groups: players.groups, ...(binary ? { binary } : {}) });
+  return context.open({ rows: 'masks', groups: positionGroups(context, plane), ...(binary ? { binary } : {}) });
 }
 
-/** Each position's number at all its elements, shaped as the input. */
+/** Each position's number at all its elements, shaped as the input; 0 for what always stays. */
 export function spreadPositions(
   context: AttributionContext,
-  { positions }: Plane,
+  plane: Plane,
   values: Float64Array,
 ): Readonly<Record<string, Scores>> {
-  const { inputs } = context;
-  const { input } = planeFeatures(context)[0]!;
-  return {
-    [input]: { dims: inputs[input]!.dims, data: Float64Array.from(positions, (position) => values[position]!) },
-  };
+  return Object.fromEntries(
+    Object.entries(positionGroups(context, plane)).map(([input, { dims, data }]) => [
+      input,
+      { dims, data: Float64Array.from(data as BigInt64Array, (position) => values[Number(position)] ?? 0) },
+    ]),
+  );
 }
 
-/** The context with one group for each position. */
-export function positionsOnly(context: AttributionContext, positions: Int32Array): AttributionContext {
-  const { inputs, baseline, modality, layer, neuron, detection, seed } = context;
-  const own = planeFeatures(context);
-  const { input } = own[0]!;
-  const groups = { type: 'int64', dims: inputs[input]!.dims, data: BigInt64Array.from(positions, BigInt) } as const;
-  return {
-    open: (plan) => context.open({ features: own, ...plan }),
-    model: () => context.model(),
-    output: context.output,
-    answer: () => context.answer(),
-    embeddingTable: (feature) => context.embeddingTable(feature),
-    target: (runner) => context.target(runner),
-    targetIsKnown: context.targetIsKnown,
-    features: own,
-    inputs,
-    baseline,
-    modality,
-    groups: { [input]: groups },
-    layer,
-    neuron,
-    detection,
-    seed,
-  };
+/**
+ * The position of each element of the one input as its group. Tokens of no word, such as those that begin and end a text, always
+ * stay: they are in a group behind all positions.
+ */
+export function positionGroups(context: AttributionContext, { height, width, positions }: Plane): NamedTensors {
+  const { inputs, modality } = context;
+  const { input } = planeFeatures(context)[0]!;
+  const words = modality.kind === 'text' && modality.input === input ? modality.context.words : undefined;
+  const data = BigInt64Array.from(positions, (position, at) =>
+    BigInt(words?.[at] === null ? height * width : position),
+  );
+  return { [input]: { type: 'int64', dims: inputs[input]!.dims, data } };
 }
 
 /** Of a picture compared with a text, windows slide over the picture. */

@@ -1,3 +1,4 @@
+import { UsageError } from '../../onnx/index.ts';
 import { seededRandom } from '../../inputs/core.ts';
 import type { Random } from '../../inputs/core.ts';
 import { defineMethod } from '../../programs/index.ts';
@@ -25,6 +26,8 @@ export const rise = defineMethod({
   usesBaseline: true,
   layers: 'none',
   async attribute(context, { n_masks, cells, keep }) {
+    if (keep >= 1)
+      throw new UsageError(`option keep of rise must be below 1, and is ${keep}: no mask would hide anything`);
     const plane = planeOf(context);
     const runner = await openMasked(context, plane, false);
     const length = runner.groupCount();
@@ -38,6 +41,7 @@ export const rise = defineMethod({
       const { values } = await runner.run(
         { weights: masks.map(() => 1), masks: (row) => masks[row]!.subarray(0, length) },
         target,
+        { part: { done, total: n_masks! } },
       );
       masks.forEach((mask, row) => {
         const value = values[row]!;

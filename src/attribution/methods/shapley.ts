@@ -26,6 +26,7 @@ export const exactShapley = defineMethod({
   summary: 'Shapley values of at most 16 words, regions or features, from all their coalitions',
   options: PLAYER_OPTIONS,
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, options) {
     const players = findPlayers(context, options);
@@ -39,9 +40,9 @@ export const exactShapley = defineMethod({
 
 /**
  * Shapley values estimated from random orders in which players come in; each order is also run backwards, which takes
- * out much of the variance, so that an odd `n_samples` runs one order more. When all coalitions are no more work than the samples, they are run instead, and the values
- * are exact. The scores sum to value - baseline value in either case; the largest standard error is reported, null
- * for a single pair of orders, which tells nothing of it.
+ * out much of the variance, so that an odd `n_samples` runs one order more. When all coalitions are no more work than the
+ * samples, they are run instead, and the values are exact. The scores sum to value - baseline value in either case; the
+ * largest standard error is reported, null for a single pair of orders, which tells nothing of it.
  * Strumbelj & Kononenko 2010, https://jmlr.org/papers/v11/strumbelj10a.html; Captum's default is 25 orders.
  * Cost: `n_samples` times the number of players forward passes.
  */
@@ -53,6 +54,7 @@ export const shapleySampling = defineMethod({
     ...PLAYER_OPTIONS,
   },
   usesBaseline: true,
+  usesGroups: true,
   layers: 'none',
   async attribute(context, { n_samples, ...options }) {
     const game = await Game.open(context, findPlayers(context, options));

@@ -73,7 +73,8 @@ export function applyAffine(
   bias?: ValueName,
 ): ValueName {
   const operands = data === 0 ? [x, weight] : [weight, x];
-  const inside = node.operator !== 'MatMul' && bias !== undefined;
+  // A bias that stands in a node of its own is shaped as that takes it: [1, C, 1, 1] behind a convolution.
+  const inside = bias !== undefined && Boolean(node.inputs[2]);
   const output = b.unusedName(`onnxray/${node.operator}`);
   b.push(
     {

@@ -10,15 +10,18 @@ import { ints, intsAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { affine, canBeBlocked, spatial, spread, spreadFactors } from './blocked-layout.ts';
 
-/** Elements of a row from which on a value is worth it: 1 MiB. */
-const LARGE = 2 ** 18;
+/**
+ * Elements of a row from which on a value is computed again: the more passes it costs, the larger it has to be. A factor
+ * by channel is only written once more; a gate has to be reckoned.
+ */
+const LARGE = { factor: 2 ** 16, sum: 2 ** 18, gate: 2 ** 20 } as const;
 /** Channels that a convolution may read for its output to be computed again: each costs a product per element. */
 const FEW_CHANNELS = 64;
 
 /** Whether a value is worth being computed again; its channels allow for doing it in blocks. */
-function isLarge(b: GraphBuilder, value: ValueName): boolean {
+function isLarge(b: GraphBuilder, value: ValueName, kind: keyof typeof LARGE): boolean {
   const [size, channels] = [spatial(b, value), b.dims(value)?.[1]];
-  return size !== undefined && canBeBlocked(b, value) && size[0] * size[1] * (channels as number) >= LARGE;
+  return size !== undefined && canBeBlocked(b, value) && size[0] * size[1] * (channels as number) >= LARGE[kind];
 }
 
 /** Of a product that is x sigmoid(x) the place of x; the sigmoid is the other factor. */
@@ -33,7 +36,7 @@ export function gatedAt(b: GraphBuilder, { operator, domain, inputs }: Node): 0 
 /** x sigmoid(x) and sigmoid(x) for the backward pass: again from x where they are large, else as they are. */
 export function gated(b: GraphBuilder, node: Node, at: 0 | 1): { readonly y: ValueName; readonly s: ValueName } {
   const [x, y] = [node.inputs[at]!, node.outputs[0]!];
-  if (!isLarge(b, y)) return { y, s: node.inputs[1 - at]! };
+  if (!isLarge(b, y, 'gate')) return { y, s: node.inputs[1 - at]! };
   const s = b.sigmoid(affine(b, x, 1));
   return { y: b.mul(x, s), s };
 }
@@ -41,11 +44,11 @@ export function gated(b: GraphBuilder, node: Node, at: 0 | 1): { readonly y: Val
 /** A factor as the backward pass reads it. */
 export function again(b: GraphBuilder, value: ValueName): ValueName {
   const node = b.producer(value);
-  if (node === undefined || !isLarge(b, value)) return value;
+  if (node === undefined) return value;
   const at = gatedAt(b, node);
   if (at !== undefined) return gated(b, node, at).y;
-  if (node.operator === 'Relu') return residual(b, node) ?? value;
-  const factors = node.operator === 'Resize' ? spreadFactors(b, node) : undefined;
+  if (node.operator === 'Relu') return (isLarge(b, value, 'sum') ? residual(b, node) : undefined) ?? value;
+  const factors = node.operator === 'Resize' && isLarge(b, value, 'factor') ? spreadFactors(b, node) : undefined;
   return factors === undefined ? value : spread(b, node.inputs[0]!, ...factors, { again: true });
 }
 

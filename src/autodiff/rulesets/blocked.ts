@@ -22,6 +22,7 @@ import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again, gated, gatedAt } from './again.ts';
+import { geluOf, geluSlope } from './gelu.ts';
 import { affine, canBeBlocked, enter, inBlocks, spatial, spread, spreadFactors, stuff } from './blocked-layout.ts';
 
 const HUGE = 2 ** 100;
@@ -67,6 +68,11 @@ const mul: Rule = (b, node, gradients, context) => {
   const dY = gradients[0];
   const y = node.outputs[0]!;
   const [first, second] = node.inputs as [ValueName, ValueName];
+  const gelu = dY === undefined ? undefined : geluOf(b, node);
+  if (dY !== undefined && gelu !== undefined && !context.asked(node.inputs[1 - gelu.at]!)) {
+    const factor = () => b.mul(dY, geluSlope(b, gelu));
+    return gelu.at === 0 ? [factor, undefined] : [undefined, factor];
+  }
   if (dY === undefined || !stays(b, y)) return plain('Mul')(b, node, gradients, context);
   const at = gatedAt(b, node);
   if (at === undefined || context.asked(node.inputs[1 - at]!)) {

@@ -1,10 +1,9 @@
-import path from 'node:path';
 import type { Command } from 'commander';
 import { ANALYSES, analyseAttention, findAnalysis, serializeAttention } from '../../attention/index.ts';
 import type { AttentionResult, TokenText } from '../../attention/index.ts';
 import { ExplainableModel } from '../../attribution/index.ts';
 import type { Encoded } from '../../attribution/index.ts';
-import { UsageError, UserError } from '../../onnx/index.ts';
+import { UserError } from '../../onnx/index.ts';
 import { parseTarget } from '../../tasks/index.ts';
 import { attentionAnsi, renderAttention, terminalColor } from '../../views/index.ts';
 import type { AttentionPicture, Language } from '../../views/index.ts';
@@ -14,12 +13,13 @@ import {
   addAnalysisFlags,
   addResultFlags,
   addSubjectFlags,
+  describeChoice,
   hostOptions,
   readSubject,
   readText,
   wholeNumber,
 } from '../flags.ts';
-import { checkPlace, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
 
 interface AttentionFlags extends SubjectFlags, AnalysisFlags, ResultFlags {
   readonly layer?: string;
@@ -30,13 +30,8 @@ interface AttentionFlags extends SubjectFlags, AnalysisFlags, ResultFlags {
 
 type FileFormat = (typeof RESULT_FORMATS)[number];
 
-export function addAttention(program: Command): void {
-  const command = program
-    .command('attention')
-    .description(
-      'where a model attends: every head as it is, what heads do, and what attention carries through the layers',
-    )
-    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
+export function addAttention(command: Command): void {
+  command.argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
   addAnalysisFlags(addSubjectFlags(command), 'what to make of it; see below', 'probabilities')
     .option('--layer <layer>', 'only this layer: its number, or a path as "onnxray inspect" prints it')
     .option('--head <n>', 'only this head of each block', wholeNumber)
@@ -48,28 +43,23 @@ export function addAttention(program: Command): void {
   addResultFlags(command)
     .addHelpText(
       'after',
-      `\nAnalyses:\n${ANALYSES.map(describeAnalysis).join('\n')}\n\nExamples:
+      `\nAnalyses:\n${ANALYSES.map((each) => describeChoice(each)).join('\n')}\n\nExamples:
   onnxray attention zoo/text-spam --text "Claim your free prize now" --analysis entropy
   onnxray attention zoo/text-spam --text "Claim your free prize now" --layer 2 --head 5 --out head.html
-  onnxray attention model.onnx --inputs inputs.json --analysis rollout --option residual=0.3 --json
-  onnxray attention captioner --image cat.jpg --text "a cat on a sofa" --analysis cross --out words.png
-  onnxray attention vit --image cat.jpg --analysis chefer --target tabby --out cat.png`,
+  onnxray attention zoo/text-spam --text "Claim your free prize now" --analysis rollout --option residual=0.3 --json
+  onnxray attention zoo/text-spam --text "Claim your free prize now" --analysis chefer --target spam --out why.png
+
+Models of your own, a captioner and a vision transformer in folders of the hub:
+  onnxray attention CAPTIONER --image zoo/photographs/cat.jpg --text "a cat on a sofa" --analysis cross --out words.png
+  onnxray attention VIT --image zoo/photographs/cat.jpg --analysis chefer --target tabby --out cat.png`,
     )
     .action(run);
-}
-
-function describeAnalysis({ name, summary, options }: (typeof ANALYSES)[number]): string {
-  const lines = Object.entries(options).map(
-    ([key, spec]) =>
-      `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
-  );
-  return [`  ${name}: ${summary}`, ...lines].join('\n');
 }
 
 async function run(location: string, flags: AttentionFlags): Promise<void> {
   // What can be refused without a model is refused first.
   const analysis = findAnalysis(flags.analysis);
-  const format = flags.out === undefined ? undefined : fileFormat(flags.out);
+  const format = flags.out === undefined ? undefined : fileFormat(flags.out, RESULT_FORMATS);
   if (flags.out !== undefined) await checkPlace(flags.out);
   const model = await ExplainableModel.open(location, hostOptions(flags));
   const progress = progressLine(flags.analysis, flags.quiet ?? false);
@@ -113,14 +103,6 @@ function textOf(encoded: Encoded): TokenText | undefined {
   if (encoded.kind !== 'text' && encoded.kind !== 'image-text') return undefined;
   const { tokens, offsets, ids } = encoded.kind === 'text' ? encoded.encoding : encoded.text;
   return { tokens, ids, special: offsets.map((range) => range === null) };
-}
-
-function fileFormat(file: string): FileFormat {
-  const extension = path.extname(file).slice(1).toLowerCase();
-  const format = RESULT_FORMATS.find((each) => each === extension);
-  if (format === undefined)
-    throw new UsageError(`cannot tell the format of "${file}": name it .html, .svg, .png or .json`);
-  return format;
 }
 
 async function renderFile(

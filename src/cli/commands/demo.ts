@@ -1,17 +1,18 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ExplainableModel } from '../../attribution/index.ts';
 import type { Explained, Subject } from '../../attribution/index.ts';
+import { unwritable } from '../../onnx/index.ts';
+import { makeFolder } from '../../runtime/index.ts';
 import { renderExplanation, renderReport } from '../../views/index.ts';
 import type { Language, ReportModel, ReportSection } from '../../views/index.ts';
 import { DEMO_MODELS, demoSubjects } from '../demo.ts';
 import type { DemoModel } from '../demo.ts';
 import type { RuntimeFlags } from '../flags.ts';
 import { addRuntimeFlags, hostOptions } from '../flags.ts';
-import { progressLine, unwritable, writeWhole } from '../output.ts';
+import { progressLine, writeWhole } from '../output.ts';
 import { terminalView } from '../explained.ts';
 
 interface DemoFlags extends RuntimeFlags {
@@ -22,10 +23,8 @@ interface DemoFlags extends RuntimeFlags {
 /** The same three views of every answer, from the most to the least exact. */
 const METHODS = ['integrated-gradients', 'input-x-gradient', 'saliency'] as const;
 
-export function addDemo(program: Command): void {
-  const command = program
-    .command('demo')
-    .description('explain the two models that come along, on several inputs: a page to look at')
+export function addDemo(command: Command): void {
+  command
     .option('--out <folder>', 'where to write the page and its pictures', 'onnxray-report')
     .addOption(new Option('--language <code>', 'of what is shown').choices(['en', 'zh']).default('en'));
   addRuntimeFlags(command)
@@ -34,7 +33,7 @@ export function addDemo(program: Command): void {
 }
 
 async function run(flags: DemoFlags): Promise<void> {
-  await mkdir(flags.out, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(path.resolve(flags.out)).catch((error: unknown) => {
     throw unwritable(flags.out, error);
   });
   const sections: ReportSection[] = [];

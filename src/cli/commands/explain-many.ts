@@ -3,10 +3,11 @@ import path from 'node:path';
 import type { Explained } from '../../attribution/index.ts';
 import { serializeExplanation } from '../../explanation/index.ts';
 import type { Explanation } from '../../explanation/index.ts';
-import { UsageError } from '../../onnx/index.ts';
+import { UsageError, UserError } from '../../onnx/index.ts';
 import type { Method } from '../../programs/index.ts';
 import { contactSheet, encodePng, figuresSvg, renderReport, svgToPng, terminalSafe } from '../../views/index.ts';
 import type { SheetRow } from '../../views/index.ts';
+import { complain } from '../complain.ts';
 import type { ExplainFlags, FileFormat } from '../explained.ts';
 import { explainOptions, outFormat, terminalView, withModel } from '../explained.ts';
 import { readSubject } from '../flags.ts';
@@ -31,29 +32,51 @@ export async function runFolder(
   const files = picturesIn(folder);
   if (flags.text !== undefined) throw new UsageError('texts are compared with one picture: give a file with --image');
   if (flags.inputs !== undefined) throw new UsageError('give only one of --text, --image and --inputs');
+  if (flags.pair !== undefined) throw new UsageError('--pair is the second of two texts: leave --image out');
+  let failed = 0;
   await withModel(location, flags, async ({ model, signal, progress }) => {
+    const options = explainOptions(flags, model);
     const rows: SheetRow[] = [];
     for (const [at, image] of files.entries()) {
-      const explained: Explained[] = [];
-      for (const method of methods)
-        explained.push(await model.explain({ image }, { ...explainOptions(flags, model), method, signal }));
-      const explanations = explained.map(({ explanation }) => explanation);
-      rows.push({ title: path.basename(image), picture: explained[0]!.picture, explanations });
+      try {
+        const explained: Explained[] = [];
+        for (const method of methods) explained.push(await model.explain({ image }, { ...options, method, signal }));
+        const explanations = explained.map(({ explanation }) => explanation);
+        // Pixels are kept only to be drawn.
+        const picture = format === 'svg' || format === 'png' ? explained[0]!.picture : undefined;
+        rows.push({ title: path.basename(image), picture, explanations });
+      } catch (error) {
+        // One broken picture is no reason to leave the others out; anything else would be the same for each.
+        if (!(error instanceof UserError) || !error.message.includes(path.basename(image))) throw error;
+        progress.clear();
+        await complain(error.message);
+        failed++;
+      }
       progress(at + 1, files.length);
     }
     progress.clear();
-    const all = rows.flatMap(({ explanations }) => explanations);
-    if (format === 'json') await writeWhole(flags.out!, listOf(all));
-    else if (format !== undefined) await writeSheet(rows, format, flags);
-    if (flags.json) process.stdout.write(listOf(all));
-    else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
-    else
-      for (const { title, explanations } of rows)
-        for (const { method, target, value } of explanations)
-          process.stdout.write(
-            `${terminalSafe(title)}  ${methods.length > 1 ? `${method}  ` : ''}${terminalSafe(target.label)}  ${value.toPrecision(5)}\n`,
-          );
+    if (rows.length > 0) await giveOutFolder(rows, format, flags, methods.length > 1);
   });
+  if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures in ${folder} could not be explained`);
+}
+
+async function giveOutFolder(
+  rows: readonly SheetRow[],
+  format: FileFormat | undefined,
+  flags: ExplainFlags,
+  withMethods: boolean,
+): Promise<void> {
+  const all = rows.flatMap(({ explanations }) => explanations);
+  if (format === 'json') await writeWhole(flags.out!, listOf(all));
+  else if (format !== undefined) await writeSheet(rows, format, flags);
+  if (flags.json) process.stdout.write(listOf(all));
+  else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
+  else
+    for (const { title, explanations } of rows)
+      for (const { method, target, value } of explanations)
+        process.stdout.write(
+          `${terminalSafe(title)}  ${withMethods ? `${method}  ` : ''}${terminalSafe(target.label)}  ${value.toPrecision(5)}\n`,
+        );
 }
 
 /** One subject by several methods: pictures on one sheet, anything else below one another. */

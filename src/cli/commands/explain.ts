@@ -9,16 +9,21 @@ import { UsageError } from '../../onnx/index.ts';
 import { IMAGE_VIEWS, curvesHtml, curvesSvg } from '../../views/index.ts';
 import type { ExplainFlags } from '../explained.ts';
 import { explainOptions, outFormat, readMethods, renderFile, terminalView, withModel } from '../explained.ts';
-import { addRuntimeFlags, addSubjectFlags, collectOption, positiveNumber, readSubject, wholeNumber } from '../flags.ts';
+import {
+  addRuntimeFlags,
+  addSubjectFlags,
+  collectOption,
+  describeChoice,
+  positiveNumber,
+  readSubject,
+  wholeNumber,
+} from '../flags.ts';
 import { checkPlace, fileFormat, writeWhole } from '../output.ts';
 import { isFolder } from '../pictures.ts';
 import { runFolder, runMethods, runTexts } from './explain-many.ts';
 
-export function addExplain(program: Command): void {
-  const command = program
-    .command('explain')
-    .description('why a model answers as it does: scores for every token, pixel or number it was given')
-    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
+export function addExplain(command: Command): void {
+  command.argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
   addSubjectFlags(command)
     .option(
       '--method <name>',
@@ -32,7 +37,7 @@ export function addExplain(program: Command): void {
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
     .option(
-      '--feature-mask <@file>',
+      '--feature-mask <spec>',
       'what is perturbed as one: @FILE.json with the group of each element, { "<input>": { "dims", "data" } }',
     )
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
@@ -77,23 +82,18 @@ export function addExplain(program: Command): void {
   addRuntimeFlags(command)
     .addHelpText(
       'after',
-      `\nMethods:\n${ALL_METHODS.map(describeMethod).join('\n')}\n\nExamples:
+      `\nMethods:\n${ALL_METHODS.map((each) => describeChoice(each)).join('\n')}\n\nExamples:
   onnxray explain zoo/text-spam --text "Claim your free prize now"
-  onnxray explain zoo/image-imagenet --image cat.jpg --target "tabby" --out why.png
-  onnxray explain zoo/image-imagenet --image cat.jpg --method grad-cam,layer-cam,rise --out methods.png
-  onnxray explain clip --image cat.jpg --text "a cat" --text "a dog" --method grad-cam --out pairs.html
-  onnxray explain vision_model.onnx --with text_model.onnx --image cat.jpg --text "a cat" --logit-scale 100
-  onnxray explain model.onnx --inputs inputs.json --method saliency --target 1-0 --json`,
+  onnxray explain zoo/text-spam --text "Claim your free prize now" --method saliency --target spam-ham --json
+  onnxray explain zoo/image-imagenet --image zoo/photographs/cat.jpg --target "tabby" --out why.png
+  onnxray explain zoo/image-imagenet --image zoo/photographs/cat.jpg --method grad-cam,layer-cam --out methods.png
+
+Models of your own, such as CLIP, in one folder of the hub or in two files:
+  onnxray explain CLIP --image zoo/photographs/cat.jpg --text "a cat" --text "a dog" --method grad-cam --out pairs.html
+  onnxray explain VISION.onnx --with TEXT.onnx --image zoo/photographs/cat.jpg --text "a cat" --logit-scale 100
+  onnxray explain MODEL.onnx --inputs INPUTS.json --method saliency --target 1-0 --json`,
     )
     .action(run);
-}
-
-function describeMethod({ name, summary, options }: (typeof ALL_METHODS)[number]): string {
-  const lines = Object.entries(options).map(
-    ([key, spec]) =>
-      `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
-  );
-  return [`  ${name}: ${summary}`, ...lines].join('\n');
 }
 
 async function run(location: string, flags: ExplainFlags): Promise<void> {

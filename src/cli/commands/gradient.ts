@@ -15,12 +15,8 @@ interface GradientFlags {
   readonly json?: boolean;
 }
 
-export function addGradient(program: Command): void {
-  program
-    .command('gradient')
-    .description(
-      'write a model that also computes the gradient of one of its values: a plain .onnx any onnxruntime runs',
-    )
+export function addGradient(command: Command): void {
+  command
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub')
     .requiredOption('--of <output>', 'the value to differentiate; the gradient is that of the sum of its elements')
     .requiredOption('--wrt <value...>', 'inputs, weights or intermediate values to differentiate with respect to')
@@ -29,7 +25,7 @@ export function addGradient(program: Command): void {
     .option('--json', 'print what was written as one JSON document')
     .addHelpText(
       'after',
-      '\nExamples:\n  onnxray gradient model.onnx --of logits --wrt pixel_values -o gradient.onnx\n\nThe gradient of VALUE is the output VALUE_grad of the new model.',
+      '\nExamples:\n  onnxray gradient zoo/image-imagenet --of logits --wrt pixel_values -o gradient.onnx\n\nThe gradient of VALUE is the output VALUE_grad of the new model.',
     )
     .action(async (model: string, flags: GradientFlags) => {
       await checkPlace(flags.output);

@@ -6,13 +6,11 @@ import { inspectModel } from '../../inspection/index.ts';
 import type { Inspection, ValueReport } from '../../inspection/index.ts';
 import { terminalSafe } from '../../views/core.ts';
 
-export function addInspect(program: Command): void {
-  program
-    .command('inspect')
-    .description('what a model takes, gives and is made of; where it attends; what can be differentiated')
+export function addInspect(command: Command): void {
+  command
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExamples:\n  onnxray inspect model.onnx\n  onnxray inspect zoo/text-spam --json')
+    .addHelpText('after', '\nExamples:\n  onnxray inspect zoo/text-spam\n  onnxray inspect zoo/text-spam --json')
     .action(async (model: string, { json }: { json?: boolean }) => {
       const file = openModel(model).modelPath;
       const host = await ModelHost.open(file, { cache: false });

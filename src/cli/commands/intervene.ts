@@ -8,14 +8,7 @@ import {
   patch,
   serializeIntervention,
 } from '../../attention/index.ts';
-import type {
-  Ablation,
-  AblationRequest,
-  InterventionSubject,
-  Intervention,
-  Patch,
-  Place,
-} from '../../attention/index.ts';
+import type { AblationRequest, InterventionSubject, Intervention, Patch, Place } from '../../attention/index.ts';
 import { ExplainableModel } from '../../attribution/index.ts';
 import type { Encoded, Subject } from '../../attribution/index.ts';
 import { UsageError } from '../../onnx/index.ts';
@@ -29,6 +22,7 @@ import {
   addAnalysisFlags,
   addResultFlags,
   addSubjectFlags,
+  describeChoice,
   hostOptions,
   readSubject,
   wholeNumber,
@@ -55,13 +49,8 @@ interface AblateFlags extends SharedFlags, AnalysisFlags {
   readonly other?: string;
 }
 
-export function addPatch(program: Command): void {
-  const command = program
-    .command('patch')
-    .description(
-      'where a model keeps what it answers by: activations of a clean input put into the run of a corrupted one',
-    )
-    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
+export function addPatch(command: Command): void {
+  command.argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
   addSubjectFlags(command)
     .requiredOption('--corrupted <input>', 'the corrupted input, of the same kind and length: a text, or a file')
     .option('--corrupted-pair <text>', 'the second text of the corrupted pair')
@@ -74,16 +63,13 @@ The result is by layer and position, or layer and head: how much of the clean an
 
 Examples:
   onnxray patch zoo/text-spam --text "claim your prize now" --corrupted "claim your lunch now" --target spam
-  onnxray patch model.onnx --inputs clean.json --corrupted corrupted.json --what heads --out patch.svg`,
+  onnxray patch zoo/text-spam --text "claim your prize now" --corrupted "claim your lunch now" --what heads --out patch.svg`,
     )
     .action(runPatch);
 }
 
-export function addAblate(program: Command): void {
-  const command = program
-    .command('ablate')
-    .description('what parts of a model do for an answer: taken out, read out, or tested as its explanation')
-    .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
+export function addAblate(command: Command): void {
+  command.argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub');
   addAnalysisFlags(addSubjectFlags(command), 'what to do; see below', 'heads')
     .option('--layer <n>', 'only this layer', wholeNumber)
     .option('--head <n>', 'only this head', wholeNumber)
@@ -93,20 +79,12 @@ export function addAblate(program: Command): void {
   addSharedFlags(command)
     .addHelpText(
       'after',
-      `\nAnalyses:\n${ABLATIONS.map(describe).join('\n')}\n\nExamples:
+      `\nAnalyses:\n${ABLATIONS.map((each) => describeChoice(each, each.places.map((place) => ` [--${place}]`).join(''))).join('\n')}\n\nExamples:
   onnxray ablate zoo/text-spam --text "Claim your free prize now"
   onnxray ablate zoo/text-spam --text "Claim your free prize now" --analysis lens --out lens.html
   onnxray ablate zoo/text-spam --text "Claim your free prize now" --analysis adversarial --option epsilon=0.05 --json`,
     )
     .action(runAblate);
-}
-
-function describe({ name, summary, options, places }: Ablation): string {
-  const lines = Object.entries(options).map(
-    ([key, spec]) =>
-      `      --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
-  );
-  return [`  ${name}: ${summary}${places.map((place) => ` [--${place}]`).join('')}`, ...lines].join('\n');
 }
 
 function addSharedFlags(command: Command): Command {

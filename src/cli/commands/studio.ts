@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import { exportSite, startStudio } from '../../server/index.ts';
 import type { RuntimeFlags } from '../flags.ts';
-import { addRuntimeFlags, hostOptions } from '../flags.ts';
+import { addRuntimeFlags, hostOptions, readWhole } from '../flags.ts';
 
 interface StudioFlags extends RuntimeFlags {
   readonly port?: number;
@@ -11,10 +11,8 @@ interface StudioFlags extends RuntimeFlags {
   readonly json?: boolean;
 }
 
-export function addStudio(program: Command): void {
-  const command = program
-    .command('studio')
-    .description('look inside models in a browser; nothing leaves this machine')
+export function addStudio(command: Command): void {
+  command
     .argument('[models...]', 'models to offer: .onnx files, or folders laid out as on the Hugging Face hub')
     .option('--port <n>', 'port to listen on (default: 4747, or a free one)', portNumber)
     .option(
@@ -29,7 +27,7 @@ export function addStudio(program: Command): void {
       'after',
       `\nExamples:
   onnxray studio
-  onnxray studio model.onnx zoo/text-spam --port 8000
+  onnxray studio zoo/image-selfie --port 8000
   onnxray studio --export site
 
 The Models room can fetch a model from the Hugging Face hub by its name; HF_ENDPOINT names a mirror.`,
@@ -38,8 +36,8 @@ The Models room can fetch a model from the Hugging Face hub by its name; HF_ENDP
 }
 
 function portNumber(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new InvalidArgumentError('it must be 0 to 65535.');
+  const port = readWhole(text);
+  if (!(port <= 65535)) throw new InvalidArgumentError('it must be 0 to 65535.');
   return port;
 }
 

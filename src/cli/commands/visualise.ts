@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { ExplainableModel } from '../../attribution/index.ts';
 import { UsageError } from '../../onnx/index.ts';
-import type { OptionSpecs, OptionValue } from '../../programs/index.ts';
+import type { OptionValue } from '../../programs/index.ts';
 import { svgToPng, terminalSafe, visualisationHtml, visualisationSheet, warningText } from '../../views/index.ts';
 import type { Language } from '../../views/index.ts';
 import {
@@ -15,7 +15,15 @@ import {
   visualiseFeatures,
 } from '../../visualisation/index.ts';
 import type { TopPatchesRequest, Visualisation, Wanted } from '../../visualisation/index.ts';
-import { addRuntimeFlags, collectOption, hostOptions, positiveInteger, readNeuron, wholeNumber } from '../flags.ts';
+import {
+  addRuntimeFlags,
+  collectOption,
+  hostOptions,
+  optionLines,
+  positiveInteger,
+  readNeuron,
+  wholeNumber,
+} from '../flags.ts';
 import type { RuntimeFlags } from '../flags.ts';
 import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
 import { picturesIn } from '../pictures.ts';
@@ -38,13 +46,8 @@ interface VisualiseFlags extends RuntimeFlags {
 
 const FORMATS = ['png', 'svg', 'html', 'json'] as const;
 
-export function addVisualise(program: Command): void {
-  const command = program
-    .command('visualise')
-    .alias('visualize')
-    .description(
-      'pictures that units of a vision model answer most to: found by gradients, or cut from photographs; or what a layer keeps of one',
-    )
+export function addVisualise(command: Command): void {
+  command
     .argument('<model>', 'an .onnx file, or a folder laid out as on the Hugging Face hub')
     .option('--layer <path>', 'the layer to look at; "onnxray inspect" lists the paths')
     .option('--channel <list>', 'channels of --layer, such as "3,7" or "0:16"')
@@ -62,21 +65,14 @@ export function addVisualise(program: Command): void {
   addRuntimeFlags(command)
     .addHelpText(
       'after',
-      `\nOptions of pictures for units:\n${describeOptions(FEATURE_OPTIONS)}\n\nOptions with --image:\n${describeOptions(INVERSION_OPTIONS)}\n\nExamples:
+      `\nOptions of pictures for units:\n${optionLines(FEATURE_OPTIONS).join('\n')}\n\nOptions with --image:\n${optionLines(INVERSION_OPTIONS).join('\n')}\n\nExamples:
   onnxray visualise zoo/image-imagenet --target daisy --out daisy.png
-  onnxray visualise model.onnx --layer features.6.Conv --channel 3,7 --out channels.png
-  onnxray visualise model.onnx --layer features.6.Conv --image cat.jpg --out seen.png
-  onnxray visualise model.onnx --layer features.6.Conv --folder photographs --channel 0:8 --out patches.png`,
+  onnxray visualise zoo/image-imagenet --layer blocks.6.conv_pwl.Conv --channel 3,7 --out channels.png
+  onnxray visualise zoo/image-imagenet --layer blocks.6.conv_pwl.Conv --image zoo/photographs/cat.jpg --out seen.png
+  onnxray visualise zoo/image-imagenet --layer blocks.6.conv_pwl.Conv --folder zoo/photographs --channel 0:8 --out patches.png`,
     )
     .action(run);
 }
-
-const describeOptions = (specs: OptionSpecs): string =>
-  Object.entries(specs)
-    .map(
-      ([key, spec]) => `  --option ${key}=${spec.kind === 'choice' ? spec.choices.join('|') : spec.kind}: ${spec.help}`,
-    )
-    .join('\n');
 
 async function run(location: string, flags: VisualiseFlags): Promise<void> {
   const asked = readAsked(flags);

@@ -172,7 +172,10 @@ async function filesOfHub(
 }
 
 async function given(subject: Subject) {
-  if (subject.kind === 'picture') return { image: new Uint8Array(await subject.data.arrayBuffer()) };
+  if (subject.kind === 'picture') {
+    const image = new Uint8Array(await subject.data.arrayBuffer());
+    return subject.text === undefined ? { image } : { image, text: subject.text };
+  }
   return subject.pair === undefined ? { text: subject.text } : { text: subject.text, pair: subject.pair };
 }
 

@@ -57,7 +57,8 @@ export interface FirstAnswer {
 
 export type Subject =
   | { readonly kind: 'text'; readonly text: string; readonly pair?: string }
-  | { readonly kind: 'picture'; readonly data: Blob };
+  /** With a text, where the model says how alike the two are. */
+  | { readonly kind: 'picture'; readonly data: Blob; readonly text?: string | undefined };
 
 export interface ExplainRequest {
   readonly model: string;

@@ -49,7 +49,7 @@ export function serverEngine(base = './api/'): Engine {
       pictures.set(subject.data, id);
       id.catch(() => pictures.delete(subject.data));
     }
-    return { picture: await id };
+    return { picture: await id, ...(subject.text === undefined ? {} : { text: subject.text }) };
   }
 
   /** Numbers as they lie in memory, and what the server says of them. */

@@ -11,6 +11,8 @@ export const LIVE_METHOD = 'grad-cam';
 interface LiveCardProps {
   readonly model: string;
   readonly target: string | undefined;
+  /** What the picture is compared with, by models that do. */
+  readonly text: string | undefined;
   readonly opacity: number;
   /** Keeps the frame that is shown as a picture of its own. */
   readonly onKeep: (picture: File) => void;
@@ -24,14 +26,14 @@ interface Shown extends CameraFrame {
 }
 
 /** Grad-CAM over what the camera sees, at the pace of whatever runs the model: a frame is taken when the last was answered. */
-export function LiveCard({ model, target, opacity, onKeep, onStop }: LiveCardProps) {
+export function LiveCard({ model, target, text, opacity, onKeep, onStop }: LiveCardProps) {
   const { engine, jobs } = useFrame();
   const words = useWords(IMAGE_WORDS);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [shown, setShown] = useState<Shown | undefined>();
   const [failure, setFailure] = useState<string | undefined>();
-  const asked = useRef({ model, target });
-  asked.current = { model, target };
+  const asked = useRef({ model, target, text });
+  asked.current = { model, target, text };
   const failures = useRef(words.cameraFailures);
   failures.current = words.cameraFailures;
 
@@ -53,10 +55,11 @@ export function LiveCard({ model, target, opacity, onKeep, onStop }: LiveCardPro
       if (gone.signal.aborted) close();
       while (!gone.signal.aborted) {
         const frame = await camera.frame();
-        const subject = { kind: 'picture', data: frame.blob } as const;
+        const { text: beside, ...request } = asked.current;
+        const subject = { kind: 'picture', data: frame.blob, text: beside } as const;
         const start = performance.now();
         const explanation = await jobs.run(LIVE_METHOD, (control) =>
-          engine.explain({ ...asked.current, subject, method: LIVE_METHOD }, control),
+          engine.explain({ ...request, subject, method: LIVE_METHOD }, control),
         );
         if (!gone.signal.aborted) setShown({ ...frame, explanation, ms: performance.now() - start });
       }

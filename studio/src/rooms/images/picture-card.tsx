@@ -7,11 +7,14 @@ import {
   formatSigned,
   heatImage,
   imageScores,
+  makeScale,
   methodFacts,
   overlayImage,
   scaledCrop,
   subjectOf,
+  tokenScores,
 } from 'onnxray/views';
+import type { Scale } from 'onnxray/views';
 import type { Explanation } from '../../engine/engine.ts';
 import { useFrame, useJob, useWords } from '../../frame/context.ts';
 import { explanationExporter } from '../../frame/export.ts';
@@ -19,6 +22,7 @@ import { WORDS } from '../../frame/words.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
 import { Judgement } from '../../parts/judgement.tsx';
 import { ScaleLegend } from '../../parts/scale-legend.tsx';
+import { TokenText } from '../../parts/token-text.tsx';
 import type { LoadedPicture } from '../../parts/use-picture.ts';
 import type { PictureBox } from './box.ts';
 import { boxScores, writeBox } from './box.ts';
@@ -29,6 +33,8 @@ interface PictureCardProps {
   readonly model: string;
   readonly picture: LoadedPicture;
   readonly target: string | undefined;
+  /** What the picture is compared with, by models that do. */
+  readonly text: string | undefined;
   readonly box: PictureBox | undefined;
   readonly opacity: number;
   /** Scores alone, without the picture. */
@@ -37,16 +43,30 @@ interface PictureCardProps {
   readonly onResult: (explanation: Explanation) => void;
 }
 
+const TYPING_MS = 250;
+
 /** One method's map of the picture. */
-export function PictureCard({ name, model, picture, target, box, opacity, heat, turn, onResult }: PictureCardProps) {
+export function PictureCard({
+  name,
+  model,
+  picture,
+  target,
+  text,
+  box,
+  opacity,
+  heat,
+  turn,
+  onResult,
+}: PictureCardProps) {
   const { engine, language, theme, state } = useFrame();
   const words = useWords(IMAGE_WORDS);
   const canvas = useRef<HTMLCanvasElement>(null);
   const { value, error, stale } = useJob(
-    turn ? JSON.stringify([model, picture.id, target, name]) : undefined,
+    turn && text?.trim() !== '' ? JSON.stringify([model, picture.id, target, text, name]) : undefined,
     name,
     (control) =>
-      engine.explain({ model, subject: { kind: 'picture', data: picture.blob }, method: name, target }, control),
+      engine.explain({ model, subject: { kind: 'picture', data: picture.blob, text }, method: name, target }, control),
+    text === undefined ? 0 : TYPING_MS,
   );
   useEffect(() => {
     if (value !== undefined) onResult(value);
@@ -68,6 +88,7 @@ export function PictureCard({ name, model, picture, target, box, opacity, heat, 
     canvas.current.getContext('2d')!.putImageData(pixels, 0, 0);
   }, [value, scores, picture, opacity, heat]);
   const facts = value && methodFacts(value);
+  const ofWords = value && textScale(value);
   const found = box && value?.image && scores ? boxScores(box, value.image, scores) : undefined;
   return (
     <article class={`card${stale ? ' stale' : ''}`} aria-busy={stale} data-method={name}>
@@ -102,12 +123,25 @@ export function PictureCard({ name, model, picture, target, box, opacity, heat, 
           <p class="readout" role="status">
             {found === undefined ? '\u00a0' : words.inBox(formatSigned(found.sum), formatPercent(found.share))}
           </p>
-          <ScaleLegend explanation={value} scale={scores.scale} notes={notes} />
+          <ScaleLegend explanation={value} scale={scores.scale} notes={ofWords === undefined ? notes : []} />
+          {ofWords !== undefined && (
+            <>
+              <h4>{words.words}</h4>
+              <TokenText explanation={value} scale={ofWords} />
+              <ScaleLegend explanation={value} scale={ofWords} notes={notes} />
+            </>
+          )}
           <Judgement explanation={value} />
         </>
       )}
     </article>
   );
+}
+
+/** Scale of the words' scores, where a text was explained with the picture. */
+function textScale(explanation: Explanation): Scale | undefined {
+  const scores = explanation.text === undefined ? undefined : tokenScores(explanation);
+  return scores === undefined ? undefined : makeScale([...scores], methodFacts(explanation).kind);
 }
 
 /** Lets a box be dragged, moved by arrow keys and removed by Escape. */

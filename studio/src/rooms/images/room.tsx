@@ -12,7 +12,7 @@ import { LIVE_METHOD, LiveCard } from './live-card.tsx';
 import { PictureCard } from './picture-card.tsx';
 import { IMAGE_WORDS } from './words.ts';
 
-const suits = ({ task }: ModelSummary): boolean => task === 'image-classification';
+const suits = ({ task }: ModelSummary): boolean => task === 'image-classification' || task === 'image-text';
 const DEFAULT_METHODS = 'grad-cam,saliency,input-x-gradient,lrp-epsilon-plus';
 /** Cheapest first. */
 const ORDER = ['grad-cam', 'saliency', 'input-x-gradient', 'guided-backprop', 'deconvnet', 'lrp-epsilon-plus'];
@@ -28,6 +28,7 @@ export default function ImageRoom() {
   const [chosen, setChosen] = useParam('maps', DEFAULT_METHODS);
   const [opacity, setOpacity] = useParam('opacity', '100');
   const [show, setShow] = useParam('show', 'overlay');
+  const [compared, setCompared] = useParam('with', words.comparedFirst);
   const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
   // Not part of the address: a link must not start a camera.
   const [live, setLive] = useState(false);
@@ -39,6 +40,8 @@ export default function ImageRoom() {
     ({ name, layers }) =>
       !methods.includes(name) && (layers === 'as-inputs' || layers === 'own-layer' || layers === 'none'),
   );
+  // What a picture is compared with, by models that do.
+  const text = model.task === 'image-text' ? compared : undefined;
   const order = [...methods].sort((a, b) => rank(a) - rank(b));
   const newest = order.flatMap((name) => results.get(name) ?? [])[0];
   const box = readBox(params['box']);
@@ -76,13 +79,27 @@ export default function ImageRoom() {
           </button>
         )}
         <p class="hint">{words.hint}</p>
-        <h2>{words.answers}</h2>
-        <Answers
-          explanation={newest}
-          label={words.answers}
-          hint={words.answersHint}
-          onChoose={(target) => state.change({ target })}
-        />
+        {text === undefined ? (
+          <>
+            <h2>{words.answers}</h2>
+            <Answers
+              explanation={newest}
+              label={words.answers}
+              hint={words.answersHint}
+              onChoose={(target) => state.change({ target })}
+            />
+          </>
+        ) : (
+          <label class="field compared">
+            <span>{words.compared}</span>
+            <textarea
+              rows={2}
+              value={text}
+              spellcheck={false}
+              onInput={(event) => setCompared(event.currentTarget.value)}
+            />
+          </label>
+        )}
         <h2>{words.region}</h2>
         <p class="hint">{area === undefined ? words.regionHint : words.area(formatPercent(area))}</p>
         {box !== undefined && (
@@ -114,7 +131,8 @@ export default function ImageRoom() {
         {live && (
           <LiveCard
             model={model.id}
-            target={params['target']}
+            target={text === undefined ? params['target'] : undefined}
+            text={text}
             opacity={Number(opacity) / 100}
             onKeep={(kept) => drop([kept])}
             onStop={() => setLive(false)}
@@ -128,7 +146,8 @@ export default function ImageRoom() {
               key={name}
               {...{ name, picture, box }}
               model={model.id}
-              target={params['target']}
+              target={text === undefined ? params['target'] : undefined}
+              text={text}
               opacity={Number(opacity) / 100}
               heat={show === 'heat'}
               turn={order.slice(0, order.indexOf(name)).every((before) => results.has(before))}

@@ -114,7 +114,9 @@ function Facts({
           <p class="links">
             {text && <a href={go('text')}>{words.openText}</a>}
             {text && attention.length > 0 && <a href={go('attention')}>{words.openAttention}</a>}
-            {model.task === 'image-classification' && <a href={go('images')}>{words.openImages}</a>}
+            {(model.task === 'image-classification' || model.task === 'image-text') && (
+              <a href={go('images')}>{words.openImages}</a>
+            )}
           </p>
           <dl class="facts">
             <Fact name={words.task} value={model.task} />

@@ -2,7 +2,7 @@
  * Prints the random numbers that onnxray's noisy methods draw, as JSON, for the references to be computed with: Captum
  * draws its own, so that only with the same numbers do scores have to be equal. Read by make_fixtures.py.
  *
- *     npx tsx reference/attribution/draws.ts '{"seed": 0, "input": "x", "rows": 10, "size": 128}'
+ *     npx tsx reference/attribution/noise.ts '{"seed": 0, "input": "x", "rows": 10, "size": 128}'
  *
  * noise: standard normal numbers of each row; positions: a number of [0, 1) for each row.
  */
