@@ -51,11 +51,7 @@ const tableOf = (models: readonly string[]) =>
       [...sources.get(name)!].join(', '),
     ]),
   );
-const content = [
-  tableOf([...MODELS, ...DOUBLES]),
-  '',
-  ...Array.from(differences, (line) => `- ${line}`),
-].join('\n');
+const content = [tableOf([...MODELS, ...DOUBLES]), '', ...Array.from(differences, (line) => `- ${line}`)].join('\n');
 console.log(content);
 writeBlock(path.resolve(import.meta.dirname, '../docs/methods.md'), 'references', content);
 for (const file of ['../README.md', '../README.zh-CN.md'])

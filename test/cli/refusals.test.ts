@@ -250,7 +250,13 @@ describe('what is asked for is checked', () => {
     ],
     [
       'a feature mask of another shape',
-      () => explain('--feature-mask', `@${inputs('mask-3', { x: { dims: [1, 3], data: [1, 2, 3] } })}`)(),
+      () =>
+        explain(
+          '--method',
+          'exact-shapley',
+          '--feature-mask',
+          `@${inputs('mask-3', { x: { dims: [1, 3], data: [1, 2, 3] } })}`,
+        )(),
       1,
       /\[1, 3\]/,
     ],
