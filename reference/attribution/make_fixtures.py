@@ -3,18 +3,23 @@
     python reference/attribution/make_fixtures.py test/attribution/fixtures
 
 Cases of the shap and lime packages are those of surrogates.py. Versions are pinned in reference/requirements.txt. References are computed in float64 and stored with 9 digits.
+Methods with noise in them are given the numbers that onnxray draws, which noise.ts prints (this needs Node).
 """
 import copy
 import json
 import pathlib
+import subprocess
 import sys
 import warnings
+from unittest import mock
 
 import captum
 import captum.attr as ca
 import lxt.efficient.rules as lxt
+import numpy as np
 import torch
 import zennit
+from captum.log import log_usage
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
@@ -28,6 +33,7 @@ from models import MODELS, Activation, Attention, Block, Cnn, Norm, for_float64,
 warnings.filterwarnings("ignore")
 CAPTUM, ZENNIT, LXT = f"captum {captum.__version__}", "zennit 0.5.1", "lxt 2.1"
 TARGET = 1
+HERE = pathlib.Path(__file__).parent
 
 
 def numbers(tensor):
@@ -61,10 +67,60 @@ def relu_cases(model, x, name):
 
 
 def deep_lift_cases(model, x, base, many, name):
-    pools = any(isinstance(module, nn.MaxPool2d) for module in model.modules())
-    differs = {"differs": "Captum's scores miss the change of the answer where a ReLU and a max-pool follow each other"} if pools else {}
-    yield case("deep-lift", CAPTUM, ca.DeepLift(model).attribute(x, base, target=TARGET), name=name, **differs)
-    yield case("deep-lift-shap", CAPTUM, ca.DeepLiftShap(model).attribute(x, many, target=TARGET), name=name, baseline="many", **differs)
+    for method, explainer, baseline, more in (("deep-lift", ca.DeepLift, base, {}), ("deep-lift-shap", ca.DeepLiftShap, many, {"baseline": "many"})):
+        scores, delta = explainer(model).attribute(x, baseline, target=TARGET, return_convergence_delta=True)
+        # By how much Captum's scores miss the change of the answer: Rescale scores sum to it.
+        gap = delta.mean().item()
+        if abs(gap) > 1e-6:
+            more = {**more, "differs": "Captum's scores miss the change of the answer where a ReLU and a max-pool follow each other", "gap": float(f"{gap:.9g}")}
+        yield case(method, CAPTUM, scores, name=name, **more)
+
+
+class Reduced(ca.Saliency):
+    """Saliency of tokens: the norm over the embedding's axis, of each noisy copy."""
+
+    @log_usage()
+    def attribute(self, inputs, target=None):
+        return ca.Saliency.attribute.__wrapped__(self, inputs, target=target, abs=False).pow(2).sum(-1).sqrt()
+
+
+def noise_cases(model, x, many, hidden, name):
+    """NoiseTunnel and GradientShap with the noise, positions and baselines that onnxray draws."""
+    samples, share = 12, 0.15
+    asked = json.dumps({"seed": 0, "input": name, "rows": samples + 4, "size": x[0].numel()})
+    drawn = json.loads(subprocess.run(["npx", "tsx", str(HERE / "noise.ts"), asked], check=True, capture_output=True, cwd=HERE).stdout)
+    noise = torch.tensor(drawn["noise"], dtype=torch.float64).reshape(-1, *x.shape[1:])
+    same = lambda first: mock.patch("torch.normal", lambda mean, deviation: mean + deviation.double() * noise[first : first + samples])
+    names = {"smooth-grad": "smoothgrad", "smooth-grad-squared": "smoothgrad_sq", "var-grad": "vargrad"}
+    spread = (x.max() - x.min()).item()
+    for method, theirs in names.items():
+        with same(0):
+            inner = Reduced(model) if hidden else ca.Saliency(model)
+            scores = ca.NoiseTunnel(inner).attribute(x, theirs, samples, stdevs=share * spread, target=TARGET)
+        yield case(method, CAPTUM + " NoiseTunnel", scores, {"nt_samples": samples}, name)
+    with same(0):
+        scores = ca.NoiseTunnel(ca.InputXGradient(model)).attribute(x, "smoothgrad", samples, stdevs=0.2, target=TARGET)
+    yield case("smooth-grad", CAPTUM + " NoiseTunnel", scores.sum(-1) if hidden else scores, {"of": "input-x-gradient", "nt_samples": samples, "stdevs": 0.2}, name)
+    if many is None:
+        return
+    # onnxray takes baselines in turn, and spreads the positions of each over [0, 1]; its first rows are the baselines.
+    turn, each = np.arange(samples) % len(many), samples // len(many)
+    positions = (np.arange(samples) // len(many) + np.array(drawn["positions"][:samples])) / each
+    for stdevs in (0.0, 0.2):
+        with same(len(many)), mock.patch("numpy.random.choice", lambda count, size: turn), mock.patch("numpy.random.uniform", lambda low, high, size: positions):
+            scores = ca.GradientShap(model).attribute(x, many, samples, stdevs=stdevs, target=TARGET)
+        yield case("expected-gradients", CAPTUM + " GradientShap", scores, {"n_samples": samples, **({"stdevs": stdevs} if stdevs else {})}, name, baseline="many")
+
+
+def permutation_case(model, x, many, name):
+    """Captum's mean over the permutations of a batch that bring the first row each of the others' values."""
+    batch = torch.cat([x, many])
+    groups = torch.arange(x.numel()).reshape(x.shape) // (1 if x.numel() < 10 else 16)
+    scores = []
+    for shift in range(1, len(batch)):
+        permute = lambda rows, mask: torch.where(mask, rows.roll(-shift, 0), rows)
+        scores.append(ca.FeaturePermutation(model, permute).attribute(batch, target=TARGET, feature_mask=groups)[:1])
+    yield case("feature-permutation", CAPTUM, torch.stack(scores).mean(0), name=name, groups=groups.reshape(-1).tolist(), baseline="many")
 
 
 def lrp_cases(model, x, name):
@@ -72,6 +128,10 @@ def lrp_cases(model, x, name):
     for module in model.modules():
         if isinstance(module, Block):
             module.plain = False
+        if isinstance(module, nn.BatchNorm2d):
+            # Zennit merges the norm into the convolution and leaves 1 / sqrt(1 + eps) of it behind; with eps in the variance, none.
+            module.running_var += module.eps
+            module.eps = 0.0
     low, high = torch.full_like(x, x.min().item()), torch.full_like(x, x.max().item())
     canonizers = [SequentialMergeBatchNorm()]
     everywhere = lambda rule: LayerMapComposite([*layer_map_base(), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
@@ -188,7 +248,8 @@ def main(folder):
             base_ids = torch.zeros_like(ids)
             export(model, ids, name, folder)
             x, base = model.embedding(ids).detach(), model.embedding(base_ids).detach()
-            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
+            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids"),
+                     *noise_cases(model.from_embedding, x, None, True, "input_ids")]
             document = {"input": "input_ids", "dims": list(ids.shape), "type": "int64", "data": ids.reshape(-1).tolist(),
                         "baseline": base_ids.reshape(-1).tolist(), "answer": numbers(model(ids))}
         else:
@@ -203,6 +264,7 @@ def main(folder):
             else:
                 cases += attention_cases(model, x, False, "x")
             cases += perturbation_cases(model, x, base, "x")
+            cases += [*noise_cases(model, x, many, False, "x"), *permutation_case(model, x, many, "x")]
             if name == "mlp":
                 cases += layer_cases(model, ["layers.0", "layers.2"], x, base, (2, 1, 1), lambda layer: {"layers.0": "layers.layers.0.Gemm", "layers.2": "layers.layers.2.Gemm"}[layer])
             if name == "cnn":
@@ -216,16 +278,19 @@ def main(folder):
         for each in gelus:  # onnxruntime has no float64 kernel of Erf: the tanh form of GELU
             each.f = gelu_tanh
         if gelus and token:
-            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids")]
+            cases = [*gradient_cases(model.from_embedding, x, base, True, "input_ids"), *attention_cases(model, x, True, "input_ids"),
+                     *noise_cases(model.from_embedding, x, None, True, "input_ids")]
         elif gelus:
-            cases = [*gradient_cases(model, x, base, False, "x"), *attention_cases(model, x, False, "x"), *perturbation_cases(model, x, base, "x")]
+            cases = [*gradient_cases(model, x, base, False, "x"), *attention_cases(model, x, False, "x"), *perturbation_cases(model, x, base, "x"),
+                     *noise_cases(model, x, many, False, "x"), *permutation_case(model, x, many, "x")]
         plain = for_float64(model)
         if token:
             document["answer"] = numbers(model(ids))
         else:
-            # The rules of whole layers know convolutions, not products with gathered patches.
-            layered = ("lrp", "deep-lift", "guided", "deconvnet") if name in ("cnn", "resnet") else ()
-            cases = [each for each in cases if "layer" not in each and not each["method"].startswith(layered)]
+            # Boxes and flat shares would see the padding among the gathered patches, composites ask for convolutions, and
+            # Zennit stabilises the pools and sums of its LRP-0 with 1e-6.
+            convolved = ("lrp-0", "lrp-zb", "lrp-flat", "lrp-w-square", "lrp-epsilon-") if name in ("cnn", "resnet") else ()
+            cases = [each for each in cases if "layer" not in each and not each["method"].startswith(convolved)]
             # Captum's Shapley values are summed up in float32.
             cases = [each for each in cases if "ShapleyValues" not in each["reference"]]
             document |= {"type": "float64", "answer": numbers(model(x))}

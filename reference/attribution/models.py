@@ -210,10 +210,14 @@ MODELS = {"mlp": Mlp, "cnn": Cnn, "resnet": ResNet, "bert": Bert, "gpt": Gpt, "v
 
 
 class Patches(nn.Module):
-    """A convolution over pictures of one size as a product with gathered patches."""
+    """A convolution over pictures of one size, and the batch norm after it, as a product with gathered patches."""
 
-    def __init__(self, conv, side):
+    def __init__(self, conv, side, norm=None):
         super().__init__()
+        self.norm = nn.Identity()
+        if norm is not None:
+            self.norm = nn.BatchNorm1d(conv.out_channels, eps=norm.eps).double().eval()
+            self.norm.load_state_dict(norm.state_dict())
         (kernel, _), (stride, _), (padding, _) = conv.kernel_size, conv.stride, conv.padding
         self.conv, self.side = conv, (side + 2 * padding - kernel) // stride + 1
         places = torch.arange(1, conv.in_channels * side * side + 1).view(1, conv.in_channels, side, side).double()
@@ -222,9 +226,9 @@ class Patches(nn.Module):
 
     def forward(self, x):
         x = x.flatten(1)
-        x = torch.cat([x[:, :1] * 0, x], 1)[:, self.places].view(-1, self.side**2, self.conv.weight[0].numel())
-        y = x @ self.conv.weight.flatten(1).T + self.conv.bias
-        return y.transpose(1, 2).reshape(-1, y.shape[-1], self.side, self.side)
+        x = torch.cat([x[:, :1] * 0, x], 1)[:, self.places].view(-1, self.conv.weight[0].numel())
+        y = self.norm(nn.functional.linear(x, self.conv.weight.flatten(1), self.conv.bias))
+        return y.view(-1, self.side**2, y.shape[-1]).transpose(1, 2).reshape(-1, y.shape[-1], self.side, self.side)
 
 
 class Mean2(nn.Module):
@@ -236,11 +240,14 @@ def for_float64(model):
     """The same function without what onnxruntime has no float64 kernel of: convolutions and average pools."""
     model = copy.deepcopy(model)
     if isinstance(model, Cnn):
-        model.conv1, model.conv2, model.pool2 = Patches(model.conv1, 8), Patches(model.conv2, 4), Mean2()
+        model.conv1, model.bn1 = Patches(model.conv1, 8, model.bn1), nn.Identity()
+        model.conv2, model.bn2 = Patches(model.conv2, 4, model.bn2), nn.Identity()
+        model.pool2 = Mean2()
     if isinstance(model, ResNet):
-        model.stem, model.pool = Patches(model.stem, 8), Mean2()
+        model.stem, model.bn, model.pool = Patches(model.stem, 8, model.bn), nn.Identity(), Mean2()
         for block in (model.block1, model.block2):
-            block.conv1, block.conv2 = Patches(block.conv1, 8), Patches(block.conv2, 8)
+            block.conv1, block.bn1 = Patches(block.conv1, 8, block.bn1), nn.Identity()
+            block.conv2, block.bn2 = Patches(block.conv2, 8, block.bn2), nn.Identity()
     if isinstance(model, Vit):
         model.patch = Patches(model.patch, 8)
     return model

@@ -8,7 +8,7 @@ import type { Method, OptionValue } from '../programs/index.ts';
 import { encodeNpy, encodePng, explanationAnsi, imageView, renderExplanation, terminalColor } from '../views/index.ts';
 import type { ImageView, Language } from '../views/index.ts';
 import type { RuntimeFlags, SubjectFlags } from './flags.ts';
-import { hostOptions, readBaseline, readNeuron, readPlace } from './flags.ts';
+import { hostOptions, readBaseline, readFeatureMask, readNeuron, readPlace } from './flags.ts';
 import { checkPlace, fileFormat, interruptSignal, progressLine } from './output.ts';
 
 export interface ExplainFlags extends SubjectFlags, RuntimeFlags {
@@ -16,6 +16,7 @@ export interface ExplainFlags extends SubjectFlags, RuntimeFlags {
   readonly output?: string;
   readonly target?: string;
   readonly baseline?: string;
+  readonly featureMask?: string;
   readonly layer?: string;
   readonly neuron?: string;
   readonly box?: number;
@@ -88,6 +89,7 @@ export function explainOptions(flags: ExplainFlags, model: ExplainableModel): Ex
     ...(flags.region === undefined ? {} : { region: readPlace(flags.region) }),
     ...(flags.logitScale === undefined ? {} : { logitScale: flags.logitScale }),
     ...(flags.baseline === undefined ? {} : { baseline: readBaseline(flags.baseline, model.inputs) }),
+    ...(flags.featureMask === undefined ? {} : { groups: readFeatureMask(flags.featureMask, model.inputs) }),
   };
 }
 

@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
 import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
-import type { ValueInfo } from '../onnx/index.ts';
+import type { NamedTensors, ValueInfo } from '../onnx/index.ts';
 import { BASELINES } from '../attribution/index.ts';
 import type { Baseline, Subject } from '../attribution/index.ts';
 import type { OptionSpecs, OptionValue } from '../programs/index.ts';
@@ -138,6 +138,21 @@ export function readBaseline(spec: string, declared: readonly ValueInfo[]): Base
   if (name === undefined)
     throw new UsageError(`unknown baseline "${spec}"; use ${BASELINES.join(', ')}, a number, or @FILE.json`);
   return name;
+}
+
+/** SPEC of --feature-mask: @FILE.json, the group of each element of an input; inputs may be left out. */
+export function readFeatureMask(spec: string, declared: readonly ValueInfo[]): NamedTensors {
+  if (!spec.startsWith('@'))
+    throw new UsageError(`--feature-mask takes @FILE.json with the group of each element by input, not "${spec}"`);
+  const file = spec.slice(1);
+  const text = readText(file);
+  // Whether a mask is as large as its input is looked at where the input is known.
+  const masks = declared.map(({ name }): ValueInfo => ({ name, type: 'int64', dims: undefined }));
+  try {
+    return readTensors(text, file, masks, { partial: true });
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--feature-mask: ${error.message}`, { cause: error }) : error;
+  }
 }
 
 /** SPEC of --neuron: indices into the layer after the batch axis. */

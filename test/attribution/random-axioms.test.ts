@@ -141,3 +141,63 @@ describe('a dummy feature scores zero, and two that are read alike score alike',
     },
   );
 });
+
+describe('completeness of lrp-epsilon: the scores sum to the answer less what biases and epsilon take', () => {
+  /** ReLU networks, of which what each layer keeps back is easily written down. */
+  const plain = network.map(({ steps, x }) => ({
+    x,
+    steps: steps.map((step): Step => (step.kind === 'dense' ? step : { kind: 'activation', operator: 'Relu' })),
+  }));
+  const denominator = (z: number, epsilon: number) => z + (z < 0 ? -epsilon : epsilon);
+
+  /** What dense layers keep of the relevance that comes to them, and the most that comes to any. */
+  function kept(steps: readonly Step[], x: readonly number[], epsilon: number): { kept: number; most: number } {
+    const before: (readonly number[])[] = [];
+    let values = x;
+    for (const step of steps) {
+      before.push(values);
+      values =
+        step.kind === 'dense'
+          ? step.bias.map((bias, to) => values.reduce((sum, v, at) => sum + v * step.weights[at * WIDTH + to]!, bias))
+          : values.map((value) => Math.max(0, value));
+    }
+    let relevance = values.map((value, at) => (at === 0 ? value : 0));
+    let [sum, most] = [0, 1];
+    for (let at = steps.length - 1; at >= 0; at--) {
+      const step = steps[at]!;
+      if (step.kind !== 'dense') continue;
+      const inputs = before[at]!;
+      const shares = relevance.map((each, to) => {
+        const z = inputs.reduce((total, v, from) => total + v * step.weights[from * WIDTH + to]!, step.bias[to]!);
+        return each / denominator(z, epsilon);
+      });
+      const received = inputs.map((v, from) =>
+        shares.reduce((total, share, to) => total + share * v * step.weights[from * WIDTH + to]!, 0),
+      );
+      most = Math.max(most, ...relevance.map(Math.abs), ...received.map(Math.abs));
+      for (let unit = 0; unit < WIDTH; unit++) sum += relevance[unit]! - received[unit]!;
+      relevance = received;
+    }
+    return { kept: sum, most };
+  }
+
+  test.each([1e-6, 0.05, 0.5])('epsilon=%s', async (epsilon) => {
+    await fc.assert(
+      fc.asyncProperty(plain, ({ steps, x }) =>
+        withModel(
+          buildModel(WIDTH, (b, input) => applySteps(b, input, steps, WIDTH)),
+          async (host) => {
+            const { explanation, scores } = await explainRow(host, 'lrp-epsilon', x, { options: { epsilon } });
+            const lost = kept(steps, x, epsilon);
+            const sum = scores.reduce((total, score) => total + score, 0);
+            const within = 1e-3 * lost.most;
+            expect(Math.abs(explanation.value - sum - lost.kept)).toBeLessThan(within);
+            // What the explanation states is that.
+            expect(Math.abs(explanation.convergenceDelta! + lost.kept)).toBeLessThan(within);
+          },
+        ),
+      ),
+      RUNS,
+    );
+  });
+});

@@ -22,7 +22,13 @@ describe.each(fixtures())('on the $name the scores equal those of the reference'
       if (each.neuron === undefined) expect(explanation.value).toBeCloseTo(fixture.answer[fixture.target]!, 4);
       if (each.differs === undefined) expect(relativeError(explanation, each)).toBeLessThan(tolerance(fixture.name));
       // Where the reference is not complete, ours is.
-      else expect(Math.abs(explanation.convergenceDelta!)).toBeLessThan(1e-5);
+      else {
+        const theirs = each.scores[fixture.input]!.data.reduce((sum, score) => sum + score, 0);
+        const change = explanation.value - explanation.baselineValue!;
+        expect(Math.abs(each.gap!)).toBeGreaterThan(1e-2);
+        expect(theirs - change).toBeCloseTo(each.gap!, 5);
+        expect(Math.abs(explanation.convergenceDelta!)).toBeLessThan(1e-5);
+      }
     });
   }
 });

@@ -20,6 +20,8 @@ export interface Case {
   readonly baseline?: 'many';
   /** Why our scores are not the reference's. */
   readonly differs?: string;
+  /** Then: by how much the reference's scores miss the change of the answer, as the reference itself says. */
+  readonly gap?: number;
   readonly groups?: readonly number[];
   readonly layer?: string;
   readonly neuron?: readonly number[];

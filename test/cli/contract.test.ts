@@ -224,6 +224,16 @@ describe('explain --json', () => {
     expect(data.slice(2).every((score) => score !== 0)).toBe(true);
   });
 
+  it('takes a feature mask from a file: a group is perturbed as one', async () => {
+    const file = folder.write('mask.json', { x: { dims: [1, 4], data: [7, 3, 7, 3] } });
+    const mask = ['--method', 'exact-shapley', '--feature-mask', `@${file}`];
+    const [grouped, alone] = await Promise.all([tensors(...mask), tensors('--method', 'exact-shapley')]);
+    const [first, second, third, fourth] = grouped.attributions['x']!.data;
+    expect([third, fourth]).toEqual([first, second]);
+    expect(alone.attributions['x']!.data[2]).not.toBe(alone.attributions['x']!.data[0]);
+    expect(Math.abs(grouped.convergenceDelta!)).toBeLessThan(1e-4);
+  });
+
   it.each(['mean', 'blur', 'noise', 'black'])('takes the baseline %s for a picture', async (baseline) => {
     const options = ['--baseline', baseline, '--option', 'steps=2', '--seed', '3'];
     const printed = await explain(IMAGE_MODEL, '--image', photograph('cat.jpg'), ...options);

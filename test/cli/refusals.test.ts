@@ -240,6 +240,32 @@ describe('what is asked for is checked', () => {
       1,
       /\[1, 3\]/,
     ],
+    ['a feature mask that is no file', explain('--feature-mask', '1,2'), 2, /--feature-mask takes @FILE\.json/],
+    ['a feature mask file that is not there', explain('--feature-mask', '@gone.json'), 1, /cannot read gone\.json/],
+    [
+      'a feature mask of an input that is none',
+      () => explain('--feature-mask', `@${inputs('mask-z', { z: { dims: [1, 4], data: [1, 2, 3, 4] } })}`)(),
+      1,
+      /no input "z"/,
+    ],
+    [
+      'a feature mask of another shape',
+      () =>
+        explain(
+          '--method',
+          'exact-shapley',
+          '--feature-mask',
+          `@${inputs('mask-3', { x: { dims: [1, 3], data: [1, 2, 3] } })}`,
+        )(),
+      1,
+      /\[1, 3\]/,
+    ],
+    [
+      'a feature mask for a method that perturbs nothing',
+      () => explain('--feature-mask', `@${inputs('mask', { x: { dims: [1, 4], data: [1, 1, 2, 2] } })}`)(),
+      2,
+      /feature mask/,
+    ],
     ['a format nobody knows', explain('--out', 'why.gif'), 2, /why\.gif.*\.html, \.svg, \.png, \.json or \.npy/],
     ['nothing to explain', () => ['explain', model], 2, /--text, --image or --inputs/],
     ['two things to explain', mail('--inputs', good), 2, /only one of/],

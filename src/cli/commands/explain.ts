@@ -36,6 +36,10 @@ export function addExplain(command: Command): void {
       'a label, indices after the batch axis ("3", "0,5"), a difference "a-b", or a sum: "2*spam - ham", "sum(0:5,2)", "mean(:,1)", "logprob(0,5) + logprob(1,7)", "prob(spam)", "start_logits[7] + end_logits[9]" (default: the best answer)',
     )
     .option('--baseline <spec>', 'what to compare with: zero, pad, mask, mean, blur, noise, a number, or @FILE.json')
+    .option(
+      '--feature-mask <spec>',
+      'what is perturbed as one: @FILE.json with the group of each element, { "<input>": { "dims", "data" } }',
+    )
     .option('--layer <path>', 'score this layer instead of the inputs; "onnxray inspect" lists the paths')
     .option('--neuron <indices>', 'explain this element of --layer instead of the output ("3", "0,5")')
     .option(
