@@ -76,7 +76,7 @@ describe('the web components', () => {
 
   it('draw attention from the JSON inside them', async () => {
     await page.locator('#attention .head-view canvas').waitFor();
-    expect(await page.locator('#attention').getByRole('img').first().getAttribute('aria-label')).toMatch(
+    expect(await page.locator('#attention').getByRole('application').first().getAttribute('aria-label')).toMatch(
       /1 layers of up to 2 heads/,
     );
     expect(await page.title()).toBe('page');

@@ -110,6 +110,48 @@ describe('the Text room', () => {
     expect(await page.locator('textarea').inputValue()).toBe('Meeting notes of the  group');
   });
 
+  it(
+    'goes on to the next method when one fails, and asks the failed one again at a click',
+    { timeout: LONG },
+    async () => {
+      let broken = true;
+      await page.route('**/explain', (route) =>
+        broken && route.request().postData()?.includes('"input-x-gradient"')
+          ? route.fulfill({ status: 400, json: { error: 'out of luck' } })
+          : route.continue(),
+      );
+      try {
+        await open('text', { text: TEXT, methods: 'input-x-gradient,integrated-gradients' });
+        await card('integrated-gradients').locator('.tokens').waitFor();
+        const retry = card('input-x-gradient').getByRole('alert').getByRole('button', { name: 'Try again' });
+        await retry.waitFor();
+        broken = false;
+        await retry.click();
+        await card('input-x-gradient').locator('.tokens').waitFor();
+        expect(await card('input-x-gradient').getByRole('alert').count()).toBe(0);
+      } finally {
+        await page.unroute('**/explain');
+        // The browser itself writes down the refused request.
+        complaints.splice(0, complaints.length, ...complaints.filter((each) => !each.includes('status of 400')));
+      }
+    },
+  );
+
+  it('opens with settings and an address that make no sense', { timeout: LONG }, async () => {
+    await open('text');
+    await page.evaluate(() => localStorage.setItem('onnxray.language', 'xx'));
+    try {
+      await open('text', { text: TEXT, methods: 'input-x-gradient,zzz,input-x-gradient' });
+      await card('input-x-gradient').locator('.tokens').waitFor();
+      expect(await card('input-x-gradient').count()).toBe(1);
+      await open('compare', { text: TEXT, compare: 'zzz' });
+      await settled();
+      expect(await page.locator('textarea').count()).toBe(2);
+    } finally {
+      await page.evaluate(() => localStorage.clear());
+    }
+  });
+
   it('shows a hostile text as text', { timeout: LONG }, async () => {
     const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script> \u202efree';
     await open('text', { text: hostile, methods: 'input-x-gradient' });
@@ -154,7 +196,7 @@ describe('the Attention room', () => {
     await open('attention', { text: TEXT });
     await settled();
     await page.locator('.head-view canvas').waitFor();
-    const overview = page.getByRole('img', { name: /4 layers of up to 12 heads/ });
+    const overview = page.getByRole('application', { name: /4 layers of up to 12 heads/ });
     const box = (await overview.boundingBox())!;
     await page.mouse.click(box.x + box.width * 0.6, box.y + box.height * 0.6);
     await page.waitForFunction(() => location.hash.includes('layer=2'));
@@ -214,7 +256,7 @@ describe('the Attention room', () => {
     await open('attention', { text: TEXT, panel: 'patching' });
     await page.getByText('Both texts are the same').waitFor();
     await page.getByLabel('The other text').fill('Claim your own prize money now, dear friend');
-    const map = page.getByRole('img', { name: '4 layers x 11 places' });
+    const map = page.getByRole('application', { name: '4 layers x 11 places' });
     await map.waitFor();
     await map.focus();
     await page.keyboard.press('ArrowRight');
@@ -229,7 +271,7 @@ describe('the Attention room', () => {
     const found = JSON.parse((await readFile(await download.path())).toString()) as { command: string };
     expect(found.command).toBe('patch');
     await page.getByRole('button', { name: 'heads', exact: true }).click();
-    await page.getByRole('img', { name: '4 layers x 12 places' }).waitFor();
+    await page.getByRole('application', { name: '4 layers x 12 places' }).waitFor();
     await page.getByLabel('The other text').fill('too short');
     await page.getByText('the two inputs differ in length').waitFor();
     expect(await seriousViolations(page)).toEqual([]);

@@ -79,6 +79,7 @@ export function AttentionFigure({ attention, theme }: { readonly attention: Read
         hover={hover}
         theme={theme}
         label={words.overviewLabel(listed.length, Math.max(...listed.map((each) => each.heads)))}
+        chosenLabel={name}
       />
       <AttentionLegend theme={theme} unit={words.unit} />
       <figcaption>

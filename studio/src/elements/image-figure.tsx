@@ -3,6 +3,7 @@ import { captionOf, fitPicture, heatImage, imageScores, overlayImage, scaledCrop
 import type { RgbPicture } from 'onnxray/views';
 import type { Explanation } from '../engine/engine.ts';
 import { useLook } from '../frame/context.ts';
+import { WORDS } from '../frame/words.ts';
 import { Judgement } from '../parts/judgement.tsx';
 import { ScaleLegend } from '../parts/scale-legend.tsx';
 import { decodePicture } from '../parts/picture.ts';
@@ -37,7 +38,7 @@ export function ImageFigure({
     const pixels = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
     canvas.current.getContext('2d')!.putImageData(pixels, 0, 0);
   }, [scores, picture]);
-  if (scores === undefined) return <p role="alert">this explanation is not of a picture</p>;
+  if (scores === undefined) return <p role="alert">{WORDS[language].notPicture}</p>;
   return (
     <figure class="element">
       <figcaption>

@@ -3,6 +3,7 @@ import { captionOf, subjectOf } from 'onnxray/views';
 import { parseExplanation } from 'onnxray/explanation';
 import type { Explanation } from '../engine/engine.ts';
 import { useLook } from '../frame/context.ts';
+import { WORDS } from '../frame/words.ts';
 import { Judgement } from '../parts/judgement.tsx';
 import { ScaleLegend } from '../parts/scale-legend.tsx';
 import { TokenText } from '../parts/token-text.tsx';
@@ -16,7 +17,7 @@ export function readExplanation(data: unknown): Explanation {
 export function TextFigure({ explanation }: { readonly explanation: Explanation }) {
   const { language } = useLook();
   const subject = useMemo(() => subjectOf(explanation), [explanation]);
-  if (subject.kind !== 'text') return <p role="alert">this explanation is not of a text</p>;
+  if (subject.kind !== 'text') return <p role="alert">{WORDS[language].notText}</p>;
   return (
     <figure class="element">
       <figcaption>

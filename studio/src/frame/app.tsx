@@ -8,12 +8,14 @@ import { FrameContext, LookContext, isCancelled, messageOf, useStore } from './c
 import type { Frame } from './context.ts';
 import { JobStore } from './jobs.ts';
 import { mark } from './marks.ts';
+import { readChoice } from './params.ts';
 import { ROOMS } from './rooms.ts';
 import { StateStore } from './state.ts';
 import { JobBar } from './job-bar.tsx';
 import { DropVeil, filesOf, kindOfDrop } from './drop.tsx';
 import { TopBar } from './top-bar.tsx';
 import { WORDS } from './words.ts';
+import type { Words } from './words.ts';
 
 const state = new StateStore();
 const jobs = new JobStore();
@@ -25,15 +27,15 @@ export function App() {
   const [taken, setTaken] = useState<readonly ModelSummary[]>([]);
   const [pictures, setPictures] = useState<ReadonlyMap<string, Blob>>(new Map());
   const [notice, setNotice] = useState<string | undefined>();
-  const [language, setLanguage] = useSetting<Language>('language', () =>
+  const [language, setLanguage] = useSetting<Language>('language', ['en', 'zh'], () =>
     navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en',
   );
-  const [theme, setTheme] = useSetting<Theme>('theme', () =>
+  const [theme, setTheme] = useSetting<Theme>('theme', ['light', 'dark'], () =>
     matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light',
   );
   const { state: view } = useStore(state);
   const words = WORDS[language];
-  const kind = engines.find((each) => each === view.params['engine']) ?? engines[0]!;
+  const kind = readChoice(view.params['engine'], engines, engines[0]!);
   const started = running?.engine.kind === kind ? running : undefined;
 
   useEffect(() => {
@@ -73,8 +75,8 @@ export function App() {
   }, []);
 
   const room = ROOMS.find(({ id }) => id === view.room) ?? ROOMS[0]!;
-  // Fetched beside the engine, not after it.
-  useEffect(() => void room.load(), [room]);
+  // Fetched beside the engine, not after it; the room itself says when that fails.
+  useEffect(() => void room.load().catch(() => undefined), [room]);
   const models = useMemo(() => [...(started?.studio.models ?? []), ...taken], [started, taken]);
   /** Opens a model under a label, and shows it in its room. */
   const take = useCallback(
@@ -101,13 +103,13 @@ export function App() {
         setNotice(undefined);
         const id = `dropped:${pictures.size + 1}`;
         setPictures(new Map([...pictures, [id, files[0]!]]));
-        state.change({ picture: id, box: undefined }, { room: room.id === 'compare' ? 'compare' : 'images' });
+        state.change({ picture: id, box: undefined }, { room: 'images' });
         return;
       }
       const name = files.find((file) => file.name.endsWith('.onnx'))?.name ?? files[0]!.name;
       take(name, (control) => started.engine.drop(files, control));
     },
-    [started, pictures, take, room.id],
+    [started, pictures, take],
   );
   const frame = useMemo<Frame | undefined>(
     () => started && { ...started, models, language, theme, state, jobs, pictures, drop, fetchModel },
@@ -131,7 +133,7 @@ export function App() {
           {notice !== undefined && (
             <p class="notice" role="alert">
               <span>{notice}</span>
-              <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.cancel}>
+              <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.dismiss}>
                 ×
               </button>
             </p>
@@ -145,24 +147,41 @@ export function App() {
               {words.loading}…
             </p>
           ) : (
-            <Room key={`${kind} ${room.id}`} load={room.load} title={room.title[language]} />
+            <Room key={`${kind} ${room.id}`} load={room.load} title={room.title[language]} words={words} />
           )}
         </main>
         <JobBar jobs={jobs} words={words} />
-        <DropVeil words={words} onDrop={async (transfer) => drop(await filesOf(transfer))} />
+        <DropVeil
+          words={words}
+          onDrop={(transfer) => filesOf(transfer).then(drop, (error: unknown) => setNotice(messageOf(error)))}
+        />
       </LookContext.Provider>
     </FrameContext.Provider>
   );
 }
 
-function Room({ load, title }: { readonly load: () => Promise<{ default: ComponentType }>; readonly title: string }) {
+function Room({
+  load,
+  title,
+  words,
+}: {
+  readonly load: () => Promise<{ default: ComponentType }>;
+  readonly title: string;
+  readonly words: Words;
+}) {
+  const [failed, setFailed] = useState(false);
   const [Loaded, setLoaded] = useState<{ component: ComponentType } | undefined>();
   useEffect(() => {
     let gone = false;
-    void load().then((module) => {
-      mark('room');
-      if (!gone) setLoaded({ component: module.default });
-    });
+    load().then(
+      (module) => {
+        mark('room');
+        if (!gone) setLoaded({ component: module.default });
+      },
+      () => {
+        if (!gone) setFailed(true);
+      },
+    );
     return () => {
       gone = true;
     };
@@ -173,15 +192,24 @@ function Room({ load, title }: { readonly load: () => Promise<{ default: Compone
   return (
     <>
       <h1 class="hidden">{title}</h1>
+      {failed && (
+        <p class="notice" role="alert">
+          <span>{words.roomFailed}</span>
+          {/* A module that failed stays failed until the page is loaded anew. */}
+          <button type="button" class="quiet" onClick={() => location.reload()}>
+            {words.reload}
+          </button>
+        </p>
+      )}
       {Loaded !== undefined && <Loaded.component />}
     </>
   );
 }
 
 /** A choice that outlives the page; the browser's own preference until one is made. */
-function useSetting<T extends string>(name: string, initial: () => T): [T, (value: T) => void] {
+function useSetting<T extends string>(name: string, choices: readonly T[], initial: () => T): [T, (value: T) => void] {
   const key = `onnxray.${name}`;
-  const [value, setValue] = useState<T>(() => (stored(key) as T | undefined) ?? initial());
+  const [value, setValue] = useState<T>(() => readChoice(stored(key), choices, initial()));
   return [
     value,
     (next) => {

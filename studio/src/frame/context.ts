@@ -1,5 +1,5 @@
 import { createContext } from 'preact';
-import { useContext, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useContext, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Language, Theme } from 'onnxray/views';
 import type { Engine, ModelSummary, Studio } from '../engine/engine.ts';
 import type { JobStore } from './jobs.ts';
@@ -85,6 +85,10 @@ export interface Result<T> {
   readonly running: boolean;
   /** The value answers an earlier question. */
   readonly stale: boolean;
+  /** The question has ended, well or with an error. */
+  readonly settled: boolean;
+  /** Asks the same question once more. */
+  readonly retry: () => void;
 }
 
 /** An earlier run of the same question is given this long to end by itself: stopping one costs a new process. */
@@ -106,6 +110,7 @@ export function useJob<T>(
     value: undefined,
     error: undefined,
   });
+  const [attempt, setAttempt] = useState(0);
   const before = useRef<Promise<unknown>>(Promise.resolve());
   const asked = useRef(false);
   const latest = useRef(work);
@@ -136,13 +141,19 @@ export function useJob<T>(
       clearTimeout(timer);
       setTimeout(() => controller.abort(new DOMException('superseded', 'AbortError')), PATIENCE_MS);
     };
-  }, [key]);
+  }, [key, attempt]);
+  const retry = useCallback(() => {
+    setResult((old) => ({ key: undefined, value: old.value, error: undefined }));
+    setAttempt((now) => now + 1);
+  }, []);
   return useMemo(
     () => ({
       value: result.value,
       error: result.key === key ? result.error : undefined,
       running: key !== undefined && result.key !== key,
       stale: result.key !== key || result.error !== undefined,
+      settled: key !== undefined && result.key === key,
+      retry,
     }),
     [result, key],
   );

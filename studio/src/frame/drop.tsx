@@ -60,6 +60,13 @@ export function kindOfDrop(files: readonly File[]): 'picture' | 'model' {
   return picture ? 'picture' : 'model';
 }
 
+/** The files chosen in a field, which is emptied: the same file, mended, can be chosen again. */
+export function takeFiles(input: HTMLInputElement): File[] {
+  const files = [...(input.files ?? [])];
+  input.value = '';
+  return files;
+}
+
 /** A folder counts as its files, two levels deep, as models lie on the hub. */
 export async function filesOf(transfer: DataTransfer): Promise<File[]> {
   const entries = Array.from(transfer.items, (item) => item.webkitGetAsEntry());

@@ -8,7 +8,8 @@ export interface ViewState {
 }
 
 export function readAddress(hash: string): ViewState {
-  const [room = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
+  // A text may hold a question mark of its own: only the first one ends the room.
+  const [, room = '', query = ''] = /^#?\/?([^?]*)\??([^]*)$/.exec(hash) ?? [];
   return { room, params: Object.fromEntries(new URLSearchParams(query)) };
 }
 
@@ -27,6 +28,15 @@ export function sharedParams(params: ViewState['params']): ViewState['params'] {
 /** Changes of the same key that follow each other this fast are one step to undo, such as the letters of a word. */
 const STEP_MS = 1200;
 
+/** The address is written this often at most: Safari refuses more than 100 changes in 30 s. */
+const WRITE_MS = 400;
+/** Where it was refused, it is tried again after this. */
+const RETRY_MS = 5000;
+
+/** As many steps can be undone, fewer where their texts reach so many characters together. */
+const MOST_STEPS = 100;
+const MOST_CHARACTERS = 4e6;
+
 export interface History {
   readonly state: ViewState;
   readonly canUndo: boolean;
@@ -41,6 +51,8 @@ export class StateStore {
   #shown: History;
   #lastKey = '';
   #lastTime = 0;
+  #written = Number.NEGATIVE_INFINITY;
+  #writing: ReturnType<typeof setTimeout> | undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor() {
@@ -49,10 +61,11 @@ export class StateStore {
     addEventListener('hashchange', () => {
       const next = readAddress(location.hash);
       if (writeAddress(next) === writeAddress(this.#now)) return;
-      this.#past.push(this.#now);
+      this.#remember();
       this.#future = [];
       this.#set(next);
     });
+    addEventListener('pagehide', this.flush);
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -75,7 +88,7 @@ export class StateStore {
     if (writeAddress(next) === writeAddress(this.#now)) return;
     const key = `${next.room} ${Object.keys(changes).join()}`;
     const joins = key === this.#lastKey && performance.now() - this.#lastTime < STEP_MS;
-    if (!quiet && !joins) this.#past.push(this.#now);
+    if (!quiet && !joins) this.#remember();
     if (!quiet) this.#future = [];
     this.#lastKey = key;
     this.#lastTime = performance.now();
@@ -93,14 +106,44 @@ export class StateStore {
     this.#set(next);
   }
 
+  #remember(): void {
+    this.#past.push(this.#now);
+    let [first, characters] = [this.#past.length, 0];
+    while (first > 0 && this.#past.length - first < MOST_STEPS && characters < MOST_CHARACTERS)
+      characters += charactersOf(this.#past[--first]!);
+    this.#past.splice(0, first);
+  }
+
   #set(next: ViewState): void {
     this.#now = next;
     this.#shown = this.#snapshot();
-    history.replaceState(null, '', writeAddress(next));
     for (const listener of this.#listeners) listener();
+    if (this.#writing !== undefined) return;
+    const wait = this.#written + WRITE_MS - performance.now();
+    if (wait <= 0) this.flush();
+    else this.#writing = setTimeout(this.flush, wait);
   }
+
+  /** Brings the address up to date now, as before it is copied. */
+  readonly flush = (): void => {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    this.#written = performance.now();
+    const address = writeAddress(this.#now);
+    if (address === location.hash) return;
+    try {
+      history.replaceState(null, '', address);
+    } catch {
+      // The browser has had enough for now; what is shown does not wait for it.
+      this.#writing = setTimeout(this.flush, RETRY_MS);
+    }
+  };
 
   #snapshot(): History {
     return { state: this.#now, canUndo: this.#past.length > 0, canRedo: this.#future.length > 0 };
   }
+}
+
+function charactersOf({ params }: ViewState): number {
+  return Object.values(params).reduce((sum, value) => sum + value.length, 0);
 }

@@ -58,7 +58,7 @@ export function TopBar({ room, language, setLanguage, theme, setTheme, state, en
             </option>
           ))}
         </select>
-        <ShareButton words={words} />
+        <ShareButton words={words} onCopy={state.flush} />
         <HistoryButton
           label={words.undo}
           path="M9 7H15a5 5 0 0 1 0 10H8M9 7l3-3M9 7l3 3"
@@ -118,9 +118,10 @@ function HistoryButton({
   );
 }
 
-function ShareButton({ words }: { readonly words: Words }) {
+function ShareButton({ words, onCopy }: { readonly words: Words; readonly onCopy: () => void }) {
   const [copied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
+    onCopy();
     await navigator.clipboard.writeText(location.href).catch(() => undefined);
     setCopied(true);
     setTimeout(() => setCopied(false), 1600);

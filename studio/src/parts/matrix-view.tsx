@@ -23,7 +23,7 @@ const LARGEST = 560;
 /** Tokens are named at the edges as long as there is room to read them. */
 const READABLE = 10;
 
-/** One head as a matrix: rows are queries. The wheel or the buttons bring it closer, dragging moves it. */
+/** One head as a matrix: rows are queries. The buttons or + and - bring it closer, dragging moves it, arrow keys walk from cell to cell. */
 export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabels }: MatrixViewProps) {
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -126,14 +126,38 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
     if (found === undefined) hover.set(-1);
     else hover.set(found.query, found.key);
   };
+  /** Marks a cell and, where the matrix is close, brings it into sight. */
+  const walk = (query: number, key: number): void => {
+    const inSight = (start: number, cell: number, count: number): number =>
+      clamp(Math.min(cell / count, Math.max((cell + 1) / count - 1 / zoom, start)));
+    origin.current = { x: inSight(origin.current.x, key, keys), y: inSight(origin.current.y, query, queries) };
+    hover.set(query, key);
+    redraw.current();
+  };
+  const press = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === '+' || event.key === '=') closer(1.6);
+    else if (event.key === '-') closer(1 / 1.6);
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    const { query, key } = hover.now;
+    walk(
+      query < 0 ? 0 : Math.min(queries - 1, Math.max(0, query + step[0]!)),
+      key < 0 ? 0 : Math.min(keys - 1, Math.max(0, key + step[1]!)),
+    );
+  };
   const most = Math.max(1, Math.max(queries, keys) / 8);
   const closer = (factor: number): void => setZoom((now) => Math.min(most, Math.max(1, now * factor)));
   return (
     <div class="matrix-view" ref={box}>
       <canvas
         ref={canvas}
-        role="img"
+        role="application"
+        tabIndex={0}
         aria-label={label}
+        onKeyDown={press}
+        onBlur={() => hover.set(-1)}
         onPointerMove={move}
         onPointerLeave={() => {
           drag.current = undefined;
@@ -147,7 +171,7 @@ export function MatrixView({ tokens, block, head, hover, theme, label, zoomLabel
         }}
       />
       <div class="matrix-foot">
-        <p class="readout" ref={readout}>
+        <p class="readout" ref={readout} role="status">
           &nbsp;
         </p>
         <button

@@ -17,6 +17,8 @@ export interface ModelViewProps {
   /** What tiles show: the heads themselves, or one number of each. */
   readonly measure?: string | undefined;
   readonly label: string;
+  /** The chosen head in words: read out when it changes. */
+  readonly chosenLabel: string;
 }
 
 const GAP = 3;
@@ -26,7 +28,17 @@ const LARGEST = 104;
 const SMALLEST = 14;
 
 /** All layers x heads at a glance. One image for all heads; the hovered token's row is marked in every one of them. */
-export function ModelView({ blocks, pixels, chosen, onChoose, hover, theme, measure, label }: ModelViewProps) {
+export function ModelView({
+  blocks,
+  pixels,
+  chosen,
+  onChoose,
+  hover,
+  theme,
+  measure,
+  label,
+  chosenLabel,
+}: ModelViewProps) {
   const box = useRef<HTMLDivElement>(null);
   const base = useRef<HTMLCanvasElement>(null);
   const overlay = useRef<HTMLCanvasElement>(null);
@@ -144,7 +156,8 @@ export function ModelView({ blocks, pixels, chosen, onChoose, hover, theme, meas
         <canvas ref={base} aria-hidden="true" />
         <canvas
           ref={overlay}
-          role="img"
+          // Arrow keys choose a head: a picture would not be told of them by a screen reader.
+          role="application"
           tabIndex={0}
           aria-label={label}
           onMouseMove={move}
@@ -156,6 +169,9 @@ export function ModelView({ blocks, pixels, chosen, onChoose, hover, theme, meas
           onKeyDown={keys}
         />
       </div>
+      <p class="hidden" role="status">
+        {chosenLabel}
+      </p>
     </div>
   );
 }

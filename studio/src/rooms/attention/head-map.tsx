@@ -2,6 +2,7 @@ import { useMemo, useRef } from 'preact/hooks';
 import { cellColors, formatNumber, formatPercent, makeScale } from 'onnxray/views';
 import type { AttentionResult, AttentionView } from '../../engine/engine.ts';
 import { useFrame, useParam, useWords } from '../../frame/context.ts';
+import { readChoice } from '../../frame/params.ts';
 import { attentionExporter } from '../../frame/export.ts';
 import { HEAD_COLORS } from '../../parts/attention-pixels.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
@@ -29,7 +30,8 @@ const LINE = 13;
 export function HeadMap({ result, view, chosen, onChoose }: HeadMapProps) {
   const { language, theme } = useFrame();
   const words = useWords(ATTENTION_WORDS);
-  const [by, setBy] = useParam('mapby', 'cluster');
+  const [given, setBy] = useParam('mapby', 'cluster');
+  const by = readChoice(given, ['cluster', 'layer', ...MEASURES], 'cluster');
   const drawing = useRef<SVGSVGElement>(null);
   const box = useRef<HTMLDivElement>(null);
   const width = Math.min(WIDEST, useWidth(box) || WIDEST);

@@ -2,6 +2,7 @@ import { useMemo, useState } from 'preact/hooks';
 import type { AttentionView } from '../../engine/engine.ts';
 import { useFrame, useHistory, useParam, useWords } from '../../frame/context.ts';
 import { attentionExporter, canvasExporter } from '../../frame/export.ts';
+import { readChoice } from '../../frame/params.ts';
 import { atlasOf, probabilityTable } from '../../parts/attention-pixels.ts';
 import { AttentionLegend } from '../../parts/attention-legend.tsx';
 import { ExportMenu } from '../../parts/export-menu.tsx';
@@ -30,7 +31,8 @@ export function Heads({ view, model, text }: HeadsProps) {
   const words = useWords(ATTENTION_WORDS);
   const hover = useMemo(() => new Hover(), [view]);
   const cache = useMemo(() => new BlockCache(view), [view]);
-  const [measure, setMeasure] = useParam('tiles', 'attention');
+  const [tiles, setMeasure] = useParam('tiles', 'attention');
+  const measure = readChoice(tiles, ['attention', ...MEASURES], 'attention');
   const row = clamp(Number(params['layer'] ?? 0), view.blocks.length);
   const listed = view.blocks[row]!;
   const head = clamp(Number(params['head'] ?? 0), listed.heads);
@@ -80,6 +82,7 @@ export function Heads({ view, model, text }: HeadsProps) {
           theme={theme}
           measure={measure === 'attention' ? undefined : measure}
           label={words.overviewLabel(view.blocks.length, Math.max(...view.blocks.map((each) => each.heads)))}
+          chosenLabel={name}
         />
         <AttentionLegend theme={theme} unit={words.unit} />
         <p class="caution-line">{words.note}</p>

@@ -4,10 +4,10 @@ import type { Theme } from 'onnxray/views';
 import type { Intervention } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useParam, useWords } from '../../frame/context.ts';
 import { interventionExporter } from '../../frame/export.ts';
-import { WORDS } from '../../frame/words.ts';
 import { clipText, fitCanvas, pageColor, tokenLabel } from '../../parts/attention-pixels.ts';
 import { divergingTable, numbersImage } from '../../parts/diverging-pixels.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
+import { Failure } from '../../parts/failure.tsx';
 import type { Hover } from '../../parts/hover.ts';
 import { useWidth } from '../../parts/use-size.ts';
 import { ATTENTION_WORDS } from './words.ts';
@@ -33,7 +33,7 @@ export function Patching({
   const what = PATCHES.find((each) => each === given) ?? 'stream';
   const same = corrupted === text || corrupted.trim() === '';
   const key = same ? undefined : JSON.stringify([model, text, corrupted, what, target]);
-  const { value, error, stale } = useJob(
+  const { value, error, stale, retry } = useJob(
     key,
     words.patchingRun,
     (control) =>
@@ -69,9 +69,7 @@ export function Patching({
       {same ? (
         <p class="hint">{words.patchingSame}</p>
       ) : error !== undefined ? (
-        <p class="notice" role="alert">
-          {error === '' ? WORDS[language].cancelled : error}
-        </p>
+        <Failure error={error} onRetry={retry} />
       ) : value === undefined ? (
         <div class="skeleton" role="status" aria-label={words.patchingRun} />
       ) : (
@@ -175,7 +173,7 @@ function PatchMap({
       <div class="scroll" ref={box}>
         <canvas
           ref={canvas}
-          role="img"
+          role="application"
           tabIndex={0}
           aria-label={words.patchingLabel(depth, count)}
           onMouseMove={(event) => {

@@ -1,6 +1,7 @@
 import type { ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useJob, useModel, useParam, useWords } from '../../frame/context.ts';
 import { WORDS } from '../../frame/words.ts';
+import { Failure } from '../../parts/failure.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
 import { Heads } from './heads.tsx';
 import { ATTENTION_WORDS } from './words.ts';
@@ -19,6 +20,7 @@ export default function AttentionRoom() {
     value: view,
     error,
     stale,
+    retry,
   } = useJob(
     key,
     words.waiting,
@@ -38,11 +40,7 @@ export default function AttentionRoom() {
           <textarea rows={2} value={text} spellcheck={false} onInput={(event) => setText(event.currentTarget.value)} />
         </label>
       </section>
-      {error !== undefined && (
-        <p class="notice" role="alert">
-          {error === '' ? WORDS[language].cancelled : error}
-        </p>
-      )}
+      {error !== undefined && <Failure error={error} onRetry={retry} />}
       {view === undefined ? (
         error === undefined && <div class="skeleton tall" role="status" aria-label={words.waiting} />
       ) : (

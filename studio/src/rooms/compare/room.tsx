@@ -5,10 +5,12 @@ import type { Explanation, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useModel, useParam, useWords } from '../../frame/context.ts';
 import type { Result } from '../../frame/context.ts';
 import { explanationExporter, svgExporter } from '../../frame/export.ts';
+import { readChoice } from '../../frame/params.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
 import { Bars } from '../../parts/bars.tsx';
 import { ExportMenu } from '../../parts/export-menu.tsx';
+import { Failure } from '../../parts/failure.tsx';
 import { Judgement } from '../../parts/judgement.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
 import { ScaleLegend } from '../../parts/scale-legend.tsx';
@@ -17,6 +19,8 @@ import { pairWords, wordsOf } from './align.ts';
 import { COMPARE_WORDS } from './words.ts';
 
 const suits = ({ task, texts }: ModelSummary): boolean => task === 'text-classification' || texts.length > 0;
+const MODES = ['inputs', 'models'] as const;
+const DEFAULT_METHOD = 'input-x-gradient';
 const TYPING_MS = 250;
 const SHOWN = 12;
 
@@ -26,8 +30,15 @@ export default function CompareRoom() {
   const words = useWords(COMPARE_WORDS);
   const model = useModel(suits);
   const { params } = useHistory().state;
-  const [mode, setMode] = useParam('compare', 'inputs');
-  const [method, setMethod] = useParam('method', 'input-x-gradient');
+  const [givenMode, setMode] = useParam('compare', 'inputs');
+  const mode = readChoice(givenMode, MODES, 'inputs');
+  const [givenMethod, setMethod] = useParam('method', DEFAULT_METHOD);
+  const suited = studio.methods.filter(({ layers }) => layers === 'as-inputs' || layers === 'none');
+  const method = readChoice(
+    givenMethod,
+    suited.map(({ name }) => name),
+    DEFAULT_METHOD,
+  );
   const [text, setText] = useParam('text', model?.texts[0] ?? '');
   const [other, setOther] = useParam('text2', model?.texts[1] ?? '');
   const second = mode === 'models' ? (models.find(({ id }) => id === params['model2']) ?? model) : model;
@@ -40,7 +51,7 @@ export default function CompareRoom() {
     <div class="split">
       <section class="side" aria-label={words.what}>
         <div class="chips" role="group" aria-label={words.what}>
-          {(['inputs', 'models'] as const).map((each) => (
+          {MODES.map((each) => (
             <button key={each} type="button" class="chip" aria-pressed={mode === each} onClick={() => setMode(each)}>
               {words[each]}
             </button>
@@ -66,13 +77,11 @@ export default function CompareRoom() {
         <label class="field">
           <span>{words.method}</span>
           <select value={method} onChange={(event) => setMethod(event.currentTarget.value)}>
-            {studio.methods
-              .filter(({ layers }) => layers === 'as-inputs' || layers === 'none')
-              .map(({ name }) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
+            {suited.map(({ name }) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
           </select>
         </label>
         <h2>{words.answers}</h2>
@@ -140,7 +149,7 @@ function Side({
 }) {
   const { language, theme } = useFrame();
   const words = useWords(COMPARE_WORDS);
-  const { value, error, stale } = result;
+  const { value, error, stale, retry } = result;
   const top = value?.predictions?.[0];
   const notes = value === undefined ? [] : [words.shared, ...captionOf(value, subjectOf(value), language).slice(0, 1)];
   return (
@@ -159,11 +168,7 @@ function Side({
           <ExportMenu name={`${title}-${value.method}`} exporter={explanationExporter(value, { language, theme })} />
         )}
       </header>
-      {error !== undefined && (
-        <p class="notice" role="alert">
-          {error === '' ? WORDS[language].cancelled : error}
-        </p>
-      )}
+      {error !== undefined && <Failure error={error} onRetry={retry} />}
       {value !== undefined && scale !== undefined ? (
         <>
           <TokenText explanation={value} scale={scale} />

@@ -20,6 +20,7 @@ import { useFrame, useJob, useWords } from '../../frame/context.ts';
 import { explanationExporter } from '../../frame/export.ts';
 import { WORDS } from '../../frame/words.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
+import { Failure } from '../../parts/failure.tsx';
 import { Judgement } from '../../parts/judgement.tsx';
 import { ScaleLegend } from '../../parts/scale-legend.tsx';
 import { TokenText } from '../../parts/token-text.tsx';
@@ -40,10 +41,13 @@ interface PictureCardProps {
   /** Scores alone, without the picture. */
   readonly heat: boolean;
   readonly turn: boolean;
-  readonly onResult: (explanation: Explanation) => void;
+  /** It has ended: with an explanation, or with undefined when it failed or was cancelled. */
+  readonly onSettled: (explanation: Explanation | undefined) => void;
 }
 
 const TYPING_MS = 250;
+/** Where the keyboard places a box. */
+const MIDDLE: PictureBox = { left: 0.35, top: 0.35, right: 0.65, bottom: 0.65 };
 
 /** One method's map of the picture. */
 export function PictureCard({
@@ -56,12 +60,12 @@ export function PictureCard({
   opacity,
   heat,
   turn,
-  onResult,
+  onSettled,
 }: PictureCardProps) {
   const { engine, language, theme, state } = useFrame();
   const words = useWords(IMAGE_WORDS);
   const canvas = useRef<HTMLCanvasElement>(null);
-  const { value, error, stale } = useJob(
+  const { value, error, stale, settled, retry } = useJob(
     turn && text?.trim() !== '' ? JSON.stringify([model, picture.id, target, text, name]) : undefined,
     name,
     (control) =>
@@ -69,8 +73,8 @@ export function PictureCard({
     text === undefined ? 0 : TYPING_MS,
   );
   useEffect(() => {
-    if (value !== undefined) onResult(value);
-  }, [value]);
+    if (settled) onSettled(error === undefined ? value : undefined);
+  }, [settled, error, value, model, picture.id]);
   const scores = useMemo(() => (value === undefined ? undefined : imageScores(value)), [value]);
   const notes = useMemo(
     () => (value === undefined ? [] : captionOf(value, subjectOf(value), language)),
@@ -102,11 +106,7 @@ export function PictureCard({
         )}
       </header>
       {facts?.name !== undefined && <p class="what">{MESSAGES[language].methods[facts.name]}</p>}
-      {error !== undefined && (
-        <p class="notice" role="alert">
-          {error === '' ? WORDS[language].cancelled : error}
-        </p>
-      )}
+      {error !== undefined && <Failure error={error} onRetry={retry} />}
       {value === undefined || scores === undefined ? (
         error === undefined && (
           <div class="skeleton tall" role="status" aria-label={`${name}: ${WORDS[language].waiting}`} />
@@ -144,7 +144,7 @@ function textScale(explanation: Explanation): Scale | undefined {
   return scores === undefined ? undefined : makeScale([...scores], methodFacts(explanation).kind);
 }
 
-/** Lets a box be dragged, moved by arrow keys and removed by Escape. */
+/** Lets a box be dragged, placed by Enter, moved by arrow keys and removed by Escape. */
 function BoxArea({
   box,
   enabled,
@@ -178,16 +178,18 @@ function BoxArea({
     setDragged(undefined);
   };
   const keys = (event: KeyboardEvent): void => {
-    const now = box ?? { left: 0.35, top: 0.35, right: 0.65, bottom: 0.65 };
+    if (event.key === 'Enter' && box === undefined) onBox(MIDDLE);
+    // Without a box the arrow keys scroll the page, as they do elsewhere.
+    if (box === undefined) return;
     if (event.key === 'Escape') onBox(undefined);
     const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, -0.02], ArrowDown: [0, 0.02] }[event.key];
     if (step === undefined) return;
     event.preventDefault();
     const [x, y] = [
-      Math.min(1 - now.right, Math.max(-now.left, step[0]!)),
-      Math.min(1 - now.bottom, Math.max(-now.top, step[1]!)),
+      Math.min(1 - box.right, Math.max(-box.left, step[0]!)),
+      Math.min(1 - box.bottom, Math.max(-box.top, step[1]!)),
     ];
-    onBox({ left: now.left + x, right: now.right + x, top: now.top + y, bottom: now.bottom + y });
+    onBox({ left: box.left + x, right: box.right + x, top: box.top + y, bottom: box.bottom + y });
   };
   const shown = dragged ?? box;
   return (

@@ -2,6 +2,10 @@ import { useState } from 'preact/hooks';
 import { formatPercent } from 'onnxray/views';
 import type { Explanation, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
+import { takeFiles } from '../../frame/drop.tsx';
+import { explanationsOf, hasTurn, withOutcome } from '../../frame/outcomes.ts';
+import type { Outcomes } from '../../frame/outcomes.ts';
+import { readChoice, readNames, readPercent } from '../../frame/params.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
 import { MethodChooser } from '../../parts/method-chooser.tsx';
@@ -14,6 +18,7 @@ import { IMAGE_WORDS } from './words.ts';
 
 const suits = ({ task }: ModelSummary): boolean => task === 'image-classification' || task === 'image-text';
 const DEFAULT_METHODS = 'grad-cam,saliency,input-x-gradient,lrp-epsilon-plus';
+const SHOWN = ['overlay', 'heat'] as const;
 /** Cheapest first. */
 const ORDER = ['grad-cam', 'saliency', 'input-x-gradient', 'guided-backprop', 'deconvnet', 'lrp-epsilon-plus'];
 
@@ -26,23 +31,26 @@ export default function ImageRoom() {
   const id = params['picture'] ?? model?.pictures[0];
   const { picture, failed } = usePicture(id);
   const [chosen, setChosen] = useParam('maps', DEFAULT_METHODS);
-  const [opacity, setOpacity] = useParam('opacity', '100');
-  const [show, setShow] = useParam('show', 'overlay');
+  const [givenOpacity, setOpacity] = useParam('opacity', '100');
+  const opacity = readPercent(givenOpacity, 100);
+  const [givenShow, setShow] = useParam('show', 'overlay');
+  const show = readChoice(givenShow, SHOWN, 'overlay');
   const [compared, setCompared] = useParam('with', words.comparedFirst);
-  const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
+  const [outcomes, setOutcomes] = useState<Outcomes<Explanation>>(new Map());
   // Not part of the address: a link must not start a camera.
   const [live, setLive] = useState(false);
   if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
-  const methods = chosen
-    .split(',')
-    .filter((name) => studio.methods.some((method) => method.name === name && method.layers !== 'needs-layer'));
-  const available = studio.methods.filter(
-    ({ name, layers }) =>
-      !methods.includes(name) && (layers === 'as-inputs' || layers === 'own-layer' || layers === 'none'),
+  const suited = studio.methods.filter(({ layers }) => layers !== 'needs-layer');
+  const methods = readNames(
+    chosen,
+    suited.map(({ name }) => name),
+    DEFAULT_METHODS,
   );
+  const available = suited.filter(({ name }) => !methods.includes(name));
   // What a picture is compared with, by models that do.
   const text = model.task === 'image-text' ? compared : undefined;
   const order = [...methods].sort((a, b) => rank(a) - rank(b));
+  const results = explanationsOf(outcomes, id === undefined ? { model: model.id } : { model: model.id, subject: id });
   const newest = order.flatMap((name) => results.get(name) ?? [])[0];
   const box = readBox(params['box']);
   const area = box && newest?.image ? boxArea(box, newest.image) : undefined;
@@ -69,8 +77,7 @@ export default function ImageRoom() {
           <input
             type="file"
             accept="image/png,image/jpeg,image/webp"
-            capture="environment"
-            onChange={(event) => drop([...(event.currentTarget.files ?? [])])}
+            onChange={(event) => drop(takeFiles(event.currentTarget))}
           />
         </label>{' '}
         {studio.methods.some(({ name }) => name === LIVE_METHOD) && (
@@ -109,7 +116,7 @@ export default function ImageRoom() {
         )}
         <h2>{words.show}</h2>
         <div class="chips" role="group" aria-label={words.show}>
-          {(['overlay', 'heat'] as const).map((each) => (
+          {SHOWN.map((each) => (
             <button key={each} type="button" class="chip" aria-pressed={show === each} onClick={() => setShow(each)}>
               {words[each]}
             </button>
@@ -133,7 +140,7 @@ export default function ImageRoom() {
             model={model.id}
             target={text === undefined ? params['target'] : undefined}
             text={text}
-            opacity={Number(opacity) / 100}
+            opacity={opacity / 100}
             onKeep={(kept) => drop([kept])}
             onStop={() => setLive(false)}
           />
@@ -148,10 +155,12 @@ export default function ImageRoom() {
               model={model.id}
               target={text === undefined ? params['target'] : undefined}
               text={text}
-              opacity={Number(opacity) / 100}
+              opacity={opacity / 100}
               heat={show === 'heat'}
-              turn={order.slice(0, order.indexOf(name)).every((before) => results.has(before))}
-              onResult={(explanation) => setResults((all) => new Map([...all, [name, explanation]]))}
+              turn={hasTurn(outcomes, order, name, model.id)}
+              onSettled={(explanation) =>
+                setOutcomes((all) => withOutcome(all, name, { model: model.id, subject: picture.id, explanation }))
+              }
             />
           ))
         )}

@@ -1,7 +1,9 @@
 import type { Inspected, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useWords } from '../../frame/context.ts';
+import { takeFiles } from '../../frame/drop.tsx';
 import { sharedParams, writeAddress } from '../../frame/state.ts';
 import { WORDS } from '../../frame/words.ts';
+import { Failure } from '../../parts/failure.tsx';
 import { GraphView, dimsText } from './graph-view.tsx';
 import { HubField } from './hub-field.tsx';
 import { MODEL_WORDS } from './words.ts';
@@ -14,11 +16,15 @@ export default function ModelRoom() {
   const words = useWords(MODEL_WORDS);
   const chosen = useHistory().state.params['model'];
   const model = models.find(({ id }) => id === chosen) ?? models[0];
-  const { value, error, stale } = useJob(model?.id, WORDS[language].opening(model?.name ?? ''), async (control) => ({
-    // Beside its answer: until the next one has come, what is shown is of the model asked about before.
-    of: model!,
-    inspected: await engine.inspect(model!.id, control),
-  }));
+  const { value, error, stale, retry } = useJob(
+    model?.id,
+    WORDS[language].opening(model?.name ?? ''),
+    async (control) => ({
+      // Beside its answer: until the next one has come, what is shown is of the model asked about before.
+      of: model!,
+      inspected: await engine.inspect(model!.id, control),
+    }),
+  );
   return (
     <div class="split">
       <section class="side" aria-label={words.models}>
@@ -32,7 +38,7 @@ export default function ModelRoom() {
               >
                 <bdi>{each.name}</bdi>
                 <span>
-                  {each.task} · {words.origin[each.origin]}
+                  {words.tasks[each.task]} · {words.origin[each.origin]}
                 </span>
               </button>
             </li>
@@ -47,7 +53,7 @@ export default function ModelRoom() {
               type="file"
               multiple
               accept=".onnx,.json,.data,.bin,.onnx_data"
-              onChange={(event) => drop([...(event.currentTarget.files ?? [])])}
+              onChange={(event) => drop(takeFiles(event.currentTarget))}
             />
           </label>{' '}
           <label class="file">
@@ -57,7 +63,7 @@ export default function ModelRoom() {
               ref={(input) => input?.setAttribute('webkitdirectory', '')}
               onChange={(event) =>
                 drop(
-                  [...(event.currentTarget.files ?? [])].filter(
+                  takeFiles(event.currentTarget).filter(
                     ({ name }) => !name.startsWith('.') && !/\.(md|txt)$/i.test(name),
                   ),
                 )
@@ -68,11 +74,7 @@ export default function ModelRoom() {
         <HubField />
       </section>
       <section aria-label={words.facts} aria-busy={stale} class={stale && value !== undefined ? 'stale-room' : ''}>
-        {error !== undefined && (
-          <p class="notice" role="alert">
-            {error === '' ? WORDS[language].cancelled : error}
-          </p>
-        )}
+        {error !== undefined && <Failure error={error} onRetry={retry} />}
         {model === undefined || value === undefined ? (
           error === undefined && <div class="skeleton tall" role="status" aria-label={WORDS[language].waiting} />
         ) : (
@@ -119,7 +121,7 @@ function Facts({
             )}
           </p>
           <dl class="facts">
-            <Fact name={words.task} value={model.task} />
+            <Fact name={words.task} value={words.tasks[model.task]} />
             <Fact name={words.parameters} value={number(inspection.parameters)} />
             <Fact name={words.bytes} value={`${number(Math.round(inspection.bytes / 1e4) / 100)} MB`} />
             <Fact name={words.opset} value={String(inspection.opset)} />

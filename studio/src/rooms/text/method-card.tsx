@@ -7,6 +7,7 @@ import { mark } from '../../frame/marks.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Bars } from '../../parts/bars.tsx';
 import { ExportMenu } from '../../parts/export-menu.tsx';
+import { Failure } from '../../parts/failure.tsx';
 import { Judgement } from '../../parts/judgement.tsx';
 import { ScaleLegend } from '../../parts/scale-legend.tsx';
 import { TokenText } from '../../parts/token-text.tsx';
@@ -21,14 +22,15 @@ interface MethodCardProps {
   readonly turn: boolean;
   readonly hover: (token: number) => void;
   readonly onPick: (token: number) => void;
-  readonly onResult: (explanation: Explanation) => void;
+  /** It has ended: with an explanation, or with undefined when it failed or was cancelled. */
+  readonly onSettled: (explanation: Explanation | undefined) => void;
 }
 
 const TYPING_MS = 220;
 const STRONGEST = 6;
 
 /** One method's picture of the text, with its legend, its strongest tokens, and how far to trust it. */
-export function MethodCard({ name, model, text, target, pinned, turn, hover, onPick, onResult }: MethodCardProps) {
+export function MethodCard({ name, model, text, target, pinned, turn, hover, onPick, onSettled }: MethodCardProps) {
   const { engine, language, theme, studio } = useFrame();
   const words = WORDS[language];
   const key = turn && text.trim() !== '' ? JSON.stringify([model, text, target, name]) : undefined;
@@ -36,6 +38,8 @@ export function MethodCard({ name, model, text, target, pinned, turn, hover, onP
     value: computed,
     error,
     stale,
+    settled,
+    retry,
   } = useJob(
     key,
     name,
@@ -49,9 +53,11 @@ export function MethodCard({ name, model, text, target, pinned, turn, hover, onP
       : undefined;
   const value = computed ?? early;
   const waiting = computed === undefined && early !== undefined;
+  const failed = error !== undefined;
   useEffect(() => {
-    if (value !== undefined) onResult(value);
-  }, [value]);
+    if (failed) onSettled(undefined);
+    else if (settled || waiting) onSettled(value);
+  }, [settled, waiting, failed, value, model, text]);
   useEffect(() => {
     if (value === undefined) return;
     mark('picture');
@@ -75,11 +81,7 @@ export function MethodCard({ name, model, text, target, pinned, turn, hover, onP
         )}
       </header>
       {facts?.name !== undefined && <p class="what">{MESSAGES[language].methods[facts.name]}</p>}
-      {error !== undefined && (
-        <p class="notice" role="alert">
-          {error === '' ? words.cancelled : error}
-        </p>
-      )}
+      {error !== undefined && <Failure error={error} onRetry={retry} />}
       {value !== undefined && drawn !== undefined ? (
         <>
           {waiting && error === undefined && <p class="hint early">{words.precomputed}</p>}

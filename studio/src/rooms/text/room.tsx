@@ -2,6 +2,9 @@ import { useRef, useState } from 'preact/hooks';
 import { tokenScores, formatSigned } from 'onnxray/views';
 import type { Explanation } from '../../engine/engine.ts';
 import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
+import { explanationsOf, hasTurn, withOutcome } from '../../frame/outcomes.ts';
+import type { Outcomes } from '../../frame/outcomes.ts';
+import { readNames } from '../../frame/params.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
 import { MethodChooser } from '../../parts/method-chooser.tsx';
@@ -32,18 +35,25 @@ export default function TextRoom() {
   const [text, setText] = useParam('text', model?.texts[0] ?? '');
   const { params } = useHistory().state;
   const [chosen, setChosen] = useParam('methods', DEFAULT_METHODS);
-  const [pinned, setPinned] = useState(-1);
-  const [results, setResults] = useState<ReadonlyMap<string, Explanation>>(new Map());
+  const [picked, setPicked] = useState({ of: '', token: -1 });
+  const [outcomes, setOutcomes] = useState<Outcomes<Explanation>>(new Map());
   const root = useRef<HTMLDivElement>(null);
   if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
 
-  const methods = chosen.split(',').filter((name) => studio.methods.some((method) => method.name === name));
-  const available = studio.methods.filter(
-    ({ name, layers }) => !methods.includes(name) && (layers === 'as-inputs' || layers === 'none'),
+  const suited = studio.methods.filter(({ layers }) => layers === 'as-inputs' || layers === 'none');
+  const methods = readNames(
+    chosen,
+    suited.map(({ name }) => name),
+    DEFAULT_METHODS,
   );
-  const newest = [...FIRST, ...methods].flatMap((name) => (methods.includes(name) ? (results.get(name) ?? []) : []))[0];
-  const keep = (name: string, explanation: Explanation): void =>
-    setResults((all) => (all.get(name) === explanation ? all : new Map([...all, [name, explanation]])));
+  const available = suited.filter(({ name }) => !methods.includes(name));
+  const known = explanationsOf(outcomes, { model: model.id });
+  const results = explanationsOf(outcomes, { model: model.id, subject: text });
+  const newest = [...FIRST, ...methods].flatMap((name) => (methods.includes(name) ? (known.get(name) ?? []) : []))[0];
+  // A token is picked in one text as one model reads it.
+  const of = JSON.stringify([model.id, text]);
+  const pinned = picked.of === of ? picked.token : -1;
+  const setPinned = (token: number): void => setPicked({ of, token });
   const hover = (token: number): void => {
     for (const lit of root.current?.querySelectorAll('.lit') ?? []) lit.classList.remove('lit');
     if (token >= 0)
@@ -61,10 +71,7 @@ export default function TextRoom() {
             value={text}
             placeholder={words.placeholder}
             spellcheck={false}
-            onInput={(event) => {
-              setPinned(-1);
-              setText(event.currentTarget.value);
-            }}
+            onInput={(event) => setText(event.currentTarget.value)}
           />
         </label>
         {model.texts.length > 0 && (
@@ -100,9 +107,10 @@ export default function TextRoom() {
             {...{ name, text, pinned, hover }}
             model={model.id}
             target={params['target']}
-            // Methods take their turn: the next begins when those before it have answered once.
-            turn={order.slice(0, order.indexOf(name)).every((before) => results.has(before))}
-            onResult={(explanation) => keep(name, explanation)}
+            turn={hasTurn(outcomes, order, name, model.id)}
+            onSettled={(explanation) =>
+              setOutcomes((all) => withOutcome(all, name, { model: model.id, subject: text, explanation }))
+            }
             onPick={setPinned}
           />
         ))}
@@ -134,7 +142,7 @@ function PickedToken({
   readonly onPick: (token: number) => void;
   readonly onText: (text: string) => void;
 }) {
-  const some = results.get(methods[0]!);
+  const some = methods.flatMap((name) => results.get(name) ?? [])[0];
   if (pinned < 0 || some === undefined) return <p class="hint">{words.none}</p>;
   const offsets = some.text?.offsets[pinned];
   const perToken = some.target.indices.length > 1;
@@ -161,8 +169,8 @@ function PickedToken({
             type="button"
             class="chip"
             onClick={() => {
-              onText(text.slice(0, offsets[0]) + text.slice(offsets[1]));
               onPick(-1);
+              onText(text.slice(0, offsets[0]) + text.slice(offsets[1]));
             }}
           >
             {words.leaveOut}

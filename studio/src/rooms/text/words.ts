@@ -13,9 +13,6 @@ const en = {
   leaveOut: 'Leave it out of the text',
   targetToken: 'Explain the answer at this token',
   restore: 'Unpick',
-  noText: 'This model takes no text.',
-  byRoom: 'Colour shows what each token adds. The cards are drawn on their own scales.',
-  layer: 'at a layer',
 };
 const zh: typeof en = {
   text: '文本',
@@ -32,8 +29,5 @@ const zh: typeof en = {
   leaveOut: '从文本中去掉',
   targetToken: '解释此词元处的答案',
   restore: '取消选中',
-  noText: '此模型不接收文本。',
-  byRoom: '颜色表示每个词元的贡献。各卡片使用各自的色标。',
-  layer: '在某一层',
 };
 export const TEXT_WORDS = { en, zh };
