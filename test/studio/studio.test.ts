@@ -298,6 +298,13 @@ describe('the Images room', () => {
     expect(complaints).toEqual([]);
     expect(await seriousViolations(page)).toEqual([]);
   });
+
+  it('is where a picture goes that is dropped while texts are compared', { timeout: LONG }, async () => {
+    await open('compare', { text: TEXT });
+    await page.locator('textarea').first().waitFor();
+    await drop('coffee.jpg', 'image/jpeg', readFileSync(path.join(ROOT, 'zoo/photographs/coffee.jpg')));
+    await page.waitForFunction(() => location.hash.startsWith('#/images?'));
+  });
 });
 
 describe('a model that compares pictures with texts', () => {

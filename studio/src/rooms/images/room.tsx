@@ -50,7 +50,8 @@ export default function ImageRoom() {
   // What a picture is compared with, by models that do.
   const text = model.task === 'image-text' ? compared : undefined;
   const order = [...methods].sort((a, b) => rank(a) - rank(b));
-  const results = explanationsOf(outcomes, id === undefined ? { model: model.id } : { model: model.id, subject: id });
+  // Of the picture before, until this one has an answer: targets are the model's own.
+  const results = explanationsOf(outcomes, { model: model.id });
   const newest = order.flatMap((name) => results.get(name) ?? [])[0];
   const box = readBox(params['box']);
   const area = box && newest?.image ? boxArea(box, newest.image) : undefined;
