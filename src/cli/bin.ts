@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { main } from './main.ts';
+import { main, watchOutput } from './main.ts';
 
+watchOutput();
 process.exitCode = await main(process.argv.slice(2));

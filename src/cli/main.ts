@@ -4,7 +4,6 @@ import { buildProgram } from './program.ts';
 
 /** Runs one command line. Resolves to the exit code: 0 good, 1 failure, 2 usage. */
 export async function main(args: readonly string[]): Promise<number> {
-  watchOutput();
   const program = await buildProgram(args);
   try {
     await program.parseAsync(args as string[], { from: 'user' });
@@ -34,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Ends the process when its output can go nowhere: quietly when the reader left, as `head` does, or else with the reason. */
-function watchOutput(): void {
+export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     void complainOfOutput(error).finally(() => process.exit(1));

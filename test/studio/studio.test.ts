@@ -419,7 +419,7 @@ describe('the Models room', () => {
         [contents] as const,
       );
       await page.locator('.model-list button', { hasText: 'model.onnx' }).last().waitFor();
-      await page.locator('.facts dd', { hasText: 'text-classification' }).waitFor();
+      await page.locator('.facts dd', { hasText: 'text classification' }).waitFor();
       // The tokenizer came along.
       await page.getByRole('link', { name: 'Explain a text' }).waitFor();
       expect(complaints).toEqual([]);
