@@ -79,7 +79,9 @@ describe('options that mean nothing for the input are refused', () => {
       await expect(run({ options: { regions: 3 } })).rejects.toThrow('regions=3 means nothing here');
       const groups = { x: { type: 'int64', dims: [1, 4], data: BigInt64Array.of(0n, 0n, 1n, 1n) } } as const;
       await expect(run({ groups, options: { features: 'elements' } })).rejects.toThrow('the feature masks say');
-      await expect(run({ groups: { z: groups.x } })).rejects.toThrow('a feature mask of "z", but scored are x');
+      await expect(run({ groups: { z: groups.x } })).rejects.toThrow(
+        'there is a feature mask of "z", which the model does not have',
+      );
       await run({ options: { features: 'elements' } });
     });
   });
