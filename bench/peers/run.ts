@@ -13,6 +13,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as rest } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { VERSIONS } from 'onnxray';
@@ -34,6 +35,8 @@ const RUNS = quick ? 1 : 5;
 /** Of what takes longer than LONG_MS. */
 const LONG_RUNS = quick ? 1 : 2;
 const LONG_MS = 10_000;
+/** Between turns: threads of PyTorch go on turning for a fifth of a second and would take the processor from the other side. */
+const PAUSE_MS = 500;
 
 interface Answer {
   readonly ms?: number;
@@ -143,10 +146,12 @@ async function compare(key: CaseName): Promise<string[][]> {
     let runs = RUNS;
     for (let run = 0; run < runs; run++) {
       for (const [each, [, call]] of peers.entries()) {
+        await rest(PAUSE_MS);
         const { ms, scores } = await ask(call, row.given);
         theirs[each]!.push(ms!);
         theirDrawn[each]!.push(new Float32Array(Uint8Array.from(Buffer.from(scores!, 'base64')).buffer));
       }
+      await rest(PAUSE_MS);
       const { ms, scores } = await explain(key, model, inputs, row, run);
       ours.push(ms);
       drawn.push(scores);
