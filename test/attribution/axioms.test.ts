@@ -87,7 +87,7 @@ test('a feature the model does not read scores zero', async () => {
           const rectified = steps.some((step) => 'operator' in step && step.operator === 'Relu');
           for (const method of methods.filter((each) => rectified || each !== 'guided-backprop')) {
             // Noise in proportion to the range of an input that is the same everywhere would be none.
-            const options = method === 'smooth-grad' ? { stdevs: 0.1 } : {};
+            const options: Record<string, number> = method === 'smooth-grad' ? { stdevs: 0.1 } : {};
             const { scores } = await explainRow(host, method, x, { from, options });
             expect([method, Math.abs(scores[2]!)]).toEqual([method, 0]);
           }
