@@ -5,7 +5,7 @@ import { startStudio } from '../../src/server/index.ts';
 import type { RunningStudio } from '../../src/server/index.ts';
 import { launch } from './browser.ts';
 
-const LONG = 90_000;
+const LONG = 180_000;
 let studio: RunningStudio;
 let browser: Browser;
 beforeAll(async () => {

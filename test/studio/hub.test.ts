@@ -12,7 +12,7 @@ import { launch } from './browser.ts';
 import { serveFolder } from './file-server.ts';
 import type { FileServer } from './file-server.ts';
 
-const LONG = 90_000;
+const LONG = 180_000;
 let hub: FakeHub;
 let studio: RunningStudio;
 let site: string;

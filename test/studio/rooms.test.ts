@@ -6,7 +6,7 @@ import type { RunningStudio } from '../../src/server/index.ts';
 import { seriousViolations } from './axe.ts';
 import { launch } from './browser.ts';
 
-const LONG = 120_000;
+const LONG = 180_000;
 const TEXT = 'Claim your free prize money now, dear friend';
 
 interface Room {

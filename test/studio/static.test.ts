@@ -12,7 +12,7 @@ import { serveFolder } from './file-server.ts';
 import type { FileServer } from './file-server.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const LONG = 90_000;
+const LONG = 180_000;
 const TEXT = 'Claim your free prize money now, dear friend';
 let site: string;
 let server: FileServer;

@@ -11,7 +11,7 @@ import { seriousViolations } from './axe.ts';
 import { launch } from './browser.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const LONG = 90_000;
+const LONG = 180_000;
 
 let studio: RunningStudio;
 let browser: Browser;
