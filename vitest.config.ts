@@ -10,6 +10,7 @@ export default defineConfig({
     globalSetup: ['test/global-setup.ts'],
     // A machine that is busy with other work is several times as slow: what hangs still ends.
     testTimeout: 180_000,
+    hookTimeout: 180_000,
     // Two cores: onnxruntime has its own threads, so more workers only slow each other down.
     maxWorkers: 2,
     pool: 'forks',
