@@ -98,7 +98,6 @@ async function settled(page: Page): Promise<void> {
   await page.waitForFunction(() => !document.querySelector('[aria-busy="true"], .skeleton'));
 }
 
-/** What is shown of the main part, without what it takes to compute it. */
 /** What is shown once it no longer changes: answers come one after another, and the address a moment after the state. */
 async function steady(page: Page): Promise<string> {
   let last = await shown(page);
@@ -111,6 +110,7 @@ async function steady(page: Page): Promise<string> {
   }
 }
 
+/** What is shown of the main part, without what it takes to compute it. */
 const shown = (page: Page): Promise<string> =>
   page.evaluate(() => document.querySelector('main')!.innerText.replaceAll(/\d+(\.\d+)? m?s\b/g, ''));
 
@@ -190,13 +190,13 @@ describe.each(ROOMS)('the $title room', (room) => {
       await page.keyboard.press('Control+z');
       await page.waitForFunction((address) => location.href === address, before);
       await settled(page);
-      expect(await steady(page)).toBe(first);
+      await expect.poll(() => shown(page), { timeout: 60_000 }).toBe(first);
       await page.keyboard.press('Control+Shift+z');
       await page.waitForFunction((address) => location.href === address, after);
       const other = await newPage();
       await other.goto(after);
       await settled(other);
-      expect(await steady(other)).toBe(second);
+      await expect.poll(() => shown(other), { timeout: 60_000 }).toBe(second);
       await Promise.all([page.context().close(), other.context().close()]);
     },
   );
