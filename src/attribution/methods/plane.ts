@@ -7,7 +7,10 @@ import type { AttributionContext, Feature, ProgramRunner } from '../../programs/
 export interface Plane {
   readonly height: number;
   readonly width: number;
-  /** Position of each element. */
+  /**
+   * Position of each element. Tokens of no word, such as those that begin and end a text, always stay: they stand behind all
+   * positions.
+   */
   readonly positions: Int32Array;
 }
 
@@ -20,9 +23,10 @@ export function planeOf(context: AttributionContext, axis = 1): Plane {
   const features = planeFeatures(context);
   if (features.length !== 1)
     throw new UserError(`positions are of one input, but the model has ${features.length} that can be scored`);
-  const { dims } = inputs[features[0]!.input]!;
+  const { input } = features[0]!;
+  const { dims } = inputs[input]!;
   const last = modality.kind === 'image' && modality.layout === 'NHWC';
-  const size = dims.reduce((product, dim) => product * dim, 1);
+  const size = sizeOf(dims);
   const positions = new Int32Array(size);
   if (dims.length === 4) {
     const [height, width, channels] = last ? [dims[1]!, dims[2]!, dims[3]!] : [dims[2]!, dims[3]!, dims[1]!];
@@ -34,7 +38,9 @@ export function planeOf(context: AttributionContext, axis = 1): Plane {
     throw new UsageError(`windows slide along an axis after the batch's, but axis=${axis} of [${dims.join(', ')}]`);
   const width = dims[axis] ?? 1;
   const inner = sizeOf(dims.slice(axis + 1));
-  for (let index = 0; index < size; index++) positions[index] = Math.floor(index / inner) % width;
+  const words = modality.kind === 'text' && modality.input === input ? modality.context.words : undefined;
+  for (let index = 0; index < size; index++)
+    positions[index] = words?.[index] === null ? width : Math.floor(index / inner) % width;
   return { height: 1, width, positions };
 }
 
@@ -59,29 +65,19 @@ export async function openMasked(context: AttributionContext, plane: Plane, bina
 /** Each position's number at all its elements, shaped as the input; 0 for what always stays. */
 export function spreadPositions(
   context: AttributionContext,
-  plane: Plane,
+  { positions }: Plane,
   values: Float64Array,
 ): Readonly<Record<string, Scores>> {
-  return Object.fromEntries(
-    Object.entries(positionGroups(context, plane)).map(([input, { dims, data }]) => [
-      input,
-      { dims, data: Float64Array.from(data as BigInt64Array, (position) => values[Number(position)] ?? 0) },
-    ]),
-  );
+  const { input } = planeFeatures(context)[0]!;
+  const data = Float64Array.from(positions, (position) => values[position] ?? 0);
+  return { [input]: { dims: context.inputs[input]!.dims, data } };
 }
 
-/**
- * The position of each element of the one input as its group. Tokens of no word, such as those that begin and end a text, always
- * stay: they are in a group behind all positions.
- */
-export function positionGroups(context: AttributionContext, { height, width, positions }: Plane): NamedTensors {
-  const { inputs, modality } = context;
+/** The position of each element of the one input as its group. */
+export function positionGroups(context: AttributionContext, { positions }: Plane): NamedTensors {
   const { input } = planeFeatures(context)[0]!;
-  const words = modality.kind === 'text' && modality.input === input ? modality.context.words : undefined;
-  const data = BigInt64Array.from(positions, (position, at) =>
-    BigInt(words?.[at] === null ? height * width : position),
-  );
-  return { [input]: { type: 'int64', dims: inputs[input]!.dims, data } };
+  const data = BigInt64Array.from(positions, BigInt);
+  return { [input]: { type: 'int64', dims: context.inputs[input]!.dims, data } };
 }
 
 /** Of a picture compared with a text, windows slide over the picture. */
