@@ -1,6 +1,7 @@
 import type { DenseTensor } from '../onnx/index.ts';
-import type { AttributionContext } from './method.ts';
+import type { Attribution, AttributionContext } from './method.ts';
 import type { Players } from './players.ts';
+import { spreadOver } from './players.ts';
 import type { Numbers } from './numbers.ts';
 import type { ProgramRunner } from './runner.ts';
 
@@ -97,6 +98,18 @@ function keyOf(coalition: Coalition): string {
     key += String.fromCharCode(code);
   }
   return key;
+}
+
+/** The Shapley values of a game, exactly: all its coalitions are run. */
+export async function enumerateGame(game: Game): Promise<Attribution> {
+  const values = await game.values(allCoalitions(game.count));
+  return {
+    scores: spreadOver(game.players, shapleyValues(game.count, values), true),
+    value: values.at(-1)!,
+    baselineValue: values[0]!,
+    sumsTo: 'difference',
+    found: { coalitions: values.length, exact: true },
+  };
 }
 
 /** All 2^n coalitions of n players, empty first. */

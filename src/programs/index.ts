@@ -7,7 +7,7 @@
  */
 export { answersAlike, chooseOutput, originalAnswer, readAnswer } from './answer.ts';
 export { adam } from './adam.ts';
-export { Game, allCoalitions, shapleyValues } from './game.ts';
+export { Game, allCoalitions, enumerateGame, shapleyValues } from './game.ts';
 export type { Coalition } from './game.ts';
 export { Estimates, randomOrder } from './orders.ts';
 export { PLAYER_OPTIONS, findPlayers, spreadOver } from './players.ts';

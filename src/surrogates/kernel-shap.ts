@@ -1,14 +1,6 @@
 import { seededRandom } from '../inputs/core.ts';
 import type { Attribution } from '../programs/index.ts';
-import {
-  Game,
-  PLAYER_OPTIONS,
-  allCoalitions,
-  defineMethod,
-  findPlayers,
-  shapleyValues,
-  spreadOver,
-} from '../programs/index.ts';
+import { Game, PLAYER_OPTIONS, defineMethod, enumerateGame, findPlayers, spreadOver } from '../programs/index.ts';
 import { checkFits } from './limit.ts';
 import { PairFit } from './pair-fit.ts';
 import type { PairScores } from './pair-fit.ts';
@@ -49,14 +41,8 @@ export const kernelShap = defineMethod({
     const { count } = game;
     const budget = n_samples ?? 2 * count + 2048;
     if (count < 30 && 2 ** count <= budget) {
-      const values = await game.values(allCoalitions(count));
-      return {
-        scores: spreadOver(game.players, shapleyValues(count, values), true),
-        value: values.at(-1)!,
-        baselineValue: values[0]!,
-        sumsTo: 'difference',
-        found: { n_samples: budget, samples: values.length, exact: true, interval: 0 },
-      };
+      const found = { n_samples: budget, samples: 2 ** count, exact: true, interval: 0 };
+      return { ...(await enumerateGame(game)), found };
     }
     const [value, baselineValue] = (await game.values([game.all(), game.none()])) as [number, number];
     const random = seededRandom(context.seed);

@@ -4,11 +4,10 @@ import {
   Estimates,
   Game,
   PLAYER_OPTIONS,
-  allCoalitions,
   defineMethod,
+  enumerateGame,
   findPlayers,
   randomOrder,
-  shapleyValues,
   spreadOver,
 } from '../programs/index.ts';
 
@@ -31,16 +30,7 @@ export const permutationShap = defineMethod({
     const game = await Game.open(context, findPlayers(context, options));
     const { count } = game;
     const walks = n_permutations!;
-    if (count < 30 && 2 ** count <= 2 * walks * count) {
-      const values = await game.values(allCoalitions(count));
-      return {
-        scores: spreadOver(game.players, shapleyValues(count, values), true),
-        value: values.at(-1)!,
-        baselineValue: values[0]!,
-        sumsTo: 'difference',
-        found: { coalitions: values.length, exact: true },
-      };
-    }
+    if (count < 30 && 2 ** count <= 2 * walks * count) return enumerateGame(game);
     const random = seededRandom(context.seed);
     const estimates = new Estimates(count);
     let ends: readonly [number, number] = [0, 0];

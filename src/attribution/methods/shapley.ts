@@ -1,15 +1,13 @@
 import { seededRandom } from '../../inputs/core.ts';
 import { UserError } from '../../onnx/index.ts';
-import type { Attribution } from '../../programs/index.ts';
 import {
   Estimates,
   Game,
   PLAYER_OPTIONS,
-  allCoalitions,
   defineMethod,
+  enumerateGame,
   findPlayers,
   randomOrder,
-  shapleyValues,
   spreadOver,
 } from '../../programs/index.ts';
 
@@ -34,7 +32,7 @@ export const exactShapley = defineMethod({
       throw new UserError(
         `exact-shapley runs all coalitions of at most ${MOST_ENUMERATED} features, and the input has ${players.count}: use shapley-sampling, or fewer regions or groups`,
       );
-    return enumerate(await Game.open(context, players));
+    return enumerateGame(await Game.open(context, players));
   },
 });
 
@@ -59,7 +57,7 @@ export const shapleySampling = defineMethod({
   async attribute(context, { n_samples, ...options }) {
     const game = await Game.open(context, findPlayers(context, options));
     const { count } = game;
-    if (count <= MOST_ENUMERATED && 2 ** count <= n_samples! * count) return enumerate(game);
+    if (count <= MOST_ENUMERATED && 2 ** count <= n_samples! * count) return enumerateGame(game);
     const random = seededRandom(context.seed);
     const [value, baselineValue] = (await game.values([game.all(), game.none()])) as [number, number];
     const pairs = Math.ceil(n_samples! / 2);
@@ -78,17 +76,6 @@ export const shapleySampling = defineMethod({
     };
   },
 });
-
-async function enumerate(game: Game): Promise<Attribution> {
-  const values = await game.values(allCoalitions(game.count));
-  return {
-    scores: spreadOver(game.players, shapleyValues(game.count, values), true),
-    value: values.at(-1)!,
-    baselineValue: values[0]!,
-    sumsTo: 'difference',
-    found: { coalitions: values.length, exact: true },
-  };
-}
 
 /** What each player adds when players come in in this order. */
 async function marginals(game: Game, order: readonly number[]): Promise<Float64Array> {
