@@ -1,4 +1,4 @@
-import { GraphBuilder, UserError, isFloat, pruneModel } from '../onnx/index.ts';
+import { GraphBuilder, UserError, isFloat, nodeLabel, pruneModel } from '../onnx/index.ts';
 import type { Model, NamedTensors, Node, ValueName } from '../onnx/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import { inFourAxes, numbers } from '../programs/index.ts';
@@ -60,7 +60,7 @@ export function noAttention(model: Model): string {
   const [sealed] = sealedKernels(model);
   return sealed === undefined
     ? 'the model attends nowhere: it has no softmax between two products of values that depend on the input'
-    : `the attention of this model is inside a fused ${sealed.domain === '' ? '' : `${sealed.domain}::`}${sealed.operator} that cannot be opened (node "${sealed.name || sealed.outputs[0]}"): export the model without that fusion`;
+    : `the attention of this model is inside a fused ${sealed.domain === '' ? '' : `${sealed.domain}::`}${sealed.operator} that cannot be opened (node "${nodeLabel(sealed)}"): export the model without that fusion`;
 }
 
 /** Nodes of a model in its canonical form that attend inside of themselves: what could be opened is open by now. */

@@ -1,4 +1,12 @@
-import { GraphBuilder, UnknownRankError, UserError, isFloat, pruneModel, valuesCaptured } from '../onnx/index.ts';
+import {
+  GraphBuilder,
+  UnknownRankError,
+  UserError,
+  isFloat,
+  nodeLabel,
+  pruneModel,
+  valuesCaptured,
+} from '../onnx/index.ts';
 import type { Model, Node, ValueName } from '../onnx/index.ts';
 import type { RuleContext, RuleTable } from './rule.ts';
 import { nameUnknownOperators } from './coverage.ts';
@@ -76,9 +84,6 @@ function pullGradients(
 const GRADIENT_SCOPE = 'onnxray/gradient/';
 const gradientScope = (node: Node) => GRADIENT_SCOPE + nodeLabel(node);
 
-/** What a node is called: its name, or its first output's where it has none. */
-const nodeLabel = ({ name, outputs }: Node) => name || outputs[0]!;
-
 /** The label of the node whose gradient an emitted node is part of; undefined for any other. */
 export function differentiatedNode({ name }: Node): string | undefined {
   return name.startsWith(GRADIENT_SCOPE) ? name.slice(GRADIENT_SCOPE.length, name.lastIndexOf('/')) : undefined;
@@ -120,7 +125,7 @@ export class MissingRulesError extends UserError {
     others.delete(ruleKey(first));
     const rest = others.size === 0 ? '' : `; also missing: ${[...others].sort().join(', ')}`;
     const opset = opsets.get(first.domain) ?? 1;
-    super(`no gradient rule for ${ruleKey(first)} (node "${first.name || first.outputs[0]}", opset ${opset})${rest}`);
+    super(`no gradient rule for ${ruleKey(first)} (node "${nodeLabel(first)}", opset ${opset})${rest}`);
     this.nodes = nodes;
   }
 }

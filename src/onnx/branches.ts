@@ -1,6 +1,6 @@
 /** Branches whose condition is known take the place of their If: merged decoders, exports that test a rank. */
 import type { Graph, Model, Node, ValueName, Weight } from './model.ts';
-import { withSubgraphs } from './model.ts';
+import { nodeLabel, withSubgraphs } from './model.ts';
 import { weightNumbers } from './weight.ts';
 
 /** The model with every If of a constant condition replaced by the branch it takes, in subgraphs too. */
@@ -60,7 +60,7 @@ function inlineBranch(node: Node, branch: Graph, taken: Set<string>): Pick<Graph
   for (const name of [...produced, ...branch.initializers.keys()]) {
     if (name === '' || names.has(name)) continue;
     let fresh = name;
-    while (taken.has(fresh)) fresh = `${node.name || node.outputs[0]}/${fresh}`;
+    while (taken.has(fresh)) fresh = `${nodeLabel(node)}/${fresh}`;
     taken.add(fresh);
     names.set(name, fresh);
   }

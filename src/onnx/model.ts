@@ -80,6 +80,9 @@ export interface ValueType {
   readonly dims: readonly Dim[] | undefined;
 }
 
+/** What a node is called: its name, or its first output's where it has none. */
+export const nodeLabel = ({ name, outputs }: Node): string => name || outputs[0]!;
+
 /** Version of the ai.onnx operator set a model uses. */
 export function opsetOf(model: Model): number {
   return model.opsets.get('') ?? 1;

@@ -3,7 +3,7 @@ import { renameValues } from './branches.ts';
 import { GraphBuilder } from './builder.ts';
 import { positiveAxis } from './dims.ts';
 import type { Model, Node, ValueName } from './model.ts';
-import { int, intAttribute } from './model.ts';
+import { int, intAttribute, nodeLabel } from './model.ts';
 import { pruneModel } from './prune.ts';
 
 type Sequence = readonly ValueName[];
@@ -54,7 +54,7 @@ function mapSequences(b: GraphBuilder, node: Node, known: ReadonlyMap<ValueName,
     for (const [name, weight] of initializers) names.set(name, b.addWeight(weight));
     for (const each of nodes)
       for (const name of each.outputs)
-        if (name !== '') names.set(name, b.unusedName(`${node.name || node.outputs[0]}/${at}/${name}`));
+        if (name !== '') names.set(name, b.unusedName(`${nodeLabel(node)}/${at}/${name}`));
     for (const each of nodes) b.push(renameValues(each, names, `${node.name}/${at}/${each.name}`));
     outputs.forEach(({ name }, index) => results[index]!.push(names.get(name) ?? name));
   }

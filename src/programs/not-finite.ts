@@ -1,6 +1,6 @@
 /** Where the numbers of a program stop being finite, for the person who has to find it in the model. */
 import { differentiatedNode } from '../autodiff/index.ts';
-import { inferGraph, isFloat, opsetOf } from '../onnx/index.ts';
+import { inferGraph, isFloat, nodeLabel, opsetOf } from '../onnx/index.ts';
 import type { Model, NamedTensors, Node, ValueInfo, ValueName } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import { numbers } from './numbers.ts';
@@ -28,12 +28,10 @@ export async function whereNotFinite(
   if (culprit === undefined) return '';
   const makes = seen.get(culprit.outputs[0]!) === 'NaN' ? 'NaN' : 'infinity';
   const differentiated = differentiatedNode(culprit);
-  if (differentiated === undefined) return `: node "${labelOf(culprit)}" (${culprit.operator}) gives ${makes}`;
-  const node = host.model.graph.nodes.find((each) => labelOf(each) === differentiated);
+  if (differentiated === undefined) return `: node "${nodeLabel(culprit)}" (${culprit.operator}) gives ${makes}`;
+  const node = host.model.graph.nodes.find((each) => nodeLabel(each) === differentiated);
   return `: the gradient of node "${differentiated}"${node === undefined ? '' : ` (${node.operator})`} gives ${makes}`;
 }
-
-const labelOf = ({ name, outputs }: Node) => name || outputs[0]!;
 
 /** Which values of floats are not finite. */
 async function look(host: ModelHost, program: Model, feeds: NamedTensors): Promise<ReadonlyMap<ValueName, Finiteness>> {

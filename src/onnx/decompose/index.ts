@@ -6,6 +6,7 @@
  */
 import { GraphBuilder } from '../builder.ts';
 import type { Attribute, Graph, Model, Node } from '../model.ts';
+import { nodeLabel } from '../model.ts';
 import { UnknownRankError } from '../node-builder.ts';
 import { algebraFamily } from './algebra.ts';
 import { attentionFamily } from './attention.ts';
@@ -76,7 +77,7 @@ function containsComposite(graph: Graph, table: Table): boolean {
 function decomposeNode(b: GraphBuilder, original: Node, table: Table): void {
   const node = decomposeSubgraphs(b, original, table);
   const decomposition = table.get(keyOf(node));
-  const values = decomposition && b.within(node.name || node.outputs[0]!, () => tryDecompose(decomposition, b, node));
+  const values = decomposition && b.within(nodeLabel(node), () => tryDecompose(decomposition, b, node));
   if (values === undefined) {
     b.push(node);
     return;

@@ -4,7 +4,7 @@
  */
 import type { GraphBuilder } from '../builder.ts';
 import type { Node, ValueName } from '../model.ts';
-import { float, floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../model.ts';
+import { float, floatAttribute, intAttribute, intsAttribute, nodeLabel, stringAttribute } from '../model.ts';
 import type { EmittedOperator } from '../operators.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
@@ -94,7 +94,7 @@ const conv: Decomposition = (b, node) => {
   if (isPaddedByRule(node)) return undefined;
   return [
     channelsFirst(b, node, node.inputs[0]!, (x) => {
-      const y = b.unusedName(`${node.name || node.outputs[0]!}/QLinearConv`);
+      const y = b.unusedName(`${nodeLabel(node)}/QLinearConv`);
       b.push({
         ...node,
         domain: '',
