@@ -11,6 +11,8 @@ import { compileProgram } from './program.ts';
 import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
 import { PROGRAM } from './request.ts';
+import { SCORES, addSpread, addSums, toScores, toVariances } from './sums.ts';
+import type { Spread, Sums } from './sums.ts';
 
 export interface RunOptions {
   /** Without a word of progress, and whether or not its numbers are finite: a look at the side. */
@@ -78,11 +80,6 @@ export interface RunResult {
   readonly output: DenseTensor;
 }
 
-const SCORES = PROGRAM.scores('');
-
-/** Sums over batches, in float64. */
-type Sums = Map<string, { readonly dims: readonly number[]; readonly data: Float64Array }>;
-
 /** A compiled program, loaded, for one input. */
 export class ProgramRunner {
   readonly #context: RunContext;
@@ -140,7 +137,7 @@ export class ProgramRunner {
       output = oneRow(results[PROGRAM.output]!, end - start - 1);
       for (let row = start; row < end && this.answered === undefined; row++)
         if (this.#rowIsInput(rows, row)) this.answered = oneRow(results[PROGRAM.output]!, row - start);
-      addSums(sums, results, SCORES);
+      addSums(sums, results);
       addSpread(spreads, results, rows.weights.slice(start, end));
       const gradients = results[PROGRAM.maskGradients];
       if (gradients !== undefined) maskGradients.push(...splitRows(gradients, end - start));
@@ -350,63 +347,4 @@ export class ProgramRunner {
     }
     return { type: tensor.type, dims: [end - start, ...tensor.dims.slice(1)], data: result };
   }
-}
-
-function addSums(sums: Sums, results: NamedTensors, prefix: string): void {
-  for (const [name, tensor] of Object.entries(results)) {
-    if (!name.startsWith(prefix)) continue;
-    const key = name.slice(prefix.length);
-    const sum = sums.get(key) ?? { dims: tensor.dims, data: new Float64Array(sizeOf(tensor.dims)) };
-    sums.set(key, sum);
-    const part = numbers(tensor);
-    for (let index = 0; index < part.length; index++) sum.data[index]! += part[index]!;
-  }
-}
-
-/** Of the rows of the batches so far: their weight, the weighted mean, and the weighted sum of squared distances from it. */
-interface Spread {
-  weight: number;
-  readonly dims: readonly number[];
-  readonly mean: Float64Array;
-  readonly squares: Float64Array;
-}
-
-const SPREAD = PROGRAM.spread('');
-
-/** Batches are joined as Chan, Golub & LeVeque 1983 do, https://doi.org/10.1080/00031305.1983.10483115. */
-function addSpread(spreads: Map<string, Spread>, results: NamedTensors, weights: readonly number[]): void {
-  const added = weights.reduce((sum, weight) => sum + weight, 0);
-  for (const [name, tensor] of Object.entries(results)) {
-    if (!name.startsWith(SPREAD) || added === 0) continue;
-    const input = name.slice(SPREAD.length);
-    const size = sizeOf(tensor.dims);
-    const known = spreads.get(input) ?? {
-      weight: 0,
-      dims: tensor.dims,
-      mean: new Float64Array(size),
-      squares: new Float64Array(size),
-    };
-    spreads.set(input, known);
-    const [squares, sum] = [numbers(tensor), numbers(results[SCORES + input]!)];
-    const share = added / (known.weight + added);
-    for (let at = 0; at < size; at++) {
-      const delta = sum[at]! / added - known.mean[at]!;
-      known.squares[at]! += squares[at]! + delta * delta * known.weight * share;
-      known.mean[at]! += delta * share;
-    }
-    known.weight += added;
-  }
-}
-
-function toVariances(spreads: ReadonlyMap<string, Spread>): Readonly<Record<string, Scores>> {
-  return Object.fromEntries(
-    Array.from(spreads, ([input, { dims, squares, weight }]) => [
-      input,
-      { dims, data: squares.map((s) => s / weight) },
-    ]),
-  );
-}
-
-function toScores(sums: Sums): Readonly<Record<string, Scores>> {
-  return Object.fromEntries(Array.from(sums, ([input, { dims, data }]) => [input, { dims, data }]));
 }
