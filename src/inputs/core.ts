@@ -1,6 +1,6 @@
 /** The part of inputs/ that runs anywhere: plain data and pure functions. */
 export { checkTensors, readTensors } from './tensors.ts';
-export { drawNumbers, normalRandom, seededNoise, seededRandom, shuffled } from './random.ts';
+export { drawNumbers, normalRandom, seededNoise, seededRandom } from './random.ts';
 export type { Random } from './random.ts';
 export { loadTokenizer } from './text-tokenizer.ts';
 export type { SpecialToken, TextTokenizer, TokenizerFiles } from './text-tokenizer.ts';

@@ -100,13 +100,3 @@ export function drawNumbers(size: number, random: Random): Float32Array {
   for (let at = 0; at < size; at++) numbers[at] = random();
   return numbers;
 }
-
-/** A list in an order by chance (Fisher & Yates). */
-export function shuffled<T>(list: readonly T[], random: Random): T[] {
-  const order = [...list];
-  for (let at = order.length - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1));
-    [order[at], order[other]] = [order[other]!, order[at]!];
-  }
-  return order;
-}

@@ -66,7 +66,7 @@ export function findPlayers(context: AttributionContext, { features, regions }: 
     const tensor = inputs[feature.input];
     if (tensor === undefined) throw new UserError(`input "${feature.input}" was not given`);
     const given = groups?.[feature.input];
-    if (given !== undefined) return [feature, givenUnits(feature.input, given, tensor)];
+    if (given !== undefined) return [feature, givenUnits(given)];
     if (text !== undefined && feature.input === text.input) {
       chosen ||= features === 'words' || features === 'tokens';
       return [feature, textUnits(text.context, sizeOf(tensor.dims), features !== 'tokens')];
@@ -156,11 +156,7 @@ function checkChoice(features: string, kind: string, picture: boolean): void {
 }
 
 /** Groups by any numbers, as numbers from 0. Of several inputs each has its own. */
-function givenUnits(input: string, given: DenseTensor, tensor: DenseTensor): InputUnits {
-  if (given.dims.join() !== tensor.dims.join())
-    throw new UserError(
-      `the feature mask of "${input}" is [${given.dims.join(', ')}], but the input is [${tensor.dims.join(', ')}]`,
-    );
+function givenUnits(given: DenseTensor): InputUnits {
   const names = Array.from(given.data as ArrayLike<number | bigint>, Number);
   const order = [...new Set(names)].sort((left, right) => left - right);
   const at = new Map(order.map((name, index) => [name, index]));

@@ -1,4 +1,4 @@
-import { UserError } from '../../onnx/index.ts';
+import { UserError, sizeOf } from '../../onnx/index.ts';
 import type { AttributionContext, Numbers } from '../../programs/index.ts';
 import { defineMethod } from '../../programs/index.ts';
 import { onlyElements } from './only-elements.ts';
@@ -58,11 +58,10 @@ interface Axis {
 function spatialAxes({ modality }: AttributionContext, dims: readonly number[]): readonly Axis[] {
   if (dims.length !== 4) throw new UserError('blur-ig is for pictures: the input needs four dimensions');
   const axes = modality.kind === 'image' && modality.layout === 'NHWC' ? [1, 2] : [2, 3];
-  const size = (list: readonly number[]) => list.reduce((product, dim) => product * dim, 1);
   return axes.map((axis) => ({
-    outer: size(dims.slice(0, axis)),
+    outer: sizeOf(dims.slice(0, axis)),
     length: dims[axis]!,
-    inner: size(dims.slice(axis + 1)),
+    inner: sizeOf(dims.slice(axis + 1)),
   }));
 }
 

@@ -1,5 +1,5 @@
-import { seededNoise, seededRandom, shuffled } from '../../inputs/core.ts';
-import { baselineCount, defineMethod } from '../../programs/index.ts';
+import { seededNoise, seededRandom } from '../../inputs/core.ts';
+import { baselineCount, defineMethod, randomOrder } from '../../programs/index.ts';
 
 /**
  * Gradients at random points between random baselines and the input, times their difference: integrated gradients
@@ -37,8 +37,8 @@ export const expectedGradients = defineMethod({
     const noise = seededNoise(context.seed);
     const given = baselineCount(context);
     // With fewer samples than baselines, those that take part are drawn: they may stand in some order.
-    const all = Array.from({ length: given }, (_, row) => row);
-    const drawn = given > samples ? shuffled(all, random).slice(0, samples) : all;
+    const drawn =
+      given > samples ? randomOrder(given, random).slice(0, samples) : Array.from({ length: given }, (_, row) => row);
     const baselines = drawn.length;
     // Each baseline's positions are spread over [0, 1]: its k-th sample of m lies in the k-th m-th.
     const turn = Array.from({ length: samples }, (_, sample) => sample % baselines);

@@ -2,6 +2,7 @@
 import { WEB_VERSIONS } from 'onnxray/browser';
 
 export {
+  BASELINES,
   ExplainableModel,
   METHODS,
   SURROGATES,

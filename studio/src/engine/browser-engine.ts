@@ -1,5 +1,6 @@
 /** This browser's engine: the package's browser door, each model in a Worker of its own. Works without any server. */
 import {
+  BASELINES,
   ExplainableModel,
   METHODS,
   SURROGATES,
@@ -178,8 +179,6 @@ async function given(subject: Subject) {
   }
   return subject.pair === undefined ? { text: subject.text } : { text: subject.text, pair: subject.pair };
 }
-
-const BASELINES = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise', 'black', 'white'] as const;
 
 function isBaseline(name: string | undefined): name is (typeof BASELINES)[number] {
   return BASELINES.some((each) => each === name);
