@@ -12,8 +12,5 @@ export const CASE_EXCEPTIONS: Readonly<Record<string, string>> = {
   test_not_2d: 'a file of opset 1: opsets before 7 are refused',
   test_not_3d: 'a file of opset 1: opsets before 7 are refused',
   test_not_4d: 'a file of opset 1: opsets before 7 are refused',
-  test_ai_onnx_ml_tree_ensemble_single_tree: 'piecewise constant; onnxruntime has its kernel for one type only',
   test_range_float_type_positive_delta_expanded: 'its inputs decide the length of the output',
-  test_resize_downsample_sizes_nearest_not_smaller:
-    'a kept aspect ratio has a gradient only where the resulting lengths come out whole',
 };
