@@ -39,6 +39,15 @@ const microsoft = [
   'QLinearSigmoid',
   'QLinearSoftmax',
   'QLinearWhere',
+  'MoE',
+  'QMoE',
+  'MatMulBnb4',
+  'MRotaryEmbedding',
+  'LinearAttention',
+  'LinearAttentionGate',
+  'CausalConvWithState',
+  'GatedRMSNorm',
+  'Inverse',
 ].map((operator) => `com.microsoft::${operator}`);
 
 const ml = [

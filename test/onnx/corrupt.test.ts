@@ -14,6 +14,7 @@ import {
   numbersWeight,
   opsetOf,
   readModel,
+  string,
   writeModel,
 } from '../../src/onnx/index.ts';
 import type { Model } from '../../src/onnx/index.ts';
@@ -184,6 +185,16 @@ describe('a broken file gives one line', () => {
       };
     expect(complaint(writeModel({ ...small, graph }))).toMatch(/deep/);
   });
+});
+
+test('a convolution with fewer strides than axes, and padding to be worked out, is refused in a line', () => {
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [1, 2, 6, 6] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [makeNode('Conv', ['x', 'w'], ['y'], { strides: ints([2]), auto_pad: string('SAME_UPPER') })],
+    initializers: [['w', numbersWeight('float32', [3, 2, 3, 3], Array<number>(54).fill(1))]],
+  });
+  expect(() => normalizeModel(model)).toThrow(/^Conv "Conv_y": its strides, dilations and padding do not fit/);
 });
 
 test('what names in a file hold is shown without control characters, and not at any length', () => {

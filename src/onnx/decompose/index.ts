@@ -17,6 +17,8 @@ import { selectionFamily } from './selection.ts';
 import { samplingFamily } from './sampling.ts';
 import { regionFamily } from './regions.ts';
 import { fourierFamily } from './fourier.ts';
+import { expertFamily } from './experts.ts';
+import { linearAttentionFamily } from './linear-attention.ts';
 import { fusedFamily } from './fused.ts';
 import { fusedAttentionFamily } from './fused-attention.ts';
 import { quantizedFamily } from './quantized.ts';
@@ -38,6 +40,8 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...fourierFamily,
     ...fusedFamily,
     ...fusedAttentionFamily,
+    ...linearAttentionFamily,
+    ...expertFamily,
     ...relativePositionFamily,
     ...quantizedFamily,
     ...normalizationFamily,
