@@ -48,6 +48,17 @@ const microsoft = [
   'CausalConvWithState',
   'GatedRMSNorm',
   'Inverse',
+  'Trilu',
+  'GatherND',
+  'GridSample',
+  'Pad',
+  'ExpandDims',
+  'CDist',
+  'GatedAdd',
+  'BiasAdd',
+  'BiasSplitGelu',
+  'GroupNorm',
+  'SkipGroupNorm',
 ].map((operator) => `com.microsoft::${operator}`);
 
 const ml = [

@@ -197,6 +197,17 @@ test('a convolution with fewer strides than axes, and padding to be worked out, 
   expect(() => normalizeModel(model)).toThrow(/^Conv "Conv_y": its strides, dilations and padding do not fit/);
 });
 
+test('a tensor of one value with a length below zero has no shape that is known', () => {
+  const one = { kind: 'tensor', value: numbersWeight('int64', [1], [1]) } as const;
+  const model = makeModel({
+    outputs: [{ name: 'y', type: 'int64', dims: undefined }],
+    inputs: [],
+    nodes: [makeNode('ConstantOfShape', ['shape'], ['y'], { value: one })],
+    initializers: [['shape', numbersWeight('int64', [1], [-3])]],
+  });
+  expect(inferGraph(model.graph, opsetOf(model)).get('y')).toMatchObject({ values: undefined });
+});
+
 test('what names in a file hold is shown without control characters, and not at any length', () => {
   const line = complaint(
     changed((proto) => (proto.graph!.node[0]!.input[0] = `\u001b[31mred\r\n\u0007${'long '.repeat(2000)}`)),

@@ -10,7 +10,7 @@ const scaled = (b: GraphBuilder, x: ValueName, factor: number) => (factor === 1 
 const plus = (b: GraphBuilder, x: ValueName, other: ValueName | undefined) => (other ? b.add(x, other) : x);
 
 /** x Phi(x) */
-const gelu = (b: GraphBuilder, x: ValueName) =>
+export const gelu = (b: GraphBuilder, x: ValueName) =>
   b.mul(scaled(b, x, 0.5), b.add(b.erf(scaled(b, x, Math.SQRT1_2)), b.scalar(1, x)));
 
 /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */

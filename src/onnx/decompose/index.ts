@@ -10,6 +10,7 @@ import { nodeLabel } from '../model.ts';
 import { UnknownRankError } from '../node-builder.ts';
 import { algebraFamily } from './algebra.ts';
 import { attentionFamily } from './attention.ts';
+import { contributedFamily } from './contributed.ts';
 import type { Decomposition } from './decomposition.ts';
 import { lossFamily } from './losses.ts';
 import { recurrentFamily } from './recurrent.ts';
@@ -41,6 +42,7 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...fusedFamily,
     ...fusedAttentionFamily,
     ...linearAttentionFamily,
+    ...contributedFamily,
     ...expertFamily,
     ...relativePositionFamily,
     ...quantizedFamily,
