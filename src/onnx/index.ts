@@ -32,6 +32,7 @@ export { joinModels, weightsOf } from './join.ts';
 export type { ModelPart } from './join.ts';
 export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
+export { unpackIntegers } from './packed.ts';
 export { narrowToRead } from './narrow.ts';
 export { foldPadding } from './padding.ts';
 export { lowerForWebGpu } from './webgpu.ts';

@@ -98,5 +98,6 @@ export const EMITTED_OPERATORS = [
   'MatMulInteger',
   'QuantizeLinear',
   'IsNaN',
+  'TopK',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

@@ -8,12 +8,13 @@ import { computing } from './compute.ts';
 import { controlling } from './control.ts';
 import { elementwise } from './elementwise.ts';
 import { microsoft } from './microsoft.ts';
+import { machineLearning } from './ml.ts';
 import type { InferenceRule } from './rule.ts';
 import { numeric } from './rule.ts';
 import { shaping } from './shape.ts';
 
 const RULES: ReadonlyMap<string, InferenceRule> = new Map(
-  Object.entries({ ...elementwise, ...shaping, ...computing, ...controlling, ...microsoft }),
+  Object.entries({ ...elementwise, ...shaping, ...computing, ...controlling, ...microsoft, ...machineLearning }),
 );
 
 /** What is known around a node. */

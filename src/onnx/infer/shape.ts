@@ -246,10 +246,9 @@ const constantOfShape: InferenceRule = (input) => {
   const dims = shapeFrom(input, 0);
   const count = dims?.length === 1 ? dims[0] : undefined;
   const element = facts?.values?.[0];
-  const values =
-    typeof count === 'number' && count <= MAX_SHAPE_VALUES && element !== undefined
-      ? Array<Dim>(count).fill(element)
-      : undefined;
+  // A broken file may ask for a length below zero.
+  const possible = typeof count === 'number' && Number.isInteger(count) && count >= 0 && count <= MAX_SHAPE_VALUES;
+  const values = possible && element !== undefined ? Array<Dim>(count).fill(element) : undefined;
   return [{ type: facts?.type ?? 'float32', dims, values }];
 };
 
