@@ -240,7 +240,12 @@ const inferenceBatchNorm = (node: Node): Node => ({
   attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),
 });
 
-const dropout: Upgrade = (node) => ({ ...node, inputs: node.inputs.slice(0, 1), attributes: {} });
+/** Since opset 12 an input says whether it trains; before, and unless that says so, it is the identity. */
+const dropout: Upgrade = (node, context) => {
+  const training = context.opset >= 12 ? node.inputs[2] : undefined;
+  if (training && context.numbers(training)?.[0] !== 0) return node;
+  return { ...node, inputs: node.inputs.slice(0, 1), attributes: {} };
+};
 
 const topK: Upgrade = (node, context) => {
   const k = intAttribute(node, 'k');
