@@ -95,8 +95,9 @@ const dependencies = (node: Node): readonly ValueName[] => [...node.inputs, ...v
 /** Nodes and values through which `ofs` depend differentiably on `wrt`. */
 function differentiablePath(b: GraphBuilder, ofs: readonly ValueName[], wrt: readonly ValueName[], rules: RuleTable) {
   const depends = new Set<ValueName>(wrt);
+  const isCast = ({ operator }: Node) => operator === 'Cast' || operator === 'CastLike';
   const cut = (node: Node) =>
-    rules[ruleKey(node)] === PIECEWISE_CONSTANT || (node.operator === 'Cast' && !isFloat(b.type(node.outputs[0]!)));
+    rules[ruleKey(node)] === PIECEWISE_CONSTANT || (isCast(node) && !isFloat(b.type(node.outputs[0]!)));
   const candidates = b.nodes().filter((node) => {
     if (cut(node) || !dependencies(node).some((input) => depends.has(input))) return false;
     for (const output of node.outputs) if (output !== '') depends.add(output);

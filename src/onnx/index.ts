@@ -28,6 +28,7 @@ export { pruneModel, valuesCaptured, valuesRead } from './prune.ts';
 export { externalWeights } from './external.ts';
 export type { ExternalStorage } from './external.ts';
 export { inlineFunctions } from './inline.ts';
+export { keptApart } from './rename.ts';
 export { joinModels, weightsOf } from './join.ts';
 export type { ModelPart } from './join.ts';
 export { COMPOSITE_OPERATORS } from './decompose/index.ts';

@@ -3,6 +3,7 @@ import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiv
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
 import { intAttribute, intsAttribute } from '../model.ts';
 import type { Dim } from '../tensor.ts';
+import { likeInput } from './random.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
 const unknownDims = (count: Dim): Dim[] | undefined =>
@@ -198,8 +199,15 @@ const gather: InferenceRule = (input) => {
   const axis = positiveAxis(intAttribute(input.node, 'axis', 0), data.length);
   const picked = input.numbers(1);
   const elements = input.values(0);
-  const values = elements && picked ? picked.map((at) => elements[at < 0 ? at + elements.length : at]) : undefined;
-  return [{ type: input.type(0), dims: [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)], values }];
+  const places = picked?.map((at) => positiveAxis(at, Number(data[axis])));
+  const values = elements && places && isStatic(data) ? sliceValues(elements, data, axis, places) : undefined;
+  return [
+    {
+      type: input.type(0),
+      dims: [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)],
+      values: values && values.length <= MAX_SHAPE_VALUES ? values : undefined,
+    },
+  ];
 };
 
 const gatherND: InferenceRule = (input) => {
@@ -291,7 +299,8 @@ const resize: InferenceRule = (input) => {
     const dim = dims[axis];
     if (sizes) result[axis] = policy ? undefined : sizes[index];
     else if (scale === undefined) result[axis] = undefined;
-    else if (typeof dim === 'number') result[axis] = Math.floor(dim * scale);
+    // As onnxruntime reckons, in float32: 10 * 0.7 is 7 there, and a little less in float64.
+    else if (typeof dim === 'number') result[axis] = Math.floor(Math.fround(dim * Math.fround(scale)));
     else result[axis] = scale === 1 ? dim : Number.isInteger(scale) ? multiplyDims(dim, scale) : undefined;
   });
   return [{ type: input.type(0), dims: result }];
@@ -341,7 +350,7 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   TopK: topK,
   OneHot: oneHot,
   NonZero: (input) => [{ type: 'int64', dims: [input.dims(0)?.length, undefined] }],
-  EyeLike: (input) => [{ type: input.type(0), dims: input.dims(0) }],
+  EyeLike: likeInput,
   Unique: (input) => {
     const axis = intAttribute(input.node, 'axis');
     const dims = axis === undefined ? [undefined] : input.dims(0)?.map((dim, at) => (at === axis ? undefined : dim));
