@@ -42,6 +42,8 @@ export class NodeBuilder {
   readonly #taken: Set<string>;
   /** Values of which a rule said more than inference finds: whoever reads the model next should know it too. */
   readonly #told = new Set<ValueName>();
+  /** Domains other than ai.onnx of emitted operators, those of subgraphs included. */
+  readonly #domains: Set<string>;
   #inputs: ValueInfo[];
   #outputs: ValueInfo[];
   #counter = 0;
@@ -52,6 +54,7 @@ export class NodeBuilder {
     const { graph } = model;
     this.#model = model;
     this.#outer = outer;
+    this.#domains = outer === undefined ? new Set() : outer.#domains;
     this.#scope = scope;
     this.opset = opsetOf(model);
     this.#nodes = [];
@@ -104,7 +107,7 @@ export class NodeBuilder {
     this.#nodes.push(node);
   }
 
-  /** Appends an operator of ai.onnx and names its outputs. Equal nodes are made once. */
+  /** Appends an operator, of ai.onnx where its name has no domain, and names its outputs. Equal nodes are made once. */
   emit(
     operator: EmittedOperator,
     inputs: readonly ValueName[],
@@ -114,14 +117,23 @@ export class NodeBuilder {
     const key = emissionKey(operator, inputs, attributes, options.outputs);
     const made = key === undefined ? undefined : this.#made.get(key);
     if (made !== undefined) return made;
-    const name = this.unusedName(`${this.#scope}/${operator}`);
+    const [own, domain] = operator.split('::').toReversed() as [string, string?];
+    if (domain !== undefined) this.importDomain(domain);
+    const name = this.unusedName(`${this.#scope}/${own}`);
     const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, index) => (count === 1 ? `${name}:0` : `${name}:${index}`));
     let end = inputs.length;
     while (end > 0 && inputs[end - 1] === '') end--;
     const kept = Object.entries(attributes).filter((entry): entry is [string, Attribute] => entry[1] !== undefined);
     this.push(
-      { name, operator, domain: '', inputs: inputs.slice(0, end), outputs, attributes: Object.fromEntries(kept) },
+      {
+        name,
+        operator: own,
+        domain: domain ?? '',
+        inputs: inputs.slice(0, end),
+        outputs,
+        attributes: Object.fromEntries(kept),
+      },
       options.dims,
     );
     options.facts?.forEach((facts, index) => {
@@ -131,6 +143,11 @@ export class NodeBuilder {
     });
     if (key !== undefined) this.#made.set(key, outputs);
     return outputs;
+  }
+
+  /** Says that the model has operators of another domain, at version 1. */
+  importDomain(domain: string): void {
+    this.#domains.add(domain);
   }
 
   /** Appends an operator with one output. */
@@ -311,7 +328,8 @@ export class NodeBuilder {
       nodes: this.#nodes,
       initializers: this.#initializers,
     };
-    return { ...this.#model, irVersion: Math.max(this.#model.irVersion, 8), graph };
+    const opsets = new Map([...Array.from(this.#domains, (domain) => [domain, 1] as const), ...this.#model.opsets]);
+    return { ...this.#model, opsets, irVersion: Math.max(this.#model.irVersion, 8), graph };
   }
 
   // --- constants -----------------------------------------------------------------------------------------------

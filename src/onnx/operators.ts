@@ -1,5 +1,5 @@
 /**
- * Operators of ai.onnx that our passes emit. Each has a gradient rule or is declared to have none that matters,
+ * Operators that our passes emit, of ai.onnx but for one, which only programs for onnxruntime's CPU have. Each has a gradient rule or is declared to have none that matters,
  * which the rule table's type enforces: an operator added here without a rule does not compile.
  */
 export const EMITTED_OPERATORS = [
@@ -99,5 +99,6 @@ export const EMITTED_OPERATORS = [
   'QuantizeLinear',
   'IsNaN',
   'TopK',
+  'com.microsoft::FusedMatMul',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

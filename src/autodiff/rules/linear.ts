@@ -1,5 +1,5 @@
 /** Matrix products. */
-import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
+import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { UserError, floatAttribute, intAttribute, int, string, stringAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
@@ -40,25 +40,65 @@ export function matmulRight(b: GraphBuilder, a: ValueName, c: ValueName, dY: Val
   return b.rank(c) === 1 ? b.squeeze(dC, [1]) : dC;
 }
 
+/** How a product takes its operands: with the last two axes exchanged, and what it is multiplied with. */
+export interface ProductForm {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+
+/** alpha op(A) op(B) of two matrices or batches of them, in the operators of a set of rules. */
+export type Product = (b: GraphBuilder, left: ValueName, right: ValueName, form: ProductForm) => ValueName;
+
+const scaled = (b: GraphBuilder, x: ValueName, factor: number) => (factor === 1 ? x : b.mul(x, b.scalar(factor, x)));
+
+const plainProduct: Product = (b, left, right, { transA = false, transB = false, alpha = 1 }) => {
+  const turn = (x: ValueName, flip: boolean) => (flip ? b.matrixTranspose(x) : x);
+  return scaled(b, b.matmul(turn(left, transA), turn(right, transB)), alpha);
+};
+
+/** Of Y = alpha op(A) op(B) the gradients, dA before it is summed over what A was broadcast along. */
+export function productGradients(
+  b: GraphBuilder,
+  { a, c, dY }: { readonly a: ValueName; readonly c: ValueName; readonly dY: ValueName },
+  { transA = false, transB = false, alpha = 1 }: ProductForm,
+  product: Product,
+): readonly [Pullback, Pullback] {
+  return [
+    () =>
+      transA
+        ? product(b, c, dY, { transA: transB, transB: true, alpha })
+        : product(b, dY, c, { transB: !transB, alpha }),
+    () =>
+      transB
+        ? product(b, dY, a, { transA: true, transB: transA, alpha })
+        : product(b, a, dY, { transA: !transA, alpha }),
+  ];
+}
+
+/** The attributes of Gemm and FusedMatMul. */
+export const formOf = (node: Node): Required<ProductForm> => ({
+  transA: intAttribute(node, 'transA', 0) === 1,
+  transB: intAttribute(node, 'transB', 0) === 1,
+  alpha: floatAttribute(node, 'alpha', 1),
+});
+
 /** Y = alpha op(A) op(B) + beta C */
 const gemm = rule((b, node, dY) => {
   const [a, c, bias] = node.inputs;
-  const [transA, transB] = [intAttribute(node, 'transA', 0) === 1, intAttribute(node, 'transB', 0) === 1];
-  const [alpha, beta] = [floatAttribute(node, 'alpha', 1), floatAttribute(node, 'beta', 1)];
-  const scaled = (x: ValueName, factor: number) => (factor === 1 ? x : b.mul(x, b.scalar(factor, x)));
-  const t = (x: ValueName, flip: boolean) => (flip ? b.matrixTranspose(x) : x);
   return [
-    () => {
-      const g = scaled(dY, alpha);
-      return transA ? b.matmul(t(c!, transB), t(g, true)) : b.matmul(g, t(c!, !transB));
-    },
-    () => {
-      const g = scaled(dY, alpha);
-      return transB ? b.matmul(t(g, true), t(a!, transA)) : b.matmul(t(a!, !transA), g);
-    },
-    bias ? () => unbroadcast(b, scaled(dY, beta), bias) : undefined,
+    ...productGradients(b, { a: a!, c: c!, dY }, formOf(node), plainProduct),
+    bias ? () => unbroadcast(b, scaled(b, dY, floatAttribute(node, 'beta', 1)), bias) : undefined,
   ];
 });
+
+/** Y = alpha op(A) op(B), batches broadcast, as programs for onnxruntime's CPU have it; those of files are decomposed. */
+export const fusedMatMul = (product: Product) =>
+  rule((b, node, dY) => {
+    const [a, c] = [node.inputs[0]!, node.inputs[1]!];
+    const [left, right] = productGradients(b, { a, c, dY }, formOf(node), product);
+    return [() => unbroadcast(b, left(), a), () => unbroadcast(b, right(), c)];
+  });
 
 /**
  * Each operand's gradient is the einsum of dY with the other operands, by exchanging letters. A letter that only
@@ -121,6 +161,7 @@ const inverse = rule((b, node, dY) => [
 export const linear = {
   MatMul: matmul,
   Gemm: gemm,
+  'com.microsoft::FusedMatMul': fusedMatMul(plainProduct),
   Einsum: einsum,
   CumSum: cumSum,
   Range: range,

@@ -22,7 +22,8 @@ import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again, gated, gatedAt } from './again.ts';
-import { geluOf, geluSlope } from './gelu.ts';
+import { geluOf, geluGradient } from './gelu.ts';
+import { TRANSFORMER_RULES } from './transformer.ts';
 import { affine, canBeBlocked, enter, inBlocks, spatial, spread, spreadFactors, stuff } from './blocked-layout.ts';
 
 const HUGE = 2 ** 100;
@@ -70,7 +71,7 @@ const mul: Rule = (b, node, gradients, context) => {
   const [first, second] = node.inputs as [ValueName, ValueName];
   const gelu = dY === undefined ? undefined : geluOf(b, node);
   if (dY !== undefined && gelu !== undefined && !context.asked(node.inputs[1 - gelu.at]!)) {
-    const factor = () => b.mul(dY, geluSlope(b, gelu));
+    const factor = () => geluGradient(b, gelu, dY);
     return gelu.at === 0 ? [factor, undefined] : [undefined, factor];
   }
   if (dY === undefined || !stays(b, y)) return plain('Mul')(b, node, gradients, context);
@@ -162,6 +163,7 @@ function stridedInput(b: GraphBuilder, node: Node, x: ValueName, w: ValueName, d
 /** For programs that run on onnxruntime's CPU provider. */
 export const BLOCKED_RULES: RuleTable = {
   ...GRADIENT_RULES,
+  ...TRANSFORMER_RULES,
   Relu: relu,
   Clip: clip,
   Mul: mul,

@@ -3,6 +3,7 @@
  * operators of the forward pass when nothing else reads what is between, and x alone is kept; the rules of the five by
  * themselves read all of it, and take more passes over the elements.
  */
+import { float } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 
 export interface Gelu {
@@ -38,10 +39,17 @@ export function geluOf(b: GraphBuilder, node: Node): Gelu | undefined {
   return undefined;
 }
 
-/** 1 + erf(u) + u 2 / sqrt(pi) exp(-u^2) with u = x / sqrt 2: the derivative of both forms in the factor that is x or x / 2. */
-export function geluSlope(b: GraphBuilder, { x }: Gelu): ValueName {
+/**
+ * dY times the derivative of both forms in the factor that is x or x / 2, 2 (Phi(x) + x phi(x)) with Phi(x) = (1 + erf(u)) / 2
+ * and u = x / sqrt 2. A HardSigmoid, whose bounds Phi does not leave, takes half the time of an Add of a scalar.
+ */
+export function geluGradient(b: GraphBuilder, { x }: Gelu, dY: ValueName): ValueName {
   const u = b.mul(x, b.scalar(Math.SQRT1_2, x));
-  // Dividing spares a negation; where the exponential is infinite the quotient is 0, as it should be.
-  const density = b.div(b.mul(x, b.scalar(Math.sqrt(2 / Math.PI), x)), b.exp(b.square(u)));
-  return b.add(b.add(b.erf(u), b.scalar(1, x)), density);
+  const phi = b.op('HardSigmoid', [b.erf(u)], { alpha: float(0.5), beta: float(0.5) });
+  const density = b.mul(b.div(u, b.exp(b.square(u))), b.scalar(1 / Math.sqrt(Math.PI), x));
+  return b.mul(b.add(density, phi), twice(b, dY));
+}
+/** 2 dY: what was halved on the way here, or else a factor that onnxruntime takes into the product before. */
+function twice(b: GraphBuilder, dY: ValueName): ValueName {
+  return besides(b, b.producer(dY), 'Mul', 0.5) ?? b.mul(dY, b.scalar(2, dY));
 }

@@ -10,6 +10,7 @@ import type { LrpPlan } from './lrp.ts';
 import { lrpRules } from './lrp.ts';
 import { mergeBatchNorm } from './merge-batch-norm.ts';
 import { rectifyPooled } from './rectify-pooled.ts';
+import { fuseProducts } from './products.ts';
 import type { Scene } from './scene.ts';
 
 export type RuleSetSpec =
@@ -41,7 +42,7 @@ export function ruleTable(spec: RuleSetSpec, scene: Scene): RuleTable {
 
 /** The model in the form a set of rules expects; `kept` names values that must stay. */
 export function prepareFor(spec: RuleSetSpec, model: Model, kept: readonly ValueName[]): Model {
-  if (spec.set === 'blocked') return spreadFactorsByChannel(rectifyPooled(model, kept));
+  if (spec.set === 'blocked') return fuseProducts(spreadFactorsByChannel(rectifyPooled(model, kept)), kept);
   const merges = spec.set === 'lrp' || (spec.set === 'deep-lift' && spec.revealCancel);
   return merges ? mergeBatchNorm(model, kept) : model;
 }

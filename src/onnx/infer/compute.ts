@@ -4,7 +4,7 @@ import { intAttribute, intsAttribute, stringAttribute } from '../model.ts';
 import type { Dim } from '../tensor.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
-function matmulDims(a: readonly Dim[] | undefined, b: readonly Dim[] | undefined): Dim[] | undefined {
+export function matmulDims(a: readonly Dim[] | undefined, b: readonly Dim[] | undefined): Dim[] | undefined {
   if (a === undefined || b === undefined) return undefined;
   const left = a.length === 1 ? [1, ...a] : a;
   const right = b.length === 1 ? [...b, 1] : b;

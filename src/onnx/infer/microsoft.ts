@@ -1,6 +1,7 @@
 /** Operators of com.microsoft that stay as they are. */
 import { positiveAxis } from '../dims.ts';
 import { intAttribute } from '../model.ts';
+import { matmulDims } from './compute.ts';
 import type { InferenceRule } from './rule.ts';
 
 const matmulNBits: InferenceRule = (input) => {
@@ -19,10 +20,23 @@ const gatherBlockQuantized: InferenceRule = (input) => {
   return [{ type: input.type(2), dims: [...whole.slice(0, axis), ...indices, ...whole.slice(axis + 1)] }];
 };
 
+const fusedMatMul: InferenceRule = (input) => {
+  const flag = (name: string) => intAttribute(input.node, name, 0) === 1;
+  const turned = (index: number, name: string) => {
+    const dims = input.dims(index);
+    return dims !== undefined && dims.length > 1 && flag(name)
+      ? [...dims.slice(0, -2), dims.at(-1), dims.at(-2)]
+      : dims;
+  };
+  const known = !flag('transBatchA') && !flag('transBatchB');
+  return [{ type: input.type(0), dims: known ? matmulDims(turned(0, 'transA'), turned(1, 'transB')) : undefined }];
+};
+
 const quantize: InferenceRule = (input) => [{ type: input.facts(2)?.type ?? 'uint8', dims: input.dims(0) }];
 const dequantize: InferenceRule = (input) => [{ type: input.type(1), dims: input.dims(0) }];
 
 export const microsoft: Readonly<Record<string, InferenceRule>> = {
+  'com.microsoft::FusedMatMul': fusedMatMul,
   'com.microsoft::MatMulNBits': matmulNBits,
   'com.microsoft::MatMulBnb4': matmulNBits,
   'com.microsoft::Inverse': (input) => [{ type: input.type(0), dims: input.dims(0) }],

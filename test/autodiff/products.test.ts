@@ -1,0 +1,202 @@
+/** Matrix products as programs for onnxruntime's CPU have them: the plain rules' values and gradients, with fewer transposes. */
+import { describe, expect, test } from 'vitest';
+import { BLOCKED_RULES, GRADIENT_RULES, appendGradients, prepareFor } from '../../src/autodiff/index.ts';
+import type { RuleTable } from '../../src/autodiff/index.ts';
+import { GraphBuilder, float, int, ints, numbersWeight, pruneModel } from '../../src/onnx/index.ts';
+import type { Model, NamedTensors, Node } from '../../src/onnx/index.ts';
+import { randomTensor, randomWeight } from '../handmade.ts';
+import { makeModel, makeNode, runModel } from '../models.ts';
+
+/** The gradients of y in a and c, each element of y weighing differently; with `twice`, of the squares of those. */
+function gradients(model: Model, rules: RuleTable, wrt: readonly string[], twice = false): Model {
+  const b = new GraphBuilder(model);
+  b.setOutputs([]);
+  const first = appendGradients(b, { of: 'y', wrt, seed: b.mul('y', 'y'), rules });
+  for (const [value, gradient] of first) b.addOutput(gradient, `d${value}`);
+  if (twice)
+    for (const [value, gradient] of first) {
+      const square = b.mul(gradient, gradient);
+      const second = appendGradients(b, { of: square, wrt, seed: b.onesLike(square), rules });
+      for (const [other, made] of second) b.addOutput(made, `d${value}d${other}`);
+    }
+  return pruneModel(b.build());
+}
+
+async function expectEqual(plain: Model, own: Model, feeds: NamedTensors, tolerance = 1e-5) {
+  const [expected, got] = [await runModel(plain, feeds), await runModel(own, feeds)];
+  expect(Object.keys(got)).toEqual(Object.keys(expected));
+  for (const [name, { dims, data }] of Object.entries(expected)) {
+    expect(got[name]!.dims, name).toEqual(dims);
+    const [left, right] = [data as Float32Array, got[name]!.data as Float32Array];
+    const largest = left.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = right.reduce((most, value, at) => Math.max(most, Math.abs(value - left[at]!)), 0);
+    expect(largest, name).toBeGreaterThan(0);
+    expect(difference, name).toBeLessThan(tolerance * largest);
+  }
+}
+
+const count = (model: Model, operator: string) =>
+  model.graph.nodes.filter((node: Node) => node.operator === operator).length;
+
+function productOf(a: readonly number[], c: readonly number[], attributes: Node['attributes'] = {}, fused = false) {
+  const node = makeNode(fused ? 'FusedMatMul' : 'MatMul', ['a', 'c'], ['y'], attributes);
+  return {
+    ...makeModel({
+      inputs: [
+        { name: 'a', type: 'float32', dims: a },
+        { name: 'c', type: 'float32', dims: c },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [fused ? { ...node, domain: 'com.microsoft' } : node],
+    }),
+    opsets: new Map([
+      ['', 18],
+      ['com.microsoft', 1],
+    ]),
+  };
+}
+
+const feedsOf = (a: readonly number[], c: readonly number[]) => ({ a: randomTensor(a, 1), c: randomTensor(c, 2) });
+
+/** Dims of matrices [3, 4] and [4, 5] with batches before them. */
+const BATCHES: readonly (readonly [readonly number[], readonly number[]])[] = [
+  [[], []],
+  [[2], []],
+  [[], [2]],
+  [[2], [2]],
+  [[2, 6], []],
+  [
+    [1, 6],
+    [2, 1],
+  ],
+  [[6], [2, 6]],
+  [[2, 1], [6]],
+];
+
+describe('a product has the gradients of the plain rules, first and second', () => {
+  test.each([
+    ...BATCHES.map(
+      ([left, right]) =>
+        [
+          [...left, 3, 4],
+          [...right, 4, 5],
+        ] as const,
+    ),
+    [[4], [4, 5]],
+    [[3, 4], [4]],
+    [[4], [2, 4, 5]],
+    [[2, 3, 4], [4]],
+    [[4], [4]],
+  ] as [number[], number[]][])('of %j and %j', async (a, c) => {
+    const model = productOf(a, c);
+    const [plain, own] = [GRADIENT_RULES, BLOCKED_RULES].map((rules) => gradients(model, rules, ['a', 'c'], true));
+    await expectEqual(plain!, own!, feedsOf(a, c));
+  });
+
+  const flags = [
+    [0, 0],
+    [1, 0],
+    [0, 1],
+    [1, 1],
+  ] as const;
+  test.each(BATCHES.flatMap((batches) => flags.map((both) => [batches, both] as const)))(
+    'batches %j, transposed %j, scaled',
+    async ([left, right], [transA, transB]) => {
+      const a = [...left, ...(transA ? [4, 3] : [3, 4])];
+      const c = [...right, ...(transB ? [5, 4] : [4, 5])];
+      const fused = productOf(a, c, { transA: int(transA), transB: int(transB), alpha: float(0.75) }, true);
+      const b = new GraphBuilder({ ...fused, graph: { ...fused.graph, nodes: [], outputs: [] } });
+      const turn = (name: string, flag: number) => (flag ? b.matrixTranspose(name) : name);
+      b.addOutput(b.mul(b.matmul(turn('a', transA), turn('c', transB)), b.scalar(0.75, 'a')), 'y');
+      const written = gradients(b.build(), GRADIENT_RULES, ['a', 'c'], true);
+      for (const rules of [GRADIENT_RULES, BLOCKED_RULES])
+        await expectEqual(written, gradients(fused, rules, ['a', 'c'], true), feedsOf(a, c));
+      expect(count(gradients(fused, BLOCKED_RULES, ['a', 'c']), 'Transpose')).toBe(0);
+    },
+  );
+});
+
+/** Attention of two heads over x [batch, tokens, 8]: q and k scaled each, k transposed with its heads, as PyTorch exports it. */
+function attention(tokens: number | string, mask = false): Model {
+  const heads = (from: string, to: string) => [
+    makeNode('MatMul', ['x', `w${from}`], [`${from}m`]),
+    makeNode('Reshape', [`${from}m`, 'split'], [`${from}s`]),
+    makeNode('Transpose', [`${from}s`], [to], { perm: ints(from === 'k' ? [0, 2, 3, 1] : [0, 2, 1, 3]) }),
+  ];
+  return makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', tokens, 8] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      ...heads('q', 'q'),
+      ...heads('k', 'k'),
+      ...heads('v', 'v'),
+      makeNode('Sqrt', ['scale'], ['root']),
+      makeNode('Mul', ['q', 'root'], ['qr']),
+      makeNode('Mul', ['k', 'root'], ['kr']),
+      makeNode('MatMul', ['qr', 'kr'], ['scores']),
+      ...(mask ? [makeNode('Add', ['scores', 'bias'], ['masked'])] : []),
+      makeNode('Softmax', [mask ? 'masked' : 'scores'], ['p'], { axis: int(-1) }),
+      makeNode('MatMul', ['p', 'v'], ['o']),
+      makeNode('Transpose', ['o'], ['t'], { perm: ints([0, 2, 1, 3]) }),
+      makeNode('Reshape', ['t', 'merge'], ['r']),
+      makeNode('MatMul', ['r', 'wo'], ['y']),
+    ],
+    initializers: [
+      ...['wq', 'wk', 'wv', 'wo'].map((name, at) => [name, randomWeight([8, 8], 20 + at)] as const),
+      ['split', numbersWeight('int64', [4], [0, -1, 2, 4])],
+      ['merge', numbersWeight('int64', [3], [0, -1, 8])],
+      ['scale', numbersWeight('float32', [1], [0.5])],
+      ['bias', randomWeight([6, 6], 30)],
+    ],
+  });
+}
+
+describe('attention', () => {
+  const own = (model: Model, kept: readonly string[] = []) =>
+    prepareFor({ set: 'blocked' }, model, ['x', 'y', ...kept]);
+
+  test.each([
+    ['of a known length', attention(6), 6],
+    ['of any length', attention('tokens'), 6],
+    ['of fewer tokens than a head is wide', attention(3), 3],
+    ['with a mask', attention(6, true), 6],
+  ] as const)('%s has the gradients of the plain rules, first and second', async (_, model, tokens) => {
+    const feeds = { x: randomTensor([2, tokens, 8], 3) };
+    const plain = gradients(model, GRADIENT_RULES, ['x'], true);
+    await expectEqual(plain, gradients(own(model), BLOCKED_RULES, ['x'], true), feeds, 3e-5);
+    // Second derivatives by the plain rules of what the others emitted, as programs take them.
+    await expectEqual(plain, gradients(own(model), GRADIENT_RULES, ['x'], true), feeds, 3e-5);
+  });
+
+  test('scales no operand, and transposes nothing but heads', () => {
+    const program = gradients(own(attention(6)), BLOCKED_RULES, ['x']);
+    const perms = program.graph.nodes.flatMap(({ operator, attributes }) =>
+      operator === 'Transpose' && attributes['perm']?.kind === 'ints' ? [attributes['perm'].value.join()] : [],
+    );
+    expect(new Set(perms)).toEqual(new Set(['0,2,1,3']));
+    expect(perms).toHaveLength(8);
+    // The seed, the sum of O dO, and P times what is left.
+    expect(count(program, 'Mul')).toBe(3);
+  });
+
+  test('what somebody looks at stays as it is', () => {
+    const model = attention(6);
+    const names = (kept: readonly string[]) => own(model, kept).graph.nodes.flatMap(({ outputs }) => outputs);
+    expect(names([])).not.toContain('kr');
+    expect(names(['kr'])).toContain('kr');
+    expect(names(['qr'])).toContain('qr');
+  });
+
+  test('weights may be transposed and scaled before a product: they stay, what follows is better fused', () => {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: ['batch', 8] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode('Mul', ['x', 'half'], ['h']), makeNode('MatMul', ['h', 'w'], ['y'])],
+      initializers: [
+        ['half', numbersWeight('float32', [], [0.5])],
+        ['w', randomWeight([8, 8], 9)],
+      ],
+    });
+    expect(own(model).graph.nodes.map(({ operator }) => operator)).toEqual(['Mul', 'MatMul']);
+  });
+});
