@@ -1,7 +1,8 @@
 /** Operators that move, cut and join elements, and those that compute shapes. */
 import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
-import { intAttribute, intsAttribute } from '../model.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../model.ts';
+import type { Node } from '../model.ts';
 import type { Dim } from '../tensor.ts';
 import { likeInput } from './random.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
@@ -286,18 +287,29 @@ const blocks =
     return [{ type: input.type(0), dims: result }];
   };
 
+/** Lengths along the axes of a Resize to `sizes`: those, or by its policy the largest within or the smallest around them of x's ratio. */
+function keepingRatio(node: Node, dims: readonly Dim[], axes: readonly number[], sizes: readonly Dim[]): Dim[] {
+  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
+  if (policy === 'stretch') return [...sizes];
+  const own = axes.map((axis) => dims[axis]);
+  if (!isStatic(own) || !isStatic(sizes)) return axes.map(() => undefined);
+  const scales = sizes.map((size, index) => Math.fround(size / own[index]!));
+  const scale = policy === 'not_larger' ? Math.min(...scales) : Math.max(...scales);
+  return own.map((dim) => Math.round(Math.fround(scale * dim)));
+}
+
 const resize: InferenceRule = (input) => {
   const dims = input.dims(0);
   if (dims === undefined) return [{ type: input.type(0), dims: undefined }];
   const sizes = input.node.inputs[3] ? input.values(3) : undefined;
   const axes =
     intsAttribute(input.node, 'axes')?.map((axis) => positiveAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
-  const policy = input.node.attributes['keep_aspect_ratio_policy'];
+  const fitted = sizes && keepingRatio(input.node, dims, axes, sizes);
   const result = [...dims];
   axes.forEach((axis, index) => {
     const scale = input.scales?.[index];
     const dim = dims[axis];
-    if (sizes) result[axis] = policy ? undefined : sizes[index];
+    if (fitted) result[axis] = fitted[index];
     else if (scale === undefined) result[axis] = undefined;
     // As onnxruntime reckons, in float32: 10 * 0.7 is 7 there, and a little less in float64.
     else if (typeof dim === 'number') result[axis] = Math.floor(Math.fround(dim * Math.fround(scale)));
