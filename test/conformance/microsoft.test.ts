@@ -394,6 +394,30 @@ const CASES: readonly Case[] = [
       rotary_embedding_dim: int(16),
     },
   })),
+  {
+    operator: 'DecoderMaskedMultiHeadAttention',
+    inputs: [
+      x(2, 1, 8),
+      x(2, 1, 8),
+      x(2, 1, 8),
+      ints('int32', [2, 4], [1, 1, 1, 1, 0, 1, 1, 1]),
+      undefined,
+      x(2, 2, 6, 4),
+      x(2, 2, 6, 4),
+      fixed(ints('int32', [1], [3])),
+      undefined,
+      undefined,
+      x(24),
+    ],
+    attributes: { ...heads, past_present_share_buffer: int(1) },
+    outputs: 3,
+  },
+  {
+    operator: 'NhwcMaxPool',
+    inputs: [ints('uint8', [1, 5, 5, 2])],
+    attributes: { kernel_shape: manyInts([3, 3]), strides: manyInts([2, 2]), pads: manyInts([1, 1, 1, 1]) },
+    quantized: true,
+  },
   { operator: 'Trilu', inputs: [x(2, 3, 4)], attributes: { upper: int(0) } },
   { operator: 'GatherND', inputs: [x(3, 4), ints('int64', [2, 1], [2, 0])] },
   {
@@ -687,7 +711,12 @@ function noDims(name: string, type: DataType, dims: readonly Dim[]): readonly Di
 }
 
 function outputType(c: Case, index: number): DataType {
-  if (c.operator.startsWith('QLinear') || (c.operator === 'QGemm' && c.inputs.length > 7)) return 'uint8';
+  if (
+    c.operator === 'NhwcMaxPool' ||
+    c.operator.startsWith('QLinear') ||
+    (c.operator === 'QGemm' && c.inputs.length > 7)
+  )
+    return 'uint8';
   return c.operator.endsWith('EmbedLayerNormalization') && index === 1 ? 'int32' : 'float32';
 }
 

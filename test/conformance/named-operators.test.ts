@@ -39,6 +39,8 @@ const microsoft = [
   'QLinearSigmoid',
   'QLinearSoftmax',
   'QLinearWhere',
+  'NhwcMaxPool',
+  'DecoderMaskedMultiHeadAttention',
   'MoE',
   'QMoE',
   'MatMulBnb4',

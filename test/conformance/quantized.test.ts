@@ -71,6 +71,45 @@ test('QLinearConv', () =>
     group: int(1),
   }));
 
+test('NhwcMaxPool, of bytes, passes the gradient on as MaxPool of floats does', async () => {
+  const pool = { kernel_shape: ints([2, 2]), strides: ints([2, 2]) };
+  const dims = [1, 4, 4, 2];
+  const model = (middle: 'bytes' | 'floats') =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims }],
+      outputs: [{ name: 'y', type: 'float32', dims: [1, 2, 2, 2] }],
+      nodes:
+        middle === 'bytes'
+          ? [
+              makeNode('QuantizeLinear', ['x', 's', 'z'], ['q']),
+              makeNode('NhwcMaxPool', ['q'], ['p'], pool, 'com.microsoft'),
+              makeNode('DequantizeLinear', ['p', 's', 'z'], ['y']),
+            ]
+          : [
+              makeNode('Transpose', ['x'], ['first'], { perm: ints([0, 3, 1, 2]) }),
+              makeNode('MaxPool', ['first'], ['p'], pool),
+              makeNode('Transpose', ['p'], ['y'], { perm: ints([0, 2, 3, 1]) }),
+            ],
+      initializers: [
+        ['s', numbersWeight('float32', [], [0.25])],
+        ['z', numbersWeight('uint8', [], [100])],
+      ],
+    });
+  // Multiples of the step, no two the same.
+  const x: DenseTensor = {
+    type: 'float32',
+    dims,
+    data: Float32Array.from({ length: 32 }, (_, at) => ((at * 13) % 32) / 4 - 4),
+  };
+  const gradient = async (middle: 'bytes' | 'floats') => {
+    const program = differentiate(normalizeModel(model(middle)), { of: 'y', wrt: ['x'] }).model;
+    return numbersOf((await runModel(program, { x }))['x_grad']!);
+  };
+  const plain = await gradient('floats');
+  expect(plain.filter((value) => value !== 0)).toHaveLength(8);
+  expect(await gradient('bytes')).toEqual(plain);
+});
+
 test('rows of a block-quantised table have their shape, and what follows has its gradient', async () => {
   const table = bytes([6, 16]);
   const model = makeModel({

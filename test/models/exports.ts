@@ -46,6 +46,8 @@ export interface Compared {
   readonly file: number | null;
   /** Of the differentiated program's output from the unmodified file's, or from PyTorch's where there is none. */
   readonly output: number;
+  /** Of the differentiated program's output from PyTorch's; missing where it was not measured. */
+  readonly program?: number;
   readonly gradient: number;
   /** Smallest cosine between a gradient and PyTorch's. */
   readonly cosine: number;
@@ -102,7 +104,7 @@ export async function compareGradients(
   const twin = await roundingTwin(model, feedsOf(model, reference), run);
   const fromTwin = { output: 0, gradient: 0, cosine: 1 };
   const own = await runOriginal(host, feedsOf(model, reference));
-  let file = 0;
+  let [file, differentiated] = [0, 0];
   for (const { name, value, seed, gradients } of answers.outputs) {
     const original = own?.[name];
     if (original !== undefined) file = Math.max(file, relative(original, value));
@@ -110,6 +112,7 @@ export async function compareGradients(
     const program = differentiate(model, { of: name, wrt, seed: { input: SEED } });
     const outputs = await run(program.model, { ...feedsOf(model, reference), [SEED]: unpackFor(model, name, seed) });
     worst.output = Math.max(worst.output, difference(outputs[name]!, original ?? unpack(value)));
+    differentiated = Math.max(differentiated, relative(outputs[name]!, value));
     if (twin !== undefined) {
       const through = differentiate(twin.model, { of: name, wrt, seed: { input: SEED } });
       const theirs = await run(through.model, {
@@ -134,7 +137,7 @@ export async function compareGradients(
   }
   return {
     ...worst,
-    ...(twin === undefined ? {} : { twin: fromTwin }),
+    ...(twin === undefined ? {} : { twin: fromTwin, program: differentiated }),
     file: own === undefined ? null : file,
     missing: gradientCoverage(model).missing.map(({ operator }) => operator),
   };
@@ -217,12 +220,17 @@ const TIMES_HALF = 2;
 /** Whether a quantised file rounds everything as the reference does: then there is no more error than in float32. */
 export const roundsAlike = ({ file }: Compared): boolean => file !== null && file <= FLOAT32.file;
 
+/** Whether its program does, which may round otherwise than the file's own run where a value stands between two steps. */
+const programRoundsAlike = ({ program = Infinity }: Compared): boolean => program <= FLOAT32.file;
+
 /**
- * The gradient's errors that are held to the bounds: from PyTorch's, but of a quantised file that rounds otherwise than the
- * reference from its float twin's, since from PyTorch's it is as far as the roundings are.
+ * The gradient's errors that are held to the bounds: from PyTorch's, but where neither a quantised file nor its program
+ * rounds as the reference does from its float twin's, since from PyTorch's it is as far as the roundings are.
  */
 export const judged = (name: string, compared: Compared): Pick<Compared, 'gradient' | 'cosine'> =>
-  name.endsWith('-int8') && !roundsAlike(compared) ? (compared.twin ?? compared) : compared;
+  name.endsWith('-int8') && !roundsAlike(compared) && !programRoundsAlike(compared)
+    ? (compared.twin ?? compared)
+    : compared;
 
 /**
  * The largest errors, and the smallest cosine, allowed. In float16 twice PyTorch's own error, where that was measured: a

@@ -14,6 +14,7 @@ export interface Twin {
 }
 
 const FLOAT = 1;
+const MOVES = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Slice', 'Gather']);
 
 /** The twin of a model in canonical form for one set of inputs; undefined when it quantises nothing. `run` runs a model. */
 export async function roundingTwin(
@@ -38,12 +39,13 @@ export async function roundingTwin(
     added.push({ name, type: 'float32', dims });
     return name;
   };
-  const fixed = (name: ValueName) => graph.initializers.has(name);
+  // Bytes of activations are floats in the twin, also where a Transpose or the like has moved them.
+  const moved = new Set(quantizers.map(({ outputs }) => outputs[0]!));
+  for (const { operator, inputs, outputs } of graph.nodes)
+    if (MOVES.has(operator) && moved.has(inputs[0]!)) moved.add(outputs[0]!);
   const nodes = graph.nodes.flatMap((node): Node[] => {
     if (node.operator === 'DynamicQuantizeLinear') return shifted(node, seen, give);
-    // What was bytes is floats here, and moved about as such.
-    if (node.operator === 'DequantizeLinear' && facts.get(node.inputs[0]!)?.type === 'uint8' && !fixed(node.inputs[0]!))
-      return dequantized(node);
+    if (node.operator === 'DequantizeLinear' && moved.has(node.inputs[0]!)) return dequantized(node);
     if (node.operator === 'MatMulInteger') return product(node, 'MatMul', () => undefined);
     if (node.operator !== 'ConvInteger') return [node];
     const rank = facts.get(node.inputs[1]!)!.dims!.length;

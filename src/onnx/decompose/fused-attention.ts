@@ -167,6 +167,31 @@ const multiHead: Decomposition = (b, node) => {
   return [output, k, v, scores];
 };
 
+/**
+ * One step of a decoder: MultiHeadAttention with its inputs in another order. The past may be the beginning of a buffer for all
+ * steps, in which the new keys and values take the next place; beams that share one have no decomposition.
+ */
+const decoderMasked: Decomposition = (b, node) => {
+  const [q, k, v, mask, bias, pastKey, pastValue, length, , indirection, projection] = node.inputs;
+  if (indirection || asked(node, 3)) return undefined;
+  const shared = intAttribute(node, 'past_present_share_buffer', 0) === 1 && length ? length : undefined;
+  const from = shared && b.reshapeTo(b.cast(shared, 'int64'), [1]);
+  const part = (buffer: ValueName | undefined, behind: boolean) => {
+    if (!from || !buffer) return buffer;
+    const [start, end] = behind
+      ? [b.add(from, b.int64s([1])), b.int64s([Number.MAX_SAFE_INTEGER])]
+      : [b.int64s([0]), from];
+    return b.slice(buffer, start, end, [2]);
+  };
+  const past = [pastKey, pastValue].map((buffer) => part(buffer, false));
+  const inputs = [q!, k, v, projection, mask, bias, ...past].map((name) => name ?? '');
+  const found = multiHead(b, { ...node, inputs });
+  if (!from || !found) return found;
+  const [output, ...present] = found;
+  const rest = [pastKey, pastValue].map((buffer) => part(buffer, true)!);
+  return [output, ...rest.map((behind, at) => b.concat([present[at]!, behind], 2))];
+};
+
 /** Queries, keys and values by head from the layouts MultiHeadAttention takes, with their biases. */
 function unpack(b: GraphBuilder, node: Node, heads: number): { q: ValueName; k: ValueName; v: ValueName } | undefined {
   const [query, key, value, bias] = [node.inputs[0]!, given(node, 1), given(node, 2), given(node, 3)];
@@ -308,6 +333,7 @@ export const fusedAttentionFamily = {
   'com.microsoft::Attention': attention,
   'com.microsoft::QAttention': quantizedAttention,
   'com.microsoft::MultiHeadAttention': multiHead,
+  'com.microsoft::DecoderMaskedMultiHeadAttention': decoderMasked,
   'com.microsoft::GroupQueryAttention': groupQuery,
   'com.microsoft::RotaryEmbedding': rotaryEmbedding(byPosition),
   'com.microsoft::MRotaryEmbedding': rotaryEmbedding(bySection),

@@ -82,8 +82,10 @@ const withoutLayout = ({ attributes }: Node) =>
 const isPaddedByRule = (node: Node) => !['NOTSET', ''].includes(stringAttribute(node, 'auto_pad', 'NOTSET'));
 
 /** f of the value with its channels before the spatial axes, wherever they stand. */
-const channelsFirst = (b: GraphBuilder, node: Node, x: ValueName, f: (x: ValueName) => ValueName): ValueName => {
-  if (!isChannelsLast(node)) return f(x);
+const channelsFirst = (b: GraphBuilder, node: Node, x: ValueName, f: (x: ValueName) => ValueName): ValueName =>
+  isChannelsLast(node) ? fromChannelsLast(b, x, f) : f(x);
+
+const fromChannelsLast = (b: GraphBuilder, x: ValueName, f: (x: ValueName) => ValueName): ValueName => {
   const space = Array.from({ length: b.rank(x) - 2 }, (_, index) => index + 1);
   const last = b.rank(x) - 1;
   return b.transpose(f(b.transpose(x, [0, last, ...space])), [0, ...space.map((axis) => axis + 1), 1]);
@@ -134,6 +136,11 @@ export const quantizedFamily = {
       intAttribute(node, 'keepdims', 1) === 1,
     ),
   ),
+  // Of bytes, which are ordered as what they stand for.
+  'com.microsoft::NhwcMaxPool': (b, node) =>
+    isPaddedByRule(node)
+      ? undefined
+      : [fromChannelsLast(b, node.inputs[0]!, (x) => b.op('MaxPool', [x], node.attributes))],
   'com.microsoft::QLinearConv': conv,
   'com.microsoft::QLinearWhere': where,
   'com.microsoft::QGemm': gemm,
