@@ -3,7 +3,7 @@ import type { GraphBuilder } from './builder.ts';
 import { positiveAxis } from './dims.ts';
 import { UserError } from './errors.ts';
 import type { Node, ValueName } from './model.ts';
-import { intsAttribute, stringAttribute } from './model.ts';
+import { intsAttribute, stringAttribute, nodeLabel } from './model.ts';
 
 export interface ResizedAxis {
   readonly axis: number;
@@ -94,7 +94,7 @@ function keptScale(b: GraphBuilder, node: Node, x: ValueName, axis: number): num
     (typeof to === 'number' && to !== whole)
   )
     throw new UserError(
-      `Resize "${node.name}": keep_aspect_ratio_policy has a gradient only where lengths come out whole`,
+      `Resize "${nodeLabel(node)}": keep_aspect_ratio_policy has a gradient only where lengths come out whole`,
     );
   return scale;
 }
