@@ -14,6 +14,8 @@ export function subtractDims(a: Dim, b: Dim): Dim {
   if (a === undefined || b === undefined) return undefined;
   if (typeof a === 'number' && typeof b === 'number') return a - b;
   if (a === b) return 0;
+  // Below 0 there are no lengths: as the end of a slice it would count from the other side.
+  if (a === 0) return undefined;
   return b === 0 ? a : `(${a}-${b})`;
 }
 

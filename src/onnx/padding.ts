@@ -2,8 +2,8 @@
 import { GraphBuilder } from './builder.ts';
 import { isStatic } from './dims.ts';
 import { UserError } from './errors.ts';
-import type { Model, Node, ValueName } from './model.ts';
-import { ints, intsAttribute, nodeLabel, stringAttribute } from './model.ts';
+import type { Graph, Model, Node, ValueName } from './model.ts';
+import { ints, intsAttribute, nodeLabel, stringAttribute, withSubgraphs } from './model.ts';
 import { pruneModel } from './prune.ts';
 import { weightNumbers } from './weight.ts';
 
@@ -15,11 +15,29 @@ export function explicitPadding(model: Model): Model {
     PADDED.has(node.operator) &&
     node.domain === '' &&
     (stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET' || node.attributes['output_shape'] !== undefined);
-  if (!model.graph.nodes.some(isAuto)) return model;
+  const anyAuto = (graph: Graph): boolean =>
+    graph.nodes.some((node) => isAuto(node) || subgraphsOf(node).some(anyAuto));
+  if (!anyAuto(model.graph)) return model;
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
-  for (const node of model.graph.nodes) b.push(isAuto(node) ? resolvePadding(b, node) : node);
+  const inGraph = (inner: GraphBuilder, { nodes }: Graph) => {
+    for (const node of nodes)
+      inner.push(
+        withSubgraphs(isAuto(node) ? resolvePadding(inner, node) : node, (graph) => {
+          if (!anyAuto(graph)) return graph;
+          const within = (innermost: GraphBuilder) => {
+            inGraph(innermost, graph);
+            return graph.outputs.map(({ name }) => name);
+          };
+          return inner.subgraph(graph.inputs, within, graph);
+        }),
+      );
+  };
+  inGraph(b, model.graph);
   return b.build();
 }
+
+const subgraphsOf = ({ attributes }: Node): Graph[] =>
+  Object.values(attributes).flatMap((attribute) => (attribute.kind === 'graph' ? [attribute.value] : []));
 
 /** A convolution of an input whose size is known only at run time: the padding is computed there, and done before it. */
 function paddedBefore(

@@ -3,7 +3,7 @@ import type { GraphBuilder } from './builder.ts';
 import { positiveAxis } from './dims.ts';
 import { UserError } from './errors.ts';
 import type { Node, ValueName } from './model.ts';
-import { ints, intsAttribute, string, stringAttribute } from './model.ts';
+import { ints, intsAttribute, nodeLabel, string, stringAttribute } from './model.ts';
 
 export interface ResizedAxis {
   readonly axis: number;
@@ -98,7 +98,7 @@ function leadingAxis(b: GraphBuilder, node: Node, x: ValueName) {
   const at = ratios.indexOf(policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios));
   if (at < 0)
     throw new UserError(
-      `Resize "${node.name}": keep_aspect_ratio_policy has a gradient only where the lengths before and after are known`,
+      `Resize "${nodeLabel(node)}": keep_aspect_ratio_policy has a gradient only where the lengths before and after are known`,
     );
   const [from, to] = [dims![axes[at]!] as number, known![at]!];
   const common = divisor(from, to);

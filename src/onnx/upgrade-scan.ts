@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { TypeProtoSchema } from 'onnx-buf';
 import { UserError } from './errors.ts';
 import type { Graph, Node, ValueName } from './model.ts';
-import { int, intAttribute, ints, intsAttribute } from './model.ts';
+import { int, intAttribute, ints, intsAttribute, nodeLabel } from './model.ts';
 import type { ValueInfo } from './tensor.ts';
 
 /** What is known of a value of one sample, under another name. */
@@ -13,7 +13,9 @@ export function batchedScan(node: Node, sampleInfo: SampleInfo): Node {
   const body = node.attributes['body'];
   const [lengths, ...inputs] = node.inputs;
   if (lengths || body?.kind !== 'graph')
-    throw new UserError(`Scan "${node.name}" of opset 8 with lengths of its own is not supported: convert the model`);
+    throw new UserError(
+      `Scan "${nodeLabel(node)}" of opset 8 with lengths of its own is not supported: convert the model`,
+    );
   const scope = node.name || node.outputs.find((name) => name !== '')!;
   const slices = intAttribute(node, 'num_scan_inputs', 0);
   const inner = inputs.map((value, index) => sampleInfo(value, `${scope}/sample_${index}`));

@@ -12,6 +12,7 @@ import {
   string,
   stringAttribute,
   withSubgraphs,
+  nodeLabel,
 } from './model.ts';
 import type { DataType, Dim } from './tensor.ts';
 import { batchedScan } from './upgrade-scan.ts';
@@ -220,7 +221,7 @@ const resize: Upgrade = (node, context) => {
   if (context.opset < 11) return oldResize(node, context);
   if (stringAttribute(node, 'coordinate_transformation_mode', '') === 'tf_half_pixel_for_nn')
     throw new UserError(
-      `Resize "${node.name}": tf_half_pixel_for_nn was withdrawn from ONNX in opset 13 and is not supported`,
+      `Resize "${nodeLabel(node)}": tf_half_pixel_for_nn was withdrawn from ONNX in opset 13 and is not supported`,
     );
   // An empty roi or scales tensor means "not given", which newer versions say by leaving the input out.
   const isEmpty = (value: ValueName | undefined) =>

@@ -1,8 +1,8 @@
 /** The files that a model's weights are in: there, long enough, and really inside the model's folder. */
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { UserError, byteLength, externalWeights } from '../onnx/index.ts';
-import type { Graph, Model, Weight } from '../onnx/index.ts';
+import { UserError, byteLength, externalWeights, withSubgraphs } from '../onnx/index.ts';
+import type { Attribute, Graph, Model, Node, Weight } from '../onnx/index.ts';
 
 /** Weights of fewer bytes than this hold shapes and the like, which passes have to see. */
 const SMALL = 1024;
@@ -57,7 +57,24 @@ export function readSmallWeights(model: Model, folder: string): Model {
 
 function readInGraph(graph: Graph, folder: string): Graph {
   const initializers = new Map(Array.from(graph.initializers, ([name, weight]) => [name, readIfSmall(weight, folder)]));
-  return { ...graph, initializers };
+  const nodes = graph.nodes.map((node) =>
+    readInAttributes(
+      withSubgraphs(node, (inner) => readInGraph(inner, folder)),
+      folder,
+    ),
+  );
+  return { ...graph, initializers, nodes };
+}
+
+/** Constant nodes may keep their value in a file as well. */
+function readInAttributes(node: Node, folder: string): Node {
+  const entries = Object.entries(node.attributes);
+  if (!entries.some(([, attribute]) => attribute.kind === 'tensor')) return node;
+  const attributes = entries.map(([name, attribute]): [string, Attribute] => [
+    name,
+    attribute.kind === 'tensor' ? { kind: 'tensor', value: readIfSmall(attribute.value, folder) } : attribute,
+  ]);
+  return { ...node, attributes: Object.fromEntries(attributes) };
 }
 
 function readIfSmall(weight: Weight, folder: string): Weight {

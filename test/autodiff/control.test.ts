@@ -1,6 +1,7 @@
 /** Control flow: gradients of If, Loop and Scan, nested and with values read from around them, against differences. */
 import { expect, test } from 'vitest';
 import { checkGradient } from '../../conformance/check-gradient.ts';
+import { differentiate } from '../../src/autodiff/index.ts';
 import type { Attribute, Graph, Node, ValueInfo } from '../../src/onnx/index.ts';
 import { int, ints, normalizeModel, numbersToData, numbersWeight, sizeOf } from '../../src/onnx/index.ts';
 import { chance, makeModel, makeNode, runModel } from '../models.ts';
@@ -136,6 +137,23 @@ test('the gradient of Scan runs against its directions, along its axes', async (
     outputs: ['s_end', 'y'],
   });
   expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
+});
+
+test('a loop whose state grows is refused before it runs, with the state that does', () => {
+  const body = graph(
+    'body',
+    [scalar('i', 'int64'), scalar('go', 'bool'), float('v', [2])],
+    [scalar('on', 'bool'), { name: 'next', type: 'float32', dims: undefined }],
+    [makeNode('Identity', ['go'], ['on']), makeNode('Concat', ['v', 'x'], ['next'], { axis: int(0) })],
+  );
+  const model = makeModel({
+    inputs: [scalar('n', 'int64'), float('x', [2])],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [makeNode('Loop', ['n', '', 'x'], ['y'], { body })],
+  });
+  expect(() => differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] })).toThrow(
+    /Loop "Loop_y": "v" has dims \[2\] in one iteration and \[4\] in the next/,
+  );
 });
 
 test('an If within a Loop within an If has a gradient', async () => {

@@ -142,6 +142,13 @@ test('pools by norms are flat where all they see is 0', async () => {
   expect(await slopes([global], [0, 0], [1, 1, 2])).toEqual([0, 0]);
 });
 
+test('a row of zeros that is normalised stays one, and has a finite slope', async () => {
+  for (const norm of ['L2', 'L1', 'MAX']) {
+    const normalizer = makeNode('Normalizer', ['x'], ['y'], { norm: string(norm) }, 'ai.onnx.ml');
+    expect(await slopes([normalizer], [0, 0], [1, 2])).toEqual([1, 1]);
+  }
+});
+
 test.each(['Elu', 'Celu', 'Selu'])('where %s is a line it has no curvature, however far out', async (operator) => {
   // The other branch is infinite there, and 0 times that is not a number.
   expect(await slopes([makeNode(operator, ['x'], ['y'])], [1, 100, 1000], [3], 2)).toEqual([0, 0, 0]);

@@ -1,5 +1,14 @@
 /** Files as people have them: functions, sparse and external weights, old versions, merged decoders, half precision. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, unlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -273,6 +282,46 @@ describe('external weights', () => {
     expect((await program.run({ x }))['y']).toEqual((await original.run({ x }))['y']);
     expect(writeModel(host.compiled({ test: 'gradient' })!).length).toBeLessThan(4000);
     await original.release();
+    await host.release();
+  });
+
+  test('that hold shapes are read in within branches and Constant nodes too', async () => {
+    const storage = { kind: 'external', location: 'shapes.bin', offset: 0, length: 16 } as const;
+    const shape = { type: 'int64', dims: [2], storage } as const;
+    writeFileSync(path.join(folder, 'shapes.bin'), new Uint8Array(BigInt64Array.of(3n, 2n).buffer));
+    const reshape = (name: string, held: 'initializer' | 'constant') => ({
+      kind: 'graph' as const,
+      value: {
+        name,
+        inputs: [],
+        outputs: [{ name, type: 'float32' as const, dims: undefined }],
+        nodes: [
+          ...(held === 'constant'
+            ? [makeNode('Constant', [], [`${name}_shape`], { value: { kind: 'tensor', value: shape } })]
+            : []),
+          makeNode('Reshape', ['x', `${name}_shape`], [name]),
+        ],
+        initializers: new Map(held === 'initializer' ? [[`${name}_shape`, shape]] : []),
+        valueInfos: new Map(),
+        otherTypes: new Map(),
+      },
+    });
+    const model = makeModel({
+      inputs: [
+        { name: 'x', type: 'float32', dims: [2, 3] },
+        { name: 'flag', type: 'bool', dims: [] },
+      ],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('If', ['flag'], ['y'], {
+          then_branch: reshape('then', 'initializer'),
+          else_branch: reshape('else', 'constant'),
+        }),
+      ],
+    });
+    writeFileSync(path.join(folder, 'branches.onnx'), writeModel(model));
+    const host = await ModelHost.open(path.join(folder, 'branches.onnx'), { cache: false });
+    expect(inferGraph(host.model.graph, 18).get('y')?.dims).toEqual([3, 2]);
     await host.release();
   });
 

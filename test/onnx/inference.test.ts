@@ -12,7 +12,7 @@ import {
   sizeOf,
   string,
 } from '../../src/onnx/index.ts';
-import type { Attribute, DenseTensor, Facts, Model, NamedTensors } from '../../src/onnx/index.ts';
+import type { Attribute, DenseTensor, Dim, Facts, Model, NamedTensors, ValueInfo } from '../../src/onnx/index.ts';
 import { SHAPES, caseFeeds, caseModel, variables } from '../autodiff/case.ts';
 import type { Case, Shapes } from '../autodiff/case.ts';
 import { CASES } from '../autodiff/cases/index.ts';
@@ -148,4 +148,30 @@ test('what says its type in an attribute is of that type', async () => {
     const { y } = await runModel(typed, {});
     expect([operator, facts.type, facts.dims]).toEqual([operator, y!.type, y!.dims]);
   }
+});
+
+test('a slice that ends where a name says is of that length only where the axis reaches that far', async () => {
+  const float = (name: string, ...dims: Dim[]): ValueInfo => ({ name, type: 'float32', dims });
+  const tensor = (...dims: number[]): DenseTensor => ({ type: 'float32', dims, data: new Float32Array(sizeOf(dims)) });
+  const model = makeModel({
+    inputs: [float('x', 'p'), float('w', 'q'), float('z', 'n')],
+    outputs: ['sum', 'first', 'last'].map((name) => float(name, undefined)),
+    nodes: [
+      makeNode('Shape', ['z'], ['end']),
+      makeNode('Slice', ['x', 'zero', 'end'], ['short']),
+      makeNode('Slice', ['w', 'zero', 'end'], ['long']),
+      makeNode('Add', ['short', 'long'], ['sum']),
+      makeNode('Sub', ['zero', 'end'], ['back']),
+      makeNode('Slice', ['w', 'zero', 'back'], ['first']),
+      makeNode('Slice', ['table', 'zero', 'back'], ['last']),
+    ],
+    initializers: [
+      ['zero', numbersWeight('int64', [1], [0])],
+      ['table', numbersWeight('float32', [9], [1, 2, 3, 4, 5, 6, 7, 8, 9])],
+    ],
+  });
+  const b = new GraphBuilder(model);
+  b.setOutputs(['short', 'long', 'sum', 'first', 'last'].map((name) => float(name, undefined)));
+  const results = await runModel(b.build(), { x: tensor(1), w: tensor(6), z: tensor(4) });
+  expectTrue(inferGraph(model.graph, opsetOf(model)), results);
 });

@@ -1,5 +1,6 @@
 /** The canonical form: constants lifted, padding explicit, shapes folded, what is not used gone. */
 import { describe, expect, test } from 'vitest';
+import { differentiate } from '../../src/autodiff/index.ts';
 import type { Attribute, Model, Node } from '../../src/onnx/index.ts';
 import {
   inferGraph,
@@ -260,6 +261,47 @@ describe('auto_pad becomes pads', () => {
     expect(actual['y']!.dims).toEqual(expected['y']!.dims);
     numbersOf(expected['y']!).forEach((value, at) => expect(numbersOf(actual['y']!)[at]).toBeCloseTo(value, 5));
   });
+});
+
+test('auto_pad becomes pads within branches too', async () => {
+  const conv = (output: string, attributes: Record<string, Attribute>) =>
+    ({
+      kind: 'graph',
+      value: {
+        name: output,
+        inputs: [],
+        outputs: [{ name: output, type: 'float32', dims: undefined }],
+        nodes: [makeNode('Conv', ['x', 'w'], [output], { strides: ints([2, 2]), ...attributes })],
+        initializers: new Map(),
+        valueInfos: new Map(),
+        otherTypes: new Map(),
+      },
+    }) as const;
+  const random = chance(4);
+  const some = (length: number) => Array.from({ length }, () => random());
+  const model = makeModel({
+    inputs: [
+      { name: 'x', type: 'float32', dims: [1, 1, 5, 5] },
+      { name: 'flag', type: 'bool', dims: [] },
+    ],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode('If', ['flag'], ['y'], {
+        then_branch: conv('upper', { auto_pad: string('SAME_UPPER') }),
+        else_branch: conv('lower', { auto_pad: string('SAME_LOWER') }),
+      }),
+    ],
+    initializers: [['w', numbersWeight('float32', [1, 1, 2, 2], some(4))]],
+  });
+  const { model: program } = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
+  for (const flag of [0, 1]) {
+    const feeds = {
+      x: { type: 'float32', dims: [1, 1, 5, 5], data: Float32Array.from(some(25)) },
+      flag: { type: 'bool', dims: [], data: Uint8Array.of(flag) },
+    } as const;
+    const [expected, actual] = [await runModel(model, feeds), await runModel(program, feeds)];
+    numbersOf(expected['y']!).forEach((value, at) => expect(numbersOf(actual['y']!)[at]).toBeCloseTo(value, 5));
+  }
 });
 
 describe('pruning', () => {

@@ -1,6 +1,6 @@
 /** Scales that differ by block of an axis: spread over the elements they belong to, and gradients summed back. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, intAttribute, isStatic } from '../../onnx/index.ts';
+import { UserError, intAttribute, isStatic, nodeLabel } from '../../onnx/index.ts';
 
 interface Blocks {
   readonly axis: number;
@@ -14,7 +14,7 @@ function blocksOf(b: GraphBuilder, node: Node): Blocks {
   const [x, scale] = [node.inputs[0]!, node.inputs[1]!];
   const [dims, scales] = [b.dims(x), b.dims(scale)];
   if (!isStatic(dims) || !isStatic(scales))
-    throw new UserError(`${node.operator} "${node.name}": scales per block have a gradient only for known dims`);
+    throw new UserError(`${node.operator} "${nodeLabel(node)}": scales per block have a gradient only for known dims`);
   return { axis: b.axis(x, intAttribute(node, 'axis', 1)), size: intAttribute(node, 'block_size', 0), dims, scales };
 }
 

@@ -6,11 +6,13 @@
 import type { Attribute, Graph, GraphBuilder, Node, ValueInfo, ValueName } from '../../onnx/index.ts';
 import {
   UserError,
+  inferGraph,
   int,
   intAttribute,
   ints,
   intsAttribute,
   isFloat,
+  isStatic,
   keptApart,
   nodeLabel,
   valuesCaptured,
@@ -275,6 +277,20 @@ function refuseSequences(node: Node, body: Graph): void {
       );
 }
 
+/** What a state was at the start of each iteration is stacked, which takes one shape of all. */
+function refuseGrowth(b: GraphBuilder, node: Node, body: Graph, inside: readonly ValueInfo[]): void {
+  const first = inside.map(({ name }, index) => [name, b.facts(node.inputs[2 + index]!)] as const);
+  const known = new Map(first.flatMap(([name, facts]) => (facts ? [[name, { ...facts, values: undefined }]] : [])));
+  const after = inferGraph(body, b.opset, b, known);
+  inside.forEach(({ name }, index) => {
+    const [before, next] = [known.get(name)?.dims, after.get(body.outputs[1 + index]!.name)?.dims];
+    if (isStatic(before) && isStatic(next) && before.join() !== next.join())
+      throw new UserError(
+        `Loop "${nodeLabel(node)}": "${name}" has dims [${before.join(', ')}] in one iteration and [${next.join(', ')}] in the next: no gradient rule`,
+      );
+  });
+}
+
 const scan: Rule = (b, node, gradients, context) => {
   const body = subgraph(b, node, 'body');
   refuseSequences(node, body);
@@ -327,6 +343,7 @@ const loop: Rule = (b, node, gradients, context) => {
   const body = subgraph(b, node, 'body');
   refuseSequences(node, body);
   const inside = body.inputs.slice(2);
+  refuseGrowth(b, node, body, inside);
   const wrt = wantedFloats(b, valuesCaptured(node), context);
   let made: Reversed | undefined;
   const build = () => {

@@ -1,6 +1,6 @@
 /** Convolutions in any number of spatial dimensions. Padding is explicit by now: `normalizeModel` resolved auto_pad. */
 import type { ConvAttributes, GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, int, intAttribute, intsAttribute, isStatic, stringAttribute } from '../../onnx/index.ts';
+import { UserError, int, intAttribute, intsAttribute, isStatic, nodeLabel, stringAttribute } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
 
@@ -29,7 +29,7 @@ export function geometry(b: GraphBuilder, node: Node): Geometry {
 export function requireExplicitPadding(node: Node): void {
   if (stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME'))
     throw new UserError(
-      `${node.operator} "${node.name}": automatic padding has a gradient only for inputs of known size; give the model's inputs fixed dims`,
+      `${node.operator} "${nodeLabel(node)}": automatic padding has a gradient only for inputs of known size; give the model's inputs fixed dims`,
     );
 }
 
@@ -55,7 +55,7 @@ const convTranspose = rule((b, node, dY) => {
   const [x, w, bias] = node.inputs as [ValueName, ValueName, ValueName?];
   if (intsAttribute(node, 'output_shape'))
     throw new UserError(
-      `ConvTranspose "${node.name}": output_shape has a gradient rule only for inputs of known size; give the model's inputs fixed dims`,
+      `ConvTranspose "${nodeLabel(node)}": output_shape has a gradient rule only for inputs of known size; give the model's inputs fixed dims`,
     );
   return [
     () => {

@@ -1,5 +1,5 @@
 /** The table of gradient rules, one file per operator family. */
-import { UserError, stringAttribute } from '../../onnx/index.ts';
+import { UserError, nodeLabel, stringAttribute } from '../../onnx/index.ts';
 import type { Rule, RuleEntry, RuleTable } from '../rule.ts';
 import { PIECEWISE_CONSTANT } from '../rule.ts';
 import { activation } from './activation.ts';
@@ -23,7 +23,7 @@ import { shaping } from './shape.ts';
 const labelOnly: Rule = (_b, node, [, scores]) => {
   if (scores === undefined) return [];
   const transform = stringAttribute(node, 'post_transform', 'NONE');
-  throw new UserError(`${node.operator} "${node.name}": no gradient rule with post_transform ${transform}`);
+  throw new UserError(`${node.operator} "${nodeLabel(node)}": no gradient rule with post_transform ${transform}`);
 };
 
 /** Operators with no gradient in any input. */

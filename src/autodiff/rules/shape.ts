@@ -1,6 +1,15 @@
 /** Operators that move elements without changing them: each gradient moves them back. */
 import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import { UserError, int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import {
+  UserError,
+  int,
+  intAttribute,
+  intsAttribute,
+  isStatic,
+  nodeLabel,
+  string,
+  stringAttribute,
+} from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -111,7 +120,7 @@ const slice = rule((b, node, dY) => [
         : undefined;
     const steps = stepsInput ? b.numbers(stepsInput) : axes?.map(() => 1);
     if (axes === undefined || steps === undefined)
-      throw new UserError(`Slice "${node.name}": axes or steps that are computed have no gradient rule`);
+      throw new UserError(`Slice "${nodeLabel(node)}": axes or steps that are computed have no gradient rule`);
     const [y, rank] = [node.outputs[0]!, b.rank(x)];
     let gradient = dY;
     // Axes of known lengths are padded all at once: onnxruntime cannot optimise a Pad of a Pad before a convolution.
@@ -204,7 +213,8 @@ const pad = rule((b, node, dY) => [
     const axes = axesInput
       ? b.numbers(axesInput)?.map((axis) => (axis < 0 ? axis + rank : axis))
       : Array.from({ length: rank }, (_, axis) => axis);
-    if (axes === undefined) throw new UserError(`Pad "${node.name}": axes that are computed have no gradient rule`);
+    if (axes === undefined)
+      throw new UserError(`Pad "${nodeLabel(node)}": axes that are computed have no gradient rule`);
     const mode = stringAttribute(node, 'mode', 'constant');
     const known = b.numbers(pads);
     let gradient = dY;

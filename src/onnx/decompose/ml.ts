@@ -56,11 +56,10 @@ const normalizer: Decomposition = (b, node) => {
   const x = asFloat(b, node.inputs[0]!);
   const last = [b.rank(x) - 1];
   const kind = stringAttribute(node, 'norm', 'MAX');
-  const norm =
-    kind === 'MAX' ? b.max(x, last) : kind === 'L1' ? b.sum(b.abs(x), last) : b.sqrt(b.sum(b.square(x), last));
-  // A row of zeros stays one.
-  const zero = b.equal(norm, b.scalar(0, norm));
-  return [b.div(x, b.where(zero, b.scalar(1, norm), norm))];
+  const sum = kind === 'MAX' ? b.max(x, last) : kind === 'L1' ? b.sum(b.abs(x), last) : b.sum(b.square(x), last);
+  // A row of zeros stays one; its root is not taken, whose slope there is infinite.
+  const norm = b.where(b.equal(sum, b.scalar(0, sum)), b.scalar(1, sum), sum);
+  return [b.div(x, kind === 'L2' ? b.sqrt(norm) : norm)];
 };
 
 const arrayFeatureExtractor: Decomposition = (b, node) => {

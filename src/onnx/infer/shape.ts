@@ -188,7 +188,9 @@ function sliceLength(length: Dim, start: Dim, end: Dim, step: number): Dim {
     return sliceCount(length, start, end, step);
   if (typeof end === 'number' && end >= 2 ** 31 && start === 0 && step === 1) return length;
   if (start === -1 && step === 1 && typeof end === 'number' && end >= 2 ** 31) return 1;
-  if (start === 0 && step === 1 && typeof end === 'string') return end;
+  // Cut off where the axis ends. Of a table of more than one element that is an error wherever it matters.
+  if (start === 0 && step === 1 && typeof end === 'string')
+    return end === length || (typeof length === 'number' && length > 1) ? end : undefined;
   // A full reversal: the trick of flipping an axis with step -1 from the last to before the first.
   if (step === -1 && start === -1 && typeof end === 'number' && end <= -(2 ** 31)) return length;
   return undefined;
