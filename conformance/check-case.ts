@@ -23,7 +23,7 @@ export async function checkFiles(files: CaseFiles, operators: Corpus['operators'
     const note = skipped(messageOf(error));
     return { name, operator: undefined, opset: 0, roundTrip: note, normalized: note, first: note, second: note };
   }
-  const operator = operatorOf(original, name);
+  const operator = files.operator ?? operatorOf(original, name);
   const common = { name, operator, opset: original.opsets.get('') ?? 0 };
   const { model, feeds, results, roundTrip, normalized } = await checkValues(files);
   if (model === undefined || feeds === undefined || results === undefined)

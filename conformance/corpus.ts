@@ -53,6 +53,8 @@ export function caseNames(corpus: Corpus): string[] {
 /** One test: a model, and what it gives for its inputs. */
 export interface CaseFiles {
   readonly name: string;
+  /** The operator it is of, where the model itself does not tell. */
+  readonly operator?: string;
   readonly bytes: Uint8Array;
   /** In the order of the graph's inputs and outputs; undefined for what is not a tensor. */
   readonly inputs: readonly (DenseTensor | undefined)[];

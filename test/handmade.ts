@@ -154,7 +154,7 @@ export function withoutRules(): Model {
     inputs: [{ name: 'x', type: 'float32', dims: ['batch', 2, 2] }],
     outputs: [{ name: 'y', type: 'float32', dims: ['batch', 1] }],
     nodes: [
-      makeNode('Inverse', ['x'], ['b'], {}, 'com.microsoft'),
+      makeNode('Rfft', ['x'], ['b'], {}, 'com.microsoft'),
       makeNode('Add', ['x', 'b'], ['s']),
       makeNode('Unfold', ['s'], ['d'], {}, 'com.example'),
       makeNode('Unsqueeze', ['d', 'axes'], ['y']),

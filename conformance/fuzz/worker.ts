@@ -15,11 +15,12 @@ export interface Job {
 }
 
 /**
- * What a case may cost beyond four times its file, in bytes: V8's young generation, which fills before anything in it is given
- * back (three semi-spaces of 1 MiB as the parent starts this process), and the graph as objects, which are larger than
- * the few bytes a node takes in a file.
+ * What any case may cost, in bytes: V8's young generation, which fills before anything in it is given back (three
+ * semi-spaces of 1 MiB as the parent starts this process), and the graph as objects, which are larger than the few bytes
+ * a node takes in a file. Beyond that four times the file: for a file of more than a mebibyte nothing is added.
  */
-export const CONSTANT = 4 * 2 ** 20;
+export const FLOOR = 4 * 2 ** 20;
+const FACTOR = 4;
 
 declare const gc: () => void;
 
@@ -48,14 +49,14 @@ function growth<T>(run: () => T): { result: T; bytes: number } {
 process.on('message', ({ files, root, folder, seed, from, to }: Job) => {
   const contents = files.map((file) => [file, new Uint8Array(readFileSync(path.join(root, file)))] as const);
   const counts: Record<string, Record<string, number>> = {};
-  let beyond = 0;
+  const most = { small: 0, factor: 0 };
   // Written over in place: the parent reads it at any time.
   const current = openSync(path.join(folder, 'current.txt'), 'w');
   for (let index = from; index < to; index++) {
     const { mutation, seedFile, bytes } = fuzzCase(contents, seed, index);
     writeSync(current, String(index).padEnd(16), 0);
     const attempt = () => tryFile(bytes, folder);
-    const allowed = 4 * bytes.length + CONSTANT;
+    const allowed = Math.max(FACTOR * bytes.length, FLOOR);
     // Garbage of earlier cases would count too, or leave room that hides what this one takes.
     if (index % 64 === 0) gc();
     let { result: outcome, bytes: grown } = growth(attempt);
@@ -63,7 +64,8 @@ process.on('message', ({ files, root, folder, seed, from, to }: Job) => {
       gc();
       ({ result: outcome, bytes: grown } = growth(attempt));
     }
-    beyond = Math.max(beyond, grown - 4 * bytes.length);
+    if (FACTOR * bytes.length > FLOOR) most.factor = Math.max(most.factor, grown / bytes.length);
+    else most.small = Math.max(most.small, grown);
     let { kind }: { kind: string } = outcome;
     if (grown > allowed) {
       kind = 'memory';
@@ -74,6 +76,6 @@ process.on('message', ({ files, root, folder, seed, from, to }: Job) => {
       process.send!({ failure: { index, mutation, seedFile, kind, message: outcome.message } });
     (counts[mutation] ??= {})[kind] = (counts[mutation]?.[kind] ?? 0) + 1;
   }
-  process.send!({ done: { counts, beyond } });
+  process.send!({ done: { counts, most } });
 });
 process.on('disconnect', () => process.exit());

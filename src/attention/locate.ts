@@ -1,7 +1,7 @@
 import { intAttribute, layerPath } from '../onnx/index.ts';
 import type { Dim, Model, Node, ValueName } from '../onnx/index.ts';
 import { isCausal } from './causal.ts';
-import { downstream, isProduct, projectedFrom, throughLayout, traceModel } from './trace.ts';
+import { downstream, isProduct, madeFrom, projectedFrom, throughLayout, traceModel } from './trace.ts';
 import type { Tracer } from './trace.ts';
 
 export interface AttentionBlock {
@@ -228,12 +228,16 @@ function quantizedProjection(tracer: Tracer, { inputs, outputs }: Node): Project
   return { weight: inputs[1]!, transposed: false, quantized, output: scaled.outputs[0]! };
 }
 
-/** Cross when queries and keys are projected from different values; decoder when the future is hidden. */
+/**
+ * Cross when queries and keys are projected from different values, and the keys' is not the queries' own with fewer
+ * positions, as where Segformer reduces an image; decoder when the future is hidden.
+ */
 function kindOf(tracer: Tracer, softmax: Node, queries: ValueName, keys: ValueName): AttentionBlock['kind'] {
   const [from, to] = [projectedFrom(tracer, queries), projectedFrom(tracer, keys)];
   const given = new Set(tracer.model.graph.inputs.map(({ name }) => name));
   const projected = [...from].some((source) => !given.has(throughLayout(tracer, source)));
-  if (projected && from.size > 0 && to.size > 0 && ![...from].some((source) => to.has(source))) return 'cross';
+  const shared = [...from].some((source) => to.has(source) || [...to].some((key) => madeFrom(tracer, key, source)));
+  if (projected && from.size > 0 && to.size > 0 && !shared) return 'cross';
   if (isCausal(tracer, softmax.inputs[0]!)) return 'decoder';
   return /(^|[._])decoder([._]|$)/i.test(layerPath(softmax)) ? 'decoder' : 'encoder';
 }

@@ -84,3 +84,15 @@ export function downstream(tracer: Tracer, value: ValueName): ReadonlySet<ValueN
       if (node.operator !== 'Shape') for (const output of node.outputs) reached.add(output);
   return reached;
 }
+
+/** Whether a value depends on a source otherwise than through a product of two computed values, as attention's are. */
+export function madeFrom(tracer: Tracer, value: ValueName, source: ValueName): boolean {
+  const reached = new Set([value]);
+  for (const each of reached) {
+    if (each === source) return true;
+    const node = tracer.producers.get(each);
+    if (node === undefined || (isProduct(node) && !node.inputs.some((name) => tracer.constants.has(name)))) continue;
+    if (node.operator !== 'Shape') for (const input of node.inputs) reached.add(input);
+  }
+  return false;
+}

@@ -1,5 +1,5 @@
 import { UserError, isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
-import type { Graph, Model, Node, UnknownRankError } from '../onnx/index.ts';
+import type { Graph, Model, Node } from '../onnx/index.ts';
 import { ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
 
@@ -36,7 +36,7 @@ function allNodes(graph: Graph): Node[] {
 }
 
 /** Behind an operator nobody knows no shape is known either: then the operators are the thing to say. */
-export function nameUnknownOperators(error: UnknownRankError, model: Model): UserError {
+export function nameUnknownOperators(error: UserError, model: Model): UserError {
   const { missing } = gradientCoverage(model);
   const [first] = missing;
   if (first === undefined) return error;

@@ -95,8 +95,9 @@ const dependencies = (node: Node): readonly ValueName[] => [...node.inputs, ...v
 /** Nodes and values through which `ofs` depend differentiably on `wrt`. */
 function differentiablePath(b: GraphBuilder, ofs: readonly ValueName[], wrt: readonly ValueName[], rules: RuleTable) {
   const depends = new Set<ValueName>(wrt);
+  const isCast = ({ operator }: Node) => operator === 'Cast' || operator === 'CastLike';
   const cut = (node: Node) =>
-    rules[ruleKey(node)] === PIECEWISE_CONSTANT || (node.operator === 'Cast' && !isFloat(b.type(node.outputs[0]!)));
+    rules[ruleKey(node)] === PIECEWISE_CONSTANT || (isCast(node) && !isFloat(b.type(node.outputs[0]!)));
   const candidates = b.nodes().filter((node) => {
     if (cut(node) || !dependencies(node).some((input) => depends.has(input))) return false;
     for (const output of node.outputs) if (output !== '') depends.add(output);
@@ -128,6 +129,17 @@ export class MissingRulesError extends UserError {
     super(`no gradient rule for ${ruleKey(first)} (node "${nodeLabel(first)}", opset ${opset})${rest}`);
     this.nodes = nodes;
   }
+}
+
+/** A value of the gradient says nothing to a person: the node whose gradient it belongs to does. */
+function ofOwnNode(b: GraphBuilder, error: UnknownRankError): UserError {
+  const producer = b.producer(error.value);
+  const label = producer && differentiatedNode(producer);
+  if (label === undefined) return error;
+  return new UserError(
+    `the ranks at node "${label}" are unknown: give the model's inputs fixed dims, or run shape inference on the model`,
+    { cause: error },
+  );
 }
 
 export interface DifferentiateOptions {
@@ -175,11 +187,12 @@ export function differentiate(
         `"${name}" is of type ${b.type(name)}: only floating-point values can be differentiated${name === of ? '' : '; choose the embedding it selects'}`,
       );
   }
+  if (seed !== 'ones' && seed.input === '') throw new UserError('the input for the seed needs a name');
   if (seed !== 'ones' && (b.facts(seed.input) !== undefined || b.producer(seed.input) !== undefined))
     throw new UserError(`the model already has a value named "${seed.input}"; call the seed something else`);
+  const seedValue =
+    seed === 'ones' ? b.onesLike(of) : b.addInput({ name: seed.input, type: b.type(of), dims: b.dims(of) });
   try {
-    const seedValue =
-      seed === 'ones' ? b.onesLike(of) : b.addInput({ name: seed.input, type: b.type(of), dims: b.dims(of) });
     if (!keepOutputs) b.setOutputs([]);
     const gradients = new Map<ValueName, ValueName>();
     for (const [value, gradient] of appendGradients(b, { of, wrt, seed: seedValue })) {
@@ -189,7 +202,10 @@ export function differentiate(
     }
     return { model: pruneModel(b.build()), gradients };
   } catch (error) {
-    if (error instanceof UnknownRankError) throw nameUnknownOperators(error, model);
+    if (error instanceof UnknownRankError) {
+      const named = error.value === seedValue ? new UnknownRankError(of) : ofOwnNode(b, error);
+      throw nameUnknownOperators(named, model);
+    }
     throw error;
   }
 }

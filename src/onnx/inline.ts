@@ -1,10 +1,10 @@
 /** Model-local functions take the place of the nodes that call them. */
 import type { AttributeProto, FunctionProto } from 'onnx-buf';
-import { renameValues } from './branches.ts';
 import { UserError } from './errors.ts';
 import type { Attribute, Graph, Model, Node, ValueName } from './model.ts';
 import { opsetOf, withSubgraphs } from './model.ts';
 import { readAttribute, readNode } from './read.ts';
+import { definedWithin, renameThroughout } from './rename.ts';
 
 /** Functions that call each other deeper than this call themselves. */
 const MAX_DEPTH = 64;
@@ -13,7 +13,7 @@ const NO_FILE = new Uint8Array();
 /** The model with every call of one of its functions replaced by the function's nodes. Names of the call's outputs stay. */
 export function inlineFunctions(model: Model): Model {
   if (model.functions.length === 0) return model;
-  const functions = new Map(model.functions.map((each) => [keyOf(each.domain, each.name), each]));
+  const functions = new Map(model.functions.map((each) => [keyOf(each.domain, each.name, each.overload), each]));
   const opsets = new Map(model.opsets);
   for (const each of model.functions)
     for (const { domain, version } of each.opsetImport) {
@@ -29,7 +29,8 @@ export function inlineFunctions(model: Model): Model {
 }
 
 const cleanDomain = (domain: string) => (domain === 'ai.onnx' ? '' : domain);
-const keyOf = (domain: string, name: string) => `${cleanDomain(domain)}::${name}`;
+/** Since IR version 10 several functions of one name differ in their overload. */
+const keyOf = (domain: string, name: string, overload = '') => `${cleanDomain(domain)}::${name}::${overload}`;
 
 function inlineInGraph(graph: Graph, functions: ReadonlyMap<string, FunctionProto>, depth: number): Graph {
   return { ...graph, nodes: graph.nodes.flatMap((node) => inlineNode(node, functions, depth)) };
@@ -37,7 +38,7 @@ function inlineInGraph(graph: Graph, functions: ReadonlyMap<string, FunctionProt
 
 function inlineNode(original: Node, functions: ReadonlyMap<string, FunctionProto>, depth: number): Node[] {
   const node = withSubgraphs(original, (inner) => inlineInGraph(inner, functions, depth));
-  const called = functions.get(keyOf(node.domain, node.operator));
+  const called = functions.get(keyOf(node.domain, node.operator, node.overload));
   if (called === undefined) return [node];
   if (depth > MAX_DEPTH) throw new UserError(`the function "${node.operator}" calls itself`);
   const scope = node.name || node.outputs.find((name) => name !== '') || node.operator;
@@ -61,10 +62,12 @@ function inlineNode(original: Node, functions: ReadonlyMap<string, FunctionProto
   });
   for (const name of produced) if (!names.has(name)) names.set(name, `${scope}/${name}`);
   const given = attributesOf(node, called);
-  const body = called.node.map((proto, index) => {
-    const inner = withAttributes(readNode(proto, NO_FILE, 0), given);
-    return renameValues(inner, names, `${scope}/${inner.name || `${inner.operator}_${index}`}`);
-  });
+  const inside = called.node.map((proto) => withAttributes(readNode(proto, NO_FILE, 0), given));
+  // A function's names are its own: those within its subgraphs too may stand for something else around the call.
+  for (const name of inside.flatMap(definedWithin)) if (!names.has(name)) names.set(name, `${scope}/${name}`);
+  const body = inside.map((inner, index) =>
+    renameThroughout(inner, names, `${scope}/${inner.name || `${inner.operator}_${index}`}`),
+  );
   return [...body, ...copies].flatMap((each) => inlineNode(each, functions, depth + 1));
 }
 

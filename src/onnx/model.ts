@@ -45,6 +45,8 @@ export interface Node {
   readonly operator: string;
   /** The operator's domain; empty for ai.onnx. */
   readonly domain: string;
+  /** Which of the model's functions of this name, where there are several. */
+  readonly overload?: string;
   readonly inputs: readonly ValueName[];
   readonly outputs: readonly ValueName[];
   readonly attributes: Readonly<Record<string, Attribute>>;

@@ -98,6 +98,7 @@ export const EMITTED_OPERATORS = [
   'MatMulInteger',
   'QuantizeLinear',
   'IsNaN',
+  'TopK',
   'com.microsoft::FusedMatMul',
 ] as const;
 export type EmittedOperator = (typeof EMITTED_OPERATORS)[number];

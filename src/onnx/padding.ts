@@ -1,8 +1,9 @@
 /** Padding of convolutions and pools: explicit, and within the operator where it can be. */
 import { GraphBuilder } from './builder.ts';
 import { isStatic } from './dims.ts';
+import { UserError } from './errors.ts';
 import type { Model, Node, ValueName } from './model.ts';
-import { ints, intsAttribute, stringAttribute } from './model.ts';
+import { ints, intsAttribute, nodeLabel, stringAttribute } from './model.ts';
 import { pruneModel } from './prune.ts';
 import { weightNumbers } from './weight.ts';
 
@@ -74,6 +75,10 @@ function resolvePadding(b: GraphBuilder, node: Node): Node {
       ? Math.max(0, (Math.ceil(length / strides[axis]!) - 1) * strides[axis]! + span - length)
       : undefined;
   });
+  if (totals.some((total) => total !== undefined && !Number.isSafeInteger(total)))
+    throw new UserError(
+      `${node.operator} "${nodeLabel(node)}": its strides, dilations and padding do not fit a kernel of ${rank} axes: export the model anew`,
+    );
   if (!isStatic(totals)) return node.operator === 'Conv' ? paddedBefore(b, node, kernel, strides, dilations) : node;
   const small = totals.map((total) => Math.floor(Math.max(0, total) / 2));
   const large = totals.map((total, axis) => Math.max(0, total) - small[axis]!);

@@ -146,6 +146,7 @@ export function readNode(proto: NodeProto, file: Uint8Array, depth: number): Nod
     name: proto.name,
     operator: proto.opType,
     domain: cleanDomain(proto.domain),
+    ...(proto.overload === '' ? {} : { overload: proto.overload }),
     inputs: proto.input,
     outputs: proto.output,
     attributes: Object.fromEntries(

@@ -1,10 +1,10 @@
 /** Sequences of tensors whose make-up is known: what reads an element of one reads the tensor itself. */
-import { renameValues } from './branches.ts';
 import { GraphBuilder } from './builder.ts';
 import { positiveAxis } from './dims.ts';
 import type { Model, Node, ValueName } from './model.ts';
 import { int, intAttribute, nodeLabel } from './model.ts';
 import { pruneModel } from './prune.ts';
+import { renameValues } from './rename.ts';
 
 type Sequence = readonly ValueName[];
 

@@ -1,6 +1,7 @@
 import { positiveAxis } from './dims.ts';
 import { UserError } from './errors.ts';
-import { inferGraph } from './infer/index.ts';
+import type { Surroundings } from './infer/index.ts';
+import { startInference } from './infer/index.ts';
 import type { Attribute, Graph, Model, Node, ValueName, Weight } from './model.ts';
 import {
   floatAttribute,
@@ -44,7 +45,7 @@ export function upgradeModel(model: Model): Model {
     throw new UserError(
       `the model uses opset ${opset}; opsets before ${OLDEST_OPSET} are not supported: convert it with onnx.version_converter`,
     );
-  const graph = upgradeGraph(model.graph, opset, new Map());
+  const graph = upgradeGraph(model.graph, opset);
   return {
     ...model,
     irVersion: Math.max(model.irVersion, 8),
@@ -53,31 +54,21 @@ export function upgradeModel(model: Model): Model {
   };
 }
 
-function upgradeGraph(
-  graph: Graph,
-  opset: number,
-  outer: ReadonlyMap<ValueName, { type: DataType; dims: readonly Dim[] | undefined }>,
-): Graph {
+function upgradeGraph(graph: Graph, opset: number, outer?: Surroundings): Graph {
   const initializers = new Map(graph.initializers);
   const nodes: Node[] = [];
   let counter = 0;
-  // Types and ranks are inferred on what is upgraded so far; inference expects the canonical form.
-  let facts = new Map(outer);
-  const refresh = () => {
-    facts = new Map([...outer, ...inferGraph({ ...graph, nodes, initializers }, CANONICAL_OPSET)]);
-  };
-  let inferredNodes = -1;
-  const look = (value: ValueName) => {
-    if (inferredNodes !== nodes.length && !facts.has(value)) {
-      refresh();
-      inferredNodes = nodes.length;
-    }
-    return facts.get(value);
+  // Types and ranks are inferred on what is upgraded so far, when somebody asks: inference expects the canonical form.
+  const inference = startInference(graph, CANONICAL_OPSET, outer);
+  let inferred = 0;
+  const facts = (value: ValueName) => {
+    while (inferred < nodes.length) inference.infer(nodes[inferred++]!);
+    return inference.facts(value);
   };
   const context: Context = {
     opset,
-    type: (value) => look(value)?.type ?? 'float32',
-    dims: (value) => look(value)?.dims,
+    type: (value) => facts(value)?.type ?? 'float32',
+    dims: (value) => facts(value)?.dims,
     numbers(value) {
       const weight = initializers.get(value);
       return weight && weightNumbers(weight, 16);
@@ -85,6 +76,7 @@ function upgradeGraph(
     constant(weight) {
       const name = `onnxray/upgrade_${graph.name}_${counter++}`;
       initializers.set(name, weight);
+      inference.addWeight(name, weight);
       return name;
     },
     fresh: (near) => `${near}/onnxray_${counter++}`,
@@ -92,15 +84,8 @@ function upgradeGraph(
   for (const node of graph.nodes) {
     const upgrade = node.domain === '' ? UPGRADES[node.operator] : undefined;
     const upgraded = upgrade === undefined ? node : upgrade(node, context);
-    const list = Array.isArray(upgraded) ? upgraded : [upgraded];
-    nodes.push(
-      ...list.map((each) =>
-        withSubgraphs(each, (inner) => {
-          refresh();
-          return upgradeGraph(inner, opset, facts);
-        }),
-      ),
-    );
+    for (const each of Array.isArray(upgraded) ? upgraded : [upgraded])
+      nodes.push(withSubgraphs(each, (inner) => upgradeGraph(inner, opset, { facts, weight: inference.weight })));
   }
   return { ...graph, nodes, initializers };
 }
@@ -255,7 +240,12 @@ const inferenceBatchNorm = (node: Node): Node => ({
   attributes: without(node, 'spatial', 'momentum', 'training_mode', 'is_test'),
 });
 
-const dropout: Upgrade = (node) => ({ ...node, inputs: node.inputs.slice(0, 1), attributes: {} });
+/** Since opset 12 an input says whether it trains; before, and unless that says so, it is the identity. */
+const dropout: Upgrade = (node, context) => {
+  const training = context.opset >= 12 ? node.inputs[2] : undefined;
+  if (training && context.numbers(training)?.[0] !== 0) return node;
+  return { ...node, inputs: node.inputs.slice(0, 1), attributes: {} };
+};
 
 const topK: Upgrade = (node, context) => {
   const k = intAttribute(node, 'k');

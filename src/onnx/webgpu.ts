@@ -8,9 +8,10 @@ import { isStatic, positiveAxis } from './dims.ts';
 import { decomposeModel } from './decompose/index.ts';
 import { asked, given } from './decompose/decomposition.ts';
 import type { Decomposition } from './decompose/decomposition.ts';
-import type { Model, ValueName } from './model.ts';
+import type { Model, Node, ValueName } from './model.ts';
 import { intAttribute, intsAttribute, string } from './model.ts';
 import { pruneModel } from './prune.ts';
+import { convolution, transposedConvolution } from './webgpu-convolution.ts';
 import { multiplyAlong, resizedAxes } from './resize-matrix.ts';
 
 /** The same program for the WebGPU provider; the model's own operators and those of the reverse pass alike. */
@@ -40,9 +41,7 @@ const maxPool: Decomposition = (b, node) => {
   const reach = outs.map((out, axis) => (out - 1) * strides[axis]! + (kernel[axis]! - 1) * dilations[axis]! + 1);
   const ends = reach.map((length, axis) => Math.max(0, length - begins[axis]! - sizes[axis]!));
   const spatial = sizes.map((_, axis) => axis + 2);
-  const padded = b.op('Pad', [x, b.int64s([...begins, ...ends]), b.scalar(-3e38, x), b.int64s(spatial)], {
-    mode: string('constant'),
-  });
+  const padded = padAll(b, x, [0, 0, ...begins, 0, 0, ...ends], b.scalar(-3e38, x), { mode: string('constant') });
   const whole = (value: number) => b.constant('int32', [], [value]);
   let offset = whole(0);
   // From the last place to the first, so that of equal ones the first stays.
@@ -74,50 +73,6 @@ function places(kernel: readonly number[]): number[][] {
     (all, size) => all.flatMap((place) => Array.from({ length: size }, (_, at) => [...place, at])),
     [[]],
   );
-}
-
-/**
- * Its ConvTranspose has at most two spatial axes: with three it is a convolution of the input, strides - 1 zeros behind
- * each element, with the flipped kernel.
- */
-const convTranspose: Decomposition = (b, node) => {
-  const [x, w] = [node.inputs[0]!, node.inputs[1]!];
-  const [sizes, dims] = [b.dims(x)?.slice(2), b.dims(w)];
-  if (!isStatic(sizes) || !isStatic(dims) || sizes.length < 3 || node.attributes['output_shape']) return undefined;
-  const rank = sizes.length;
-  const kernel = dims.slice(2);
-  const strides = intsAttribute(node, 'strides') ?? fill(1, rank);
-  const dilations = intsAttribute(node, 'dilations') ?? fill(1, rank);
-  const pads = intsAttribute(node, 'pads') ?? fill(0, 2 * rank);
-  const extra = intsAttribute(node, 'output_padding') ?? fill(0, rank);
-  const group = intAttribute(node, 'group', 1);
-  const around = kernel.map((size, axis) => dilations[axis]! * (size - 1));
-  const begins = around.map((width, axis) => width - pads[axis]!);
-  const ends = around.map((width, axis) => width - pads[axis + rank]! + extra[axis]! - (strides[axis]! - 1));
-  const stuffed = strides.reduce((value, stride, axis) => stuff(b, value, axis + 2, stride), x);
-  const padded = b.pad(stuffed, b.int64s([0, 0, ...begins, 0, 0, ...ends]));
-  const [channels, each] = [dims[0]! / group, dims[1]!];
-  const grouped = b.reshapeTo(w, [group, channels, each, ...kernel]);
-  const turned = b.transpose(grouped, [0, 2, 1, ...kernel.map((_, axis) => axis + 3)]);
-  const flipped = kernel.reduce(
-    (value, size, axis) => b.gather(value, b.int64s(Array.from({ length: size }, (_, at) => size - 1 - at)), axis + 2),
-    b.reshapeTo(turned, [group * each, channels, ...kernel]),
-  );
-  const y = b.conv(padded, flipped, { strides: fill(1, rank), dilations, pads: fill(0, 2 * rank), group });
-  const bias = given(node, 2);
-  return [bias === undefined ? y : b.add(y, b.reshapeTo(bias, [1, -1, ...fill(1, rank)]))];
-};
-
-/** Puts stride - 1 zeros behind each element along an axis. */
-function stuff(b: GraphBuilder, x: ValueName, axis: number, stride: number): ValueName {
-  if (stride === 1) return x;
-  const dims = b.dims(x)!;
-  const inner = product(dims.slice(axis + 1) as number[]);
-  const size = dims[axis] as number;
-  const rows = b.reshapeTo(x, [-1, 1, inner]);
-  const wide = b.pad(rows, b.int64s([0, 0, 0, 0, stride - 1, 0]));
-  const lengths = dims.map((_, each) => (each === axis ? b.int64s([size * stride]) : b.dimension(x, each)));
-  return b.reshape(wide, b.concat(lengths, 0), [...dims.slice(0, axis), size * stride, ...dims.slice(axis + 1)]);
 }
 
 /** Its LayerNormalization wants scale and bias in full. */
@@ -173,6 +128,36 @@ const slice: Decomposition = (b, node) => {
     ),
   ];
 };
+
+/**
+ * Its convolutions have channels last, and what turns the layout round on the way there takes the list of a Pad for one over
+ * all axes: it is made one, with the axes named still (see `GraphBuilder.pad`).
+ */
+const pad: Decomposition = (b, node) => {
+  const [x, pads, value, axes] = node.inputs as [ValueName, ValueName, ...(ValueName | undefined)[]];
+  const [own, at] = [b.numbers(pads), axes ? b.numbers(axes) : undefined];
+  const rank = b.dims(x)?.length;
+  if (own === undefined || at === undefined || rank === undefined) return undefined;
+  if (at.length === rank && at.every((axis, index) => axis === index)) return undefined;
+  const full = fill(0, 2 * rank);
+  at.forEach((axis, index) => {
+    const place = positiveAxis(axis, rank);
+    full[place] = own[index]!;
+    full[place + rank] = own[index + at.length]!;
+  });
+  return [padAll(b, x, full, value ?? '', node.attributes)];
+};
+
+function padAll(
+  b: GraphBuilder,
+  x: ValueName,
+  pads: readonly number[],
+  value: ValueName,
+  attributes: Node['attributes'],
+): ValueName {
+  const axes = b.int64s(Array.from({ length: pads.length / 2 }, (_, axis) => axis));
+  return b.op('Pad', [x, b.int64s(pads), value, axes], attributes);
+}
 
 /** The build for browsers has no Dropout, which does nothing unless in training. */
 const dropout: Decomposition = (b, node) => {
@@ -233,9 +218,11 @@ const trigonometric =
 
 const LOWERINGS: ReadonlyMap<string, Decomposition> = new Map<string, Decomposition>([
   ['MaxPool', maxPool],
-  ['ConvTranspose', convTranspose],
+  ['Conv', convolution],
+  ['ConvTranspose', transposedConvolution],
   ['LayerNormalization', layerNormalization],
   ['Slice', slice],
+  ['Pad', pad],
   ['Dropout', dropout],
   ['Resize', resize],
   ['Sin', trigonometric(0)],

@@ -63,6 +63,7 @@ function graphProto(graph: Graph, options: WriteOptions): GraphProto {
         name: node.name,
         opType: node.operator,
         domain: node.domain,
+        ...(node.overload === undefined ? {} : { overload: node.overload }),
         input: [...node.inputs],
         output: [...node.outputs],
         attribute: Object.entries(node.attributes).map(([name, attribute]) => attributeProto(name, attribute, options)),

@@ -1,7 +1,7 @@
 /** Attention that comes as one node is found like any other. */
 import { expect, test } from 'vitest';
 import { locateAttention } from '../../src/attention/index.ts';
-import { int, normalizeModel, numbersWeight } from '../../src/onnx/index.ts';
+import { int, ints, normalizeModel, numbersWeight } from '../../src/onnx/index.ts';
 import { makeModel, makeNode } from '../models.ts';
 
 const float = (name: string, dims: readonly number[]) => ({ name, type: 'float32' as const, dims });
@@ -57,4 +57,41 @@ test('self-attention that sees all and asks another is a decoder, whatever it is
     initializers: [['w', numbersWeight('float32', [8, 8], Array<number>(64).fill(0.1))]],
   });
   expect(locateAttention(normalizeModel(model)).map(({ kind }) => kind)).toEqual(['encoder', 'decoder', 'cross']);
+});
+
+test('keys of fewer positions that are made from the queries’ own, as Segformer’s, are self-attention', () => {
+  const matrix = numbersWeight(
+    'float32',
+    [4, 4],
+    Array.from({ length: 16 }, (_, at) => Math.sin(at)),
+  );
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [1, 6, 4] }],
+    outputs: [{ name: 'y', type: 'float32', dims: [1, 6, 4] }],
+    nodes: [
+      makeNode('MatMul', ['x', 'w'], ['h']),
+      makeNode('MatMul', ['h', 'w'], ['q']),
+      makeNode('Transpose', ['h'], ['channels'], { perm: ints([0, 2, 1]) }),
+      makeNode('Conv', ['channels', 'kernel'], ['fewer'], { strides: ints([2]) }),
+      makeNode('Transpose', ['fewer'], ['reduced'], { perm: ints([0, 2, 1]) }),
+      makeNode('MatMul', ['reduced', 'w'], ['k']),
+      makeNode('MatMul', ['reduced', 'w'], ['v']),
+      makeNode('Transpose', ['k'], ['kt'], { perm: ints([0, 2, 1]) }),
+      makeNode('MatMul', ['q', 'kt'], ['scores']),
+      makeNode('Softmax', ['scores'], ['p'], { axis: int(-1) }),
+      makeNode('MatMul', ['p', 'v'], ['y']),
+    ],
+    initializers: [
+      ['w', matrix],
+      [
+        'kernel',
+        numbersWeight(
+          'float32',
+          [4, 4, 2],
+          Array.from({ length: 32 }, (_, at) => Math.cos(at)),
+        ),
+      ],
+    ],
+  });
+  expect(locateAttention(normalizeModel(model)).map(({ kind }) => kind)).toEqual(['encoder']);
 });

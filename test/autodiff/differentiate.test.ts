@@ -122,6 +122,18 @@ describe('a request that cannot be met gives one line', () => {
     });
     expect(() => differentiate(strange, { of: 'y', wrt: ['x'] })).toThrow(/the rank of "\w+" is unknown/);
   });
+  test('for an unknown rank of what the gradient computes, by the node it belongs to', () => {
+    const strange = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: undefined }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode('Mul', ['x', 'x'], ['h']), makeNode('Add', ['h', 'x'], ['y'])],
+    });
+    expect(() => differentiate(strange, { of: 'y', wrt: ['x'] })).toThrow(
+      /the ranks? (of|at node) "(?!onnxray).*" (is|are) unknown/,
+    );
+  });
+  test('for a seed without a name', () =>
+    expect(() => differentiate(model, { of: 'y', wrt: ['x'], seed: { input: '' } })).toThrow(/needs a name/));
 });
 
 test('rules emit only operators that are listed as emitted', () => {

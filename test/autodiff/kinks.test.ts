@@ -1,8 +1,9 @@
 /** What the gradient is where the derivative does not exist, or is easily spoilt by an infinity. As PyTorch has it. */
 import { expect, test } from 'vitest';
 import { differentiate } from '../../src/autodiff/index.ts';
-import { float, int, ints, numbersToData } from '../../src/onnx/index.ts';
-import { numbersOf, runModel } from '../models.ts';
+import type { Node } from '../../src/onnx/index.ts';
+import { float, int, ints, normalizeModel, numbersToData, numbersWeight, string } from '../../src/onnx/index.ts';
+import { makeModel, makeNode, numbersOf, runModel } from '../models.ts';
 import type { Case } from './case.ts';
 import { caseModel, i, k, one, x } from './case.ts';
 
@@ -54,6 +55,26 @@ const KINKS: [string, Case, number[][]][] = [
     [[6, 0, 0]],
   ],
   ['ReduceProd is flat at two zeros', one('ReduceProd', '', [at([0, 0, 3])], { keepdims: int(0) }), [[0, 0, 0]]],
+  [
+    'what is rounded to whole numbers has no slope',
+    one('CastLike', '', [at([0.5, 1.5]), i(0)], {}, { cast: true }),
+    [[0, 0]],
+  ],
+  ['LpNormalization is flat at the origin', one('LpNormalization', '', [at([0, 0], [1, 2])]), [[0, 0]]],
+  ['LpNormalization by sums too', one('LpNormalization', '', [at([0, 0], [1, 2])], { p: int(1) }), [[0, 0]]],
+  [
+    'Clip between bounds the wrong way round is its upper bound',
+    one('Clip', '', [at([-1, 0, 2]), at([1], []), at([-0.5], [])]),
+    [[0, 0, 0], [0], [3]],
+  ],
+  [
+    'a scattered product sees the others through one zero',
+    one('ScatterElements', '', [at([2, 5, 7]), i([0, 0, 1, 2, 2]), at([0, 3, 4, 0, 0])], { reduction: string('mul') }),
+    [
+      [0, 4, 0],
+      [6, 0, 5, 0, 0],
+    ],
+  ],
   ['repeated picks add up', one('Gather', '', [at([1, 2]), i([1, 1, 1])]), [[0, 3]]],
 ];
 
@@ -78,6 +99,82 @@ test('a softmax that masks with minus infinity has finite gradients', async () =
   const gradient = numbersOf((await runModel(model, { ...feedsOf(c, ['x0']), seed }))[gradients.get('x0')!]!);
   expect(gradient.every(Number.isFinite)).toBe(true);
   expect(gradient[1]).toBe(0);
+});
+
+/** The gradient of the sum of what the nodes make of x, of its gradient's sum when `order` is 2. */
+async function slopes(nodes: readonly Node[], values: number[], dims = [values.length], order: 1 | 2 = 1) {
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes,
+    initializers: [
+      ['zero', numbersWeight('float32', [], [0])],
+      ['half', numbersWeight('float32', [], [0.5])],
+    ],
+  });
+  const once = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
+  const last = order === 1 ? once : differentiate(once.model, { of: once.gradients.get('x')!, wrt: ['x'] });
+  const x = { type: 'float32', dims, data: Float32Array.from(values) } as const;
+  return numbersOf((await runModel(last.model, { x }))[last.gradients.get('x')!]!);
+}
+
+test.each([
+  ['Sqrt', [makeNode('Sqrt', ['c'], ['y'])]],
+  ['Log', [makeNode('Log', ['c'], ['y'])]],
+  ['Pow', [makeNode('Pow', ['c', 'half'], ['y'])]],
+])('behind a clamp %s is flat where the clamp is, twice over', async (operator, nodes) => {
+  const [first, second] = operator === 'Log' ? [0.25, -1 / 16] : [0.25, -1 / 32];
+  for (const clamp of [makeNode('Relu', ['x'], ['c']), makeNode('Clip', ['x', 'zero'], ['c'])]) {
+    expect(await slopes([clamp, ...nodes], [-1, 4])).toEqual([0, first]);
+    expect(await slopes([clamp, ...nodes], [-1, 4], [2], 2)).toEqual([0, second]);
+  }
+});
+
+test('elsewhere a root has the infinite slope at 0 that it has', async () => {
+  expect(await slopes([makeNode('Sqrt', ['x'], ['y'])], [0, 4])).toEqual([Infinity, 0.25]);
+});
+
+test('pools by norms are flat where all they see is 0', async () => {
+  const pool = makeNode('LpPool', ['x'], ['y'], { kernel_shape: ints([2]), strides: ints([2]) });
+  const found = await slopes([pool], [0, 0, 3, 4], [1, 1, 4]);
+  [0, 0, 0.6, 0.8].forEach((slope, at) => expect(found[at]).toBeCloseTo(slope, 6));
+  const global = makeNode('GlobalLpPool', ['x'], ['y'], { p: int(3) });
+  expect(await slopes([global], [0, 0], [1, 1, 2])).toEqual([0, 0]);
+});
+
+test.each(['Elu', 'Celu', 'Selu'])('where %s is a line it has no curvature, however far out', async (operator) => {
+  // The other branch is infinite there, and 0 times that is not a number.
+  expect(await slopes([makeNode(operator, ['x'], ['y'])], [1, 100, 1000], [3], 2)).toEqual([0, 0, 0]);
+});
+
+test('dropout that is told to train passes the gradient on where it passed the value on', async () => {
+  const nodes = [makeNode('Dropout', ['x', 'half', 'on'], ['y'], { seed: int(1) })];
+  const values = Array.from({ length: 64 }, () => 1);
+  for (const [type, on] of [
+    ['bool', 1],
+    ['bool', 0],
+  ] as const) {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [64] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes,
+      initializers: [
+        ['half', numbersWeight('float32', [], [0.25])],
+        ['on', numbersWeight(type, [], [on])],
+      ],
+    });
+    for (const opset of [13, 18]) {
+      const old = { ...model, opsets: new Map([['', opset]]) };
+      const { model: program, gradients } = differentiate(normalizeModel(old), { of: 'y', wrt: ['x'] });
+      const x = { type: 'float32', dims: [64], data: Float32Array.from(values) } as const;
+      const results = await runModel(program, { x });
+      // Of ones the value passed on is the slope.
+      expect(numbersOf(results[gradients.get('x')!]!)).toEqual(numbersOf(results['y']!));
+      expect(new Set(numbersOf(results['y']!))).toEqual(
+        new Set(on ? [0, numbersOf(results['y']!).find(Boolean)] : [1]),
+      );
+    }
+  }
 });
 
 function feedsOf(c: Case, wrt: readonly string[]) {

@@ -15,6 +15,8 @@ export interface Program {
   readonly name: string;
   readonly model: Uint8Array;
   readonly feeds: NamedTensors;
+  /** Where weights are that the program refers to: a folder beneath the repository's root, and files in it. */
+  readonly weights?: { readonly folder: string; readonly files: readonly string[] };
 }
 
 /** What a provider made of a program: its outputs, or what went wrong. */

@@ -56,7 +56,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.jpg': 'image/jpeg',
 };
 
-/** Pages with the package's own bundle as /app/onnxray.js, test/backends/page.ts beside it, and /zoo/. */
+/** Pages with the package's own bundle as /app/onnxray.js, test/backends/page.ts beside it, /zoo/ and /test/. */
 export async function openBrowser(): Promise<OpenBrowser> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnxray-page-'));
   await bundleForBrowser(folder, { page: 'test/backends/page.ts' });
@@ -64,6 +64,7 @@ export async function openBrowser(): Promise<OpenBrowser> {
   const places: Readonly<Record<string, readonly string[]>> = {
     '/app/': [folder, ORT_FOLDER],
     '/zoo/': [path.join(root, 'zoo')],
+    '/test/': [path.join(root, 'test')],
   };
   const isolation = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
   const server = createServer(({ url = '/' }, response) => {

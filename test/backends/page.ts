@@ -10,6 +10,7 @@ import {
   visualiseFeatures,
 } from '../../src/browser.ts';
 import type { Explanation, ExplainOptions, Pixels, WebHostOptions } from '../../src/browser.ts';
+import type { Program } from './cases.ts';
 import type { WireOutcome, WireProgram } from './wire.ts';
 import { packOutcome, unpackProgram } from './wire.ts';
 
@@ -25,9 +26,9 @@ export async function runPrograms(
 ): Promise<WireOutcome[]> {
   const outcomes: WireOutcome[] = [];
   for (const program of programs) {
-    const { model, feeds } = unpackProgram(program);
+    const { model, feeds, weights } = unpackProgram(program);
     try {
-      const session = await openWebSession(model, { provider, threads: 1 });
+      const session = await openWebSession(model, { provider, threads: 1, files: await filesOf(weights) });
       try {
         outcomes.push(session.fallback ?? packOutcome(await session.run(feeds)));
       } finally {
@@ -39,6 +40,15 @@ export async function runPrograms(
   }
   return outcomes;
 }
+
+/** The files that weights are in, as the server has them. */
+const filesOf = (weights: Program['weights']) =>
+  Promise.all(
+    (weights?.files ?? []).map(async (file) => {
+      const data = await (await fetch(`/${weights!.folder}/${file}`)).blob();
+      return { path: file, data };
+    }),
+  );
 
 /** Explains one of the embedded models. */
 export async function explain(

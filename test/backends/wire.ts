@@ -6,7 +6,12 @@ import type { Outcome, Program } from './cases.ts';
 /** Numbers as text, so that int64 and what is not finite get through. */
 export type WireTensor = readonly [type: DataType, dims: readonly number[], values: readonly string[]];
 export type WireTensors = Readonly<Record<string, WireTensor>>;
-export type WireProgram = readonly [name: string, model: string, feeds: WireTensors];
+export type WireProgram = readonly [
+  name: string,
+  model: string,
+  feeds: WireTensors,
+  weights: Program['weights'] | null,
+];
 export type WireOutcome = WireTensors | string;
 
 export function packTensors(tensors: NamedTensors): WireTensors {
@@ -24,14 +29,15 @@ export function unpackTensors(tensors: WireTensors): Record<string, DenseTensor>
   );
 }
 
-export function packProgram({ name, model, feeds }: Program): WireProgram {
+export function packProgram({ name, model, feeds, weights }: Program): WireProgram {
   let binary = '';
   for (const byte of model) binary += String.fromCharCode(byte);
-  return [name, btoa(binary), packTensors(feeds)];
+  return [name, btoa(binary), packTensors(feeds), weights ?? null];
 }
 
-export function unpackProgram([name, model, feeds]: WireProgram): Program {
-  return { name, model: Uint8Array.from(atob(model), (letter) => letter.charCodeAt(0)), feeds: unpackTensors(feeds) };
+export function unpackProgram([name, model, feeds, weights]: WireProgram): Program {
+  const bytes = Uint8Array.from(atob(model), (letter) => letter.charCodeAt(0));
+  return { name, model: bytes, feeds: unpackTensors(feeds), ...(weights === null ? {} : { weights }) };
 }
 
 export const packOutcome = (outcome: Outcome): WireOutcome =>

@@ -248,7 +248,7 @@ async function run(model: Model, feeds: NamedTensors): Promise<NamedTensors> {
   }
 }
 
-function feedsOf(model: Model, reference: Reference): NamedTensors {
+export function feedsOf(model: Model, reference: Reference): NamedTensors {
   return Object.fromEntries(
     model.graph.inputs.flatMap(({ name, type }) => {
       const packed = reference.inputs[name];

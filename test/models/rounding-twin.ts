@@ -38,8 +38,12 @@ export async function roundingTwin(
     added.push({ name, type: 'float32', dims });
     return name;
   };
+  const fixed = (name: ValueName) => graph.initializers.has(name);
   const nodes = graph.nodes.flatMap((node): Node[] => {
     if (node.operator === 'DynamicQuantizeLinear') return shifted(node, seen, give);
+    // What was bytes is floats here, and moved about as such.
+    if (node.operator === 'DequantizeLinear' && facts.get(node.inputs[0]!)?.type === 'uint8' && !fixed(node.inputs[0]!))
+      return dequantized(node);
     if (node.operator === 'MatMulInteger') return product(node, 'MatMul', () => undefined);
     if (node.operator !== 'ConvInteger') return [node];
     const rank = facts.get(node.inputs[1]!)!.dims!.length;
@@ -87,6 +91,11 @@ function shifted(
     nodeOf('Identity', [steps], step!),
     nodeOf('Identity', [middle], zero!),
   ];
+}
+
+/** (q - zero) step, of one step for all. */
+function dequantized({ inputs: [q, step, zero], outputs: [x] }: Node): Node[] {
+  return [nodeOf('Sub', [q!, zero!], `${x}/centred`), nodeOf('Mul', [`${x}/centred`, step!], x!)];
 }
 
 /** A product of integers as one of floats; `spread` says how many axes a zero point of several values gets behind it. */

@@ -14,6 +14,7 @@ import {
   numbersWeight,
   opsetOf,
   readModel,
+  string,
   writeModel,
 } from '../../src/onnx/index.ts';
 import type { Model } from '../../src/onnx/index.ts';
@@ -184,6 +185,27 @@ describe('a broken file gives one line', () => {
       };
     expect(complaint(writeModel({ ...small, graph }))).toMatch(/deep/);
   });
+});
+
+test('a convolution with fewer strides than axes, and padding to be worked out, is refused in a line', () => {
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [1, 2, 6, 6] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [makeNode('Conv', ['x', 'w'], ['y'], { strides: ints([2]), auto_pad: string('SAME_UPPER') })],
+    initializers: [['w', numbersWeight('float32', [3, 2, 3, 3], Array<number>(54).fill(1))]],
+  });
+  expect(() => normalizeModel(model)).toThrow(/^Conv "Conv_y": its strides, dilations and padding do not fit/);
+});
+
+test('a tensor of one value with a length below zero has no shape that is known', () => {
+  const one = { kind: 'tensor', value: numbersWeight('int64', [1], [1]) } as const;
+  const model = makeModel({
+    outputs: [{ name: 'y', type: 'int64', dims: undefined }],
+    inputs: [],
+    nodes: [makeNode('ConstantOfShape', ['shape'], ['y'], { value: one })],
+    initializers: [['shape', numbersWeight('int64', [1], [-3])]],
+  });
+  expect(inferGraph(model.graph, opsetOf(model)).get('y')).toMatchObject({ values: undefined });
 });
 
 test('what names in a file hold is shown without control characters, and not at any length', () => {

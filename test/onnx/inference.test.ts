@@ -1,12 +1,23 @@
 /** What inference says of every value, against what onnxruntime gives: over all cases and their gradients' graphs. */
 import { describe, expect, test } from 'vitest';
-import { GraphBuilder, inferGraph, isStatic, opsetOf } from '../../src/onnx/index.ts';
-import type { DenseTensor, Facts, Model, NamedTensors } from '../../src/onnx/index.ts';
+import {
+  GraphBuilder,
+  inferGraph,
+  int,
+  ints,
+  isStatic,
+  normalizeModel,
+  numbersWeight,
+  opsetOf,
+  sizeOf,
+  string,
+} from '../../src/onnx/index.ts';
+import type { Attribute, DenseTensor, Facts, Model, NamedTensors } from '../../src/onnx/index.ts';
 import { SHAPES, caseFeeds, caseModel, variables } from '../autodiff/case.ts';
 import type { Case, Shapes } from '../autodiff/case.ts';
 import { CASES } from '../autodiff/cases/index.ts';
 import { differentiateTwice, precisionOf } from '../autodiff/check.ts';
-import { runModel } from '../models.ts';
+import { makeModel, makeNode, runModel } from '../models.ts';
 
 /** The program of a case with every value as an output, run once. */
 async function allValues(c: Case, shapes: Shapes): Promise<{ program: Model; results: NamedTensors }> {
@@ -69,4 +80,72 @@ test('with static inputs every value of every case has static dims, except where
     .map((c) => `${c.operator} ${c.name}`)
     .filter((name) => !name.includes('computed'));
   expect(unknown).toEqual(['Range of floats', 'TopK of the smallest along an axis', 'NonZero has no slope']);
+});
+
+test('elements picked from a table of whole numbers are those of its rows and columns', async () => {
+  // Read as one list, a row of the table was its second element, and the model could no longer be loaded.
+  const table = numbersWeight('int64', [2, 3], [1, 2, 3, 4, 5, 6]);
+  const picks: [number, number[], number[]][] = [
+    [0, [], [1]],
+    [0, [2], [1, 0]],
+    [1, [], [-1]],
+    [1, [1, 2], [0, 2]],
+  ];
+  for (const [axis, dims, indices] of picks) {
+    const model = makeModel({
+      inputs: [],
+      outputs: [{ name: 'y', type: 'int64', dims: undefined }],
+      nodes: [makeNode('Gather', ['table', 'indices'], ['y'], { axis: int(axis) })],
+      initializers: [
+        ['table', table],
+        ['indices', numbersWeight('int64', dims, indices)],
+      ],
+    });
+    const expected = await runModel(model, {});
+    expectTrue(inferGraph(model.graph, opsetOf(model)), expected);
+    expect(await runModel(normalizeModel(model), {})).toEqual(expected);
+  }
+});
+
+test('a length that is scaled is rounded as onnxruntime rounds it, in float32', async () => {
+  const lengths = [10, 7, 13, 100, 21];
+  for (const scale of [0.7, 1.1, 1.3, 0.6, 1 / 3, 0.9]) {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: lengths.slice(0, 2).concat(lengths.slice(2, 4)) }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode('Resize', ['x', '', 'scales'], ['y'], { mode: string('nearest') })],
+      initializers: [['scales', numbersWeight('float32', [4], [scale, scale, scale, scale])]],
+    });
+    const dims = lengths.slice(0, 4);
+    const x: DenseTensor = { type: 'float32', dims, data: new Float32Array(sizeOf(dims)) };
+    expectTrue(inferGraph(model.graph, opsetOf(model)), await runModel(model, { x }));
+  }
+});
+
+test('what says its type in an attribute is of that type', async () => {
+  const made: [string, Record<string, Attribute>, string[]][] = [
+    ['EyeLike', { dtype: int(11) }, ['whole']],
+    ['RandomUniform', { dtype: int(11), shape: ints([2, 3]) }, []],
+    ['RandomNormal', { shape: ints([2, 3]) }, []],
+    ['RandomUniformLike', { dtype: int(11) }, ['whole']],
+    ['RandomNormalLike', {}, ['x']],
+    ['Bernoulli', { dtype: int(7) }, ['half']],
+    ['Multinomial', { sample_size: int(4), dtype: int(7) }, ['half']],
+  ];
+  for (const [operator, attributes, inputs] of made) {
+    const model = makeModel({
+      inputs: [],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode(operator, inputs, ['y'], attributes)],
+      initializers: [
+        ['whole', numbersWeight('int64', [2, 3], [0, 0, 0, 0, 0, 0])],
+        ['x', numbersWeight('float64', [2, 3], [0, 0, 0, 0, 0, 0])],
+        ['half', numbersWeight('float32', [2, 3], [0.5, 0.5, 0.5, 0.5, 0.5, 0.5])],
+      ],
+    });
+    const facts = inferGraph(model.graph, opsetOf(model)).get('y')!;
+    const typed = { ...model, graph: { ...model.graph, outputs: [{ name: 'y', type: facts.type, dims: undefined }] } };
+    const { y } = await runModel(typed, {});
+    expect([operator, facts.type, facts.dims]).toEqual([operator, y!.type, y!.dims]);
+  }
 });

@@ -9,19 +9,21 @@ const positive = (b: GraphBuilder, x: ValueName) => b.greater(x, b.scalar(0, x))
 /** dY where the condition holds, 0 elsewhere. */
 const gate = (b: GraphBuilder, condition: ValueName, dY: ValueName) => b.where(condition, dY, b.scalar(0, dY));
 const scale = (b: GraphBuilder, factor: number, x: ValueName) => b.mul(x, b.scalar(factor, x));
+/** e^x where x is not positive. Elsewhere, where nobody asks, it must not become infinite: second derivatives multiply it by 0. */
+const expBelow = (b: GraphBuilder, x: ValueName) => b.exp(b.where(positive(b, x), b.scalar(0, x), x));
 const oneMinus = (b: GraphBuilder, x: ValueName) => b.sub(b.scalar(1, x), x);
 
 /**
- * d clip(x, l, h) = dx inside [l, h], both ends included, as PyTorch's clamp; the bounds get what the outside loses.
- * Inside is where the clipped value is x itself: one comparison, and a product is several times faster than Where.
+ * d clip(x, l, h) = dx inside [l, h], both ends included, as PyTorch's clamp; the bounds get what the outside loses: h where
+ * max(x, l) is beyond it, which is everywhere when l > h. Inside is where the clipped value is x itself: one comparison, and a product is several times faster than Where.
  */
 const clip = rule((b, node, dY) => {
   const [x, low, high] = node.inputs;
   const outside = (condition: ValueName, bound: ValueName) => unbroadcast(b, gate(b, condition, dY), bound);
   return [
     () => b.mul(dY, b.cast(b.equal(x!, node.outputs[0]!), b.type(dY))),
-    low ? () => outside(b.less(x!, low), low) : undefined,
-    high ? () => outside(b.greater(x!, high), high) : undefined,
+    low ? () => outside(high ? b.and(b.less(x!, low), b.lessOrEqual(low, high)) : b.less(x!, low), low) : undefined,
+    high ? () => outside(b.greater(low ? b.op('Max', [x!, low]) : x!, high), high) : undefined,
   ];
 });
 
@@ -66,16 +68,16 @@ export const activation = {
   ),
   // elu' = 1 or alpha e^x, which is y + alpha; computed from x so that it keeps its digits for very negative x.
   Elu: unary((b, x, _y, dY, node) =>
-    b.where(positive(b, x), dY, b.mul(dY, scale(b, floatAttribute(node, 'alpha', 1), b.exp(x)))),
+    b.where(positive(b, x), dY, b.mul(dY, scale(b, floatAttribute(node, 'alpha', 1), expBelow(b, x)))),
   ),
   // celu' = 1 or e^(x / alpha)
   Celu: unary((b, x, _y, dY, node) =>
-    b.where(positive(b, x), dY, b.mul(dY, b.exp(scale(b, 1 / floatAttribute(node, 'alpha', 1), x)))),
+    b.where(positive(b, x), dY, b.mul(dY, expBelow(b, scale(b, 1 / floatAttribute(node, 'alpha', 1), x)))),
   ),
   Selu: unary((b, x, _y, dY, node) => {
     const gamma = floatAttribute(node, 'gamma', 1.0507009873554805);
     const alpha = floatAttribute(node, 'alpha', 1.6732632423543772);
-    return scale(b, gamma, b.where(positive(b, x), dY, b.mul(dY, scale(b, alpha, b.exp(x)))));
+    return scale(b, gamma, b.where(positive(b, x), dY, b.mul(dY, scale(b, alpha, expBelow(b, x)))));
   }),
   Sigmoid: unary((b, _x, y, dY) => b.mul(dY, b.mul(y, oneMinus(b, y)))),
   Tanh: unary((b, _x, y, dY) => b.mul(dY, oneMinus(b, b.square(y)))),

@@ -4,13 +4,27 @@
  * further outputs of the forward node, so they must keep their shape from one iteration to the next.
  */
 import type { Attribute, Graph, GraphBuilder, Node, ValueInfo, ValueName } from '../../onnx/index.ts';
-import { UserError, int, intAttribute, ints, intsAttribute, isFloat, valuesCaptured } from '../../onnx/index.ts';
+import {
+  UserError,
+  int,
+  intAttribute,
+  ints,
+  intsAttribute,
+  isFloat,
+  keptApart,
+  nodeLabel,
+  valuesCaptured,
+} from '../../onnx/index.ts';
 import type { Pullback, Rule, RuleContext } from '../rule.ts';
 
-function subgraph(node: Node, name: string): Graph {
+/**
+ * A subgraph, to be copied behind its node. There values are seen that were not around the node yet, its own outputs among
+ * them: the copy's names keep apart from theirs.
+ */
+function subgraph(b: GraphBuilder, node: Node, name: string): Graph {
   const attribute = node.attributes[name];
-  if (attribute?.kind !== 'graph') throw new UserError(`${node.operator} "${node.name}" has no ${name}`);
-  return attribute.value;
+  if (attribute?.kind !== 'graph') throw new UserError(`${node.operator} "${nodeLabel(node)}" has no ${name}`);
+  return keptApart(attribute.value, (value) => b.facts(value) !== undefined, b.unusedName('onnxray/copy'));
 }
 
 /** Pullbacks of the values a node's subgraphs capture, all made at once by `build`. */
@@ -60,8 +74,8 @@ const branch: Rule = (b, node, gradients, context) => {
   const build = () => {
     if (made !== undefined) return made;
     const branches = {
-      then_branch: gradientOf(subgraph(node, 'then_branch')),
-      else_branch: gradientOf(subgraph(node, 'else_branch')),
+      then_branch: gradientOf(subgraph(b, node, 'then_branch')),
+      else_branch: gradientOf(subgraph(b, node, 'else_branch')),
     };
     const outputs = b.emit('If', [node.inputs[0]!], branches, {
       outputs: wrt.length,
@@ -257,12 +271,12 @@ function refuseSequences(node: Node, body: Graph): void {
   for (const { name } of body.inputs)
     if (body.otherTypes.get(name)?.value.case !== undefined)
       throw new UserError(
-        `${node.operator} "${node.name}" carries a sequence from one iteration to the next: no gradient rule`,
+        `${node.operator} "${nodeLabel(node)}" carries a sequence from one iteration to the next: no gradient rule`,
       );
 }
 
 const scan: Rule = (b, node, gradients, context) => {
-  const body = subgraph(node, 'body');
+  const body = subgraph(b, node, 'body');
   refuseSequences(node, body);
   const sliceCount = intAttribute(node, 'num_scan_inputs', 0);
   const count = body.inputs.length - sliceCount;
@@ -310,7 +324,7 @@ function stackedAxis(b: GraphBuilder, node: Node, index: number, count: number):
 }
 
 const loop: Rule = (b, node, gradients, context) => {
-  const body = subgraph(node, 'body');
+  const body = subgraph(b, node, 'body');
   refuseSequences(node, body);
   const inside = body.inputs.slice(2);
   const wrt = wantedFloats(b, valuesCaptured(node), context);

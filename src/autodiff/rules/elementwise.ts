@@ -36,6 +36,18 @@ const div = binary(
   (b, _x, y, dZ, z) => b.neg(b.div(b.mul(dZ, z), y)),
 );
 
+/**
+ * PyTorch masks what a clamp cut off. We multiply by 0, which an infinity would make no number, so behind a clamp a slope
+ * that is infinite at 0 counts as 0 there. `at` is the value that is 0 with x, `slope` what is built from it.
+ */
+function behindClamp(b: GraphBuilder, x: ValueName, at: ValueName, slope: (at: ValueName) => ValueName): ValueName {
+  const operator = b.producer(x)?.operator;
+  if (operator !== 'Relu' && operator !== 'Clip') return slope(at);
+  const zero = b.equal(at, b.scalar(0, at));
+  const safe = slope(b.where(zero, b.scalar(1, at), at));
+  return b.where(zero, b.scalar(0, safe), safe);
+}
+
 /** d(x^p) = p x^(p-1) dx + x^p ln(x) dp; the second is taken as 0 where x <= 0. */
 const pow = rule((b, node, dZ) => {
   const [x, p, z] = [node.inputs[0]!, node.inputs[1]!, node.outputs[0]!];
@@ -52,7 +64,8 @@ const pow = rule((b, node, dZ) => {
         power === undefined
           ? b.where(b.equal(exponent(), b.scalar(0, x)), b.scalar(1, x), b.sub(exponent(), b.scalar(1, x)))
           : b.scalar(power === 0 ? 1 : power - 1, x);
-      return unbroadcast(b, b.mul(dZ, b.mul(exponent(), b.pow(x, lower))), x);
+      const slope = (at: ValueName) => b.mul(dZ, b.mul(exponent(), b.pow(at, lower)));
+      return unbroadcast(b, power !== undefined && power < 1 ? behindClamp(b, x, x, slope) : slope(x), x);
     },
     () => {
       const positive = b.greater(x, b.scalar(0, x));
@@ -115,6 +128,19 @@ const cast = rule((b, node, dZ) => {
   return [() => (isFloat(from) ? b.cast(dZ, from) : dZ)];
 });
 
+/** At inference dropout is the identity. Where it is told to train it is a mask, scaled by 1 / (1 - ratio). */
+const dropout = rule((b, node, dZ) => {
+  const [, ratio, training] = node.inputs;
+  if (!training || b.numbers(training)?.[0] === 0) return [() => dZ];
+  return [
+    () => {
+      const kept = b.sub(one(b, dZ), ratio ? b.cast(ratio, b.type(dZ)) : b.scalar(0.5, dZ));
+      const scaled = b.div(dZ, b.where(training, kept, one(b, dZ)));
+      return b.where(b.siblingOutput(node.outputs[0]!, 1), scaled, b.scalar(0, dZ));
+    },
+  ];
+});
+
 const one = (b: GraphBuilder, like: ValueName) => b.scalar(1, like);
 
 export const elementwise = {
@@ -132,15 +158,14 @@ export const elementwise = {
   Cast: cast,
   CastLike: rule((b, node, dZ) => [() => b.cast(dZ, b.type(node.inputs[0]!)), undefined]),
   Identity: rule((_, _node, dZ) => [() => dZ]),
-  // At inference dropout is the identity.
-  Dropout: rule((_, _node, dZ) => [() => dZ]),
+  Dropout: dropout,
   Neg: unary((b, _x, _y, dY) => b.neg(dY)),
   // |x|' = sign(x), 0 at 0
   Abs: unary((b, x, _y, dY) => b.mul(dY, b.sign(x))),
   Exp: unary((b, _x, y, dY) => b.mul(dY, y)),
-  Log: unary((b, x, _y, dY) => b.div(dY, x)),
+  Log: unary((b, x, _y, dY) => behindClamp(b, x, x, (at) => b.div(dY, at))),
   // sqrt' = 1 / (2 y)
-  Sqrt: unary((b, _x, y, dY) => b.div(dY, b.mul(b.scalar(2, y), y))),
+  Sqrt: unary((b, x, y, dY) => behindClamp(b, x, y, (at) => b.div(dY, b.mul(b.scalar(2, at), at)))),
   // (1/x)' = -y^2
   Reciprocal: unary((b, _x, y, dY) => b.neg(b.mul(dY, b.square(y)))),
   // erf' = 2/sqrt(pi) exp(-x^2)

@@ -150,6 +150,14 @@ const range = rule((b, node, dY) => {
   return [() => total(dY, start), undefined, () => total(b.mul(dY, b.cast(b.positions(dY, 0), b.type(dY))), delta)];
 });
 
+// d(X^-1) = -X^-1 dX X^-1
+const inverse = rule((b, node, dY) => [
+  () => {
+    const turned = b.matrixTranspose(node.outputs[0]!);
+    return b.neg(b.matmul(b.matmul(turned, dY), turned));
+  },
+]);
+
 export const linear = {
   MatMul: matmul,
   Gemm: gemm,
@@ -157,4 +165,5 @@ export const linear = {
   Einsum: einsum,
   CumSum: cumSum,
   Range: range,
+  'com.microsoft::Inverse': inverse,
 } satisfies Readonly<Record<string, Rule>>;

@@ -169,7 +169,10 @@ const lpNorm = rule((b, node, dY) => {
       const one = intAttribute(node, 'p', 2) === 1;
       const norm = one ? b.sum(b.abs(x), axes) : b.sqrt(b.sum(b.square(x), axes));
       // y = x / n: dX = (dY - n' sum(dY y)) / n with n' = sign(x) for p = 1 and y for p = 2.
-      return b.div(b.sub(dY, b.mul(one ? b.sign(x) : y, b.sum(b.mul(dY, y), axes))), norm);
+      const slope = (by: ValueName) => b.div(b.sub(dY, b.mul(one ? b.sign(x) : y, b.sum(b.mul(dY, y), axes))), by);
+      // At the origin, where onnxruntime gives 0, it is taken as flat.
+      const origin = b.equal(norm, b.scalar(0, norm));
+      return b.where(origin, b.scalar(0, dY), slope(b.where(origin, b.scalar(1, norm), norm)));
     },
   ];
 });

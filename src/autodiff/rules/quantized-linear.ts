@@ -1,6 +1,6 @@
 /** Products of quantised values, straight-through: as the float products they stand for, in quantised units. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, intAttribute } from '../../onnx/index.ts';
+import { UserError, intAttribute, unpackIntegers } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { PIECEWISE_CONSTANT, rule } from '../rule.ts';
 import { convInput, geometry } from './convolution.ts';
@@ -94,12 +94,12 @@ function unpackedWeight(b: GraphBuilder, node: Node, like: ValueName): ValueName
     intAttribute(node, name, index === 2 ? 4 : 0),
   ) as [number, number, number, number];
   const blocks = Math.ceil(k / block);
-  const integers = b.reshapeTo(unpack(b, packed, bits), [n, blocks, -1]);
+  const integers = b.reshapeTo(unpackIntegers(b, packed, bits), [n, blocks, -1]);
   const cut = b.slice(integers, b.int64s([0]), b.int64s([block]), [2]);
   const float = b.cast(cut, b.type(like));
   let offset = b.scalar(2 ** (bits - 1), like);
   if (zeros) {
-    const unpacked = b.type(zeros) === 'uint8' ? unpack(b, b.reshapeTo(zeros, [n, -1]), bits) : zeros;
+    const unpacked = b.type(zeros) === 'uint8' ? unpackIntegers(b, b.reshapeTo(zeros, [n, -1]), bits) : zeros;
     const rows = b.slice(b.reshapeTo(unpacked, [n, -1]), b.int64s([0]), b.int64s([blocks]), [1]);
     offset = b.unsqueeze(b.cast(rows, b.type(like)), [2]);
   }
@@ -108,26 +108,47 @@ function unpackedWeight(b: GraphBuilder, node: Node, like: ValueName): ValueName
   return blocks * block === k ? whole : b.slice(whole, b.int64s([0]), b.int64s([k]), [1]);
 }
 
-/** Each byte as the integers it holds, the lowest first, along a new last axis. */
-function unpack(b: GraphBuilder, bytes: ValueName, bits: number): ValueName {
-  if (bits === 8) return b.unsqueeze(bytes, [b.rank(bytes)]);
-  const shifts = Array.from({ length: 8 / bits }, (_, index) => index * bits);
-  const wide = b.cast(b.unsqueeze(bytes, [b.rank(bytes)]), 'int32');
-  const divisors = b.constant(
-    'int32',
-    [shifts.length],
-    shifts.map((shift) => 2 ** shift),
-  );
-  const base = b.constant('int32', [], [2 ** bits]);
-  // Shifting right is a division, the lowest bits are the rest of one.
-  const shifted = b.div(wide, divisors);
-  return b.sub(shifted, b.mul(b.div(shifted, base), base));
+/** The 16 numbers of 4 bits: bitsandbytes' FP4, and NF4, quantiles of a normal distribution (Dettmers et al. 2023, QLoRA). */
+const FOUR_BITS: readonly (readonly number[])[] = [
+  [0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4, 0, -1 / 192, -2 / 3, -1, -1 / 3, -1 / 2, -1 / 6, -1 / 4],
+  [
+    -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  ],
+];
+
+/** Y = A W': dA = dY W. */
+const matmulBnb4: Rule = rule((b, node, dY) => {
+  // onnxruntime's kernel gives another answer at each run then.
+  if (intAttribute(node, 'transB', 1) !== 1)
+    throw new UserError(`MatMulBnb4 "${node.name}": with transB 0 there is no gradient rule`);
+  return [() => b.matmul(dY, b.cast(unpackedBnb4(b, node, dY), b.type(node.inputs[0]!)))];
+});
+
+/** The weight [N, K] of a MatMulBnb4 node: numbers of a table, times the largest of their block; all rows in one line. */
+function unpackedBnb4(b: GraphBuilder, node: Node, like: ValueName): ValueName {
+  const [, packed, largest] = node.inputs as [ValueName, ValueName, ValueName];
+  const [k, n, block, kind] = ['K', 'N', 'block_size', 'quant_type'].map((name) => intAttribute(node, name, 0)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const blocks = Math.ceil((n * k) / block);
+  // The first of two numbers is in the higher half of its byte.
+  const halves = b.gather(unpackIntegers(b, b.reshapeTo(packed, [-1]), 4), b.int64s([1, 0]), 1);
+  const numbers = b.gather(b.constant(b.type(like), [16], FOUR_BITS[kind] ?? []), b.reshapeTo(halves, [-1]), 0);
+  const cut = (x: ValueName, length: number) => b.slice(x, b.int64s([0]), b.int64s([length]), [0]);
+  const scale = b.op('Expand', [b.unsqueeze(b.cast(largest, b.type(like)), [1]), b.int64s([blocks, block])]);
+  return b.reshapeTo(b.mul(cut(numbers, n * k), cut(b.reshapeTo(scale, [-1]), n * k)), [n, k]);
 }
 
 export const quantizedLinear = {
   QLinearMatMul: qLinearMatMul,
   QLinearConv: qLinearConv,
   'com.microsoft::MatMulNBits': matmulNBits,
+  'com.microsoft::MatMulBnb4': matmulBnb4,
   // Gives rows of a table of integers: the gradient goes to what reads them, not to indices.
   'com.microsoft::GatherBlockQuantized': PIECEWISE_CONSTANT,
 } as const;

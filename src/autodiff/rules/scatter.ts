@@ -30,8 +30,8 @@ const rows: Places = {
 
 /**
  * none: overwritten elements get nothing, updates what stands at their place. add: both get all.
- * mul: y = data * prod(updates), so d data = dY prod(updates) and d update = dY y / update, which is taken as 0 where
- * the update is 0. min, max: those that are the extreme share the gradient.
+ * mul: y = data * prod(updates), so d data = dY prod(updates) and d update = dY data * prod(other
+ * updates), exact for zeros too: where one update of a place is 0, only that one gets a gradient, where two are, none does. min, max: those that are the extreme share the gradient.
  */
 const scatter = ({ read, write }: Places): Rule =>
   rule((b, node, dY) => {
@@ -42,13 +42,17 @@ const scatter = ({ read, write }: Places): Rule =>
       return [() => write(b, node, dY, b.zerosOf(updates, dY)), undefined, () => read(b, node, dY)];
     if (reduction === 'add') return [() => dY, undefined, () => read(b, node, dY)];
     if (reduction === 'mul') {
-      const zero = () => b.equal(updates, b.scalar(0, updates));
       return [
         () => b.mul(dY, write(b, node, b.onesLike(data), updates, 'mul')),
         undefined,
         () => {
-          const safe = b.where(zero(), b.scalar(1, updates), updates);
-          return b.where(zero(), b.scalar(0, dY), b.div(read(b, node, b.mul(dY, y)), safe));
+          const zero = b.equal(updates, b.scalar(0, updates));
+          const safe = b.where(zero, b.scalar(1, updates), updates);
+          const product = read(b, node, b.mul(dY, write(b, node, data, safe, 'mul')));
+          const zeros = read(b, node, write(b, node, b.zerosLike(data), b.cast(zero, b.type(dY)), 'add'));
+          // The zeros of a place but for the update itself.
+          const others = b.sub(zeros, b.cast(zero, b.type(dY)));
+          return b.where(b.equal(others, b.scalar(0, dY)), b.div(product, safe), b.scalar(0, dY));
         },
       ];
     }

@@ -15,10 +15,14 @@ export const einsum: Decomposition = (b, node) => {
   const equation = stringAttribute(node, 'equation', '').replaceAll(' ', '');
   const [left, right] = equation.split('->');
   let operands = left!.split(',');
-  const repeated = (letters: string) => new Set(letters).size !== letters.length;
+  const count = (letter: string) => operands.join('').split(letter).length - 1;
+  const once = (letters: string) => [...new Set(letters)].filter((letter) => count(letter) === 1).sort();
   if (!equation.includes('.') && !operands.some(repeated)) {
-    const product = right === undefined ? undefined : asProduct(b, node.inputs, operands, right);
-    return product === undefined ? undefined : [product];
+    const output = right ?? once(operands.join('')).join('');
+    const narrow = withoutOnes(b, node.inputs, operands);
+    const product = right === undefined ? undefined : asProduct(b, narrow.inputs, narrow.operands, output);
+    if (product !== undefined) return [product];
+    return narrow.operands === operands ? undefined : [einsumOf(b, narrow, output)];
   }
   const free = [...'zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA'].filter(
     (letter) => !equation.includes(letter),
@@ -27,12 +31,8 @@ export const einsum: Decomposition = (b, node) => {
   const widest = Math.max(0, ...operands.map((letters, index) => (letters.includes('.') ? ranks[index]! : 0)));
   const ellipsis = free.splice(0, widest);
   operands = operands.map((letters, index) => letters.replace('...', ellipsis.slice(widest - ranks[index]!).join('')));
-  const count = (letter: string) => operands.join('').split(letter).length - 1;
-  const implicit = [...new Set(operands.join(''))].filter(
-    (letter) => count(letter) === 1 && !ellipsis.includes(letter),
-  );
-  const output =
-    right === undefined ? [...ellipsis, ...implicit.sort()].join('') : right.replace('...', ellipsis.join(''));
+  const implicit = once(operands.join('')).filter((letter) => !ellipsis.includes(letter));
+  const output = right === undefined ? [...ellipsis, ...implicit].join('') : right.replace('...', ellipsis.join(''));
   const inputs = [...node.inputs];
   operands.slice().forEach((letters, index) => {
     let seen = '';
@@ -48,9 +48,37 @@ export const einsum: Decomposition = (b, node) => {
     }
     operands[index] = seen;
   });
-  const product = asProduct(b, inputs, operands, output);
-  return [product ?? b.op('Einsum', inputs, { equation: string(`${operands.join(',')}->${output}`) })];
+  const narrow = withoutOnes(b, inputs, operands);
+  return [asProduct(b, narrow.inputs, narrow.operands, output) ?? einsumOf(b, narrow, output)];
 };
+
+const repeated = (letters: string) => new Set(letters).size !== letters.length;
+
+/** The values of an einsum and the letters of their axes. */
+interface Operands {
+  readonly inputs: readonly ValueName[];
+  readonly operands: readonly string[];
+}
+
+const einsumOf = (b: GraphBuilder, { inputs, operands }: Operands, output: string): ValueName =>
+  b.op('Einsum', inputs, { equation: string(`${operands.join(',')}->${output}`) });
+
+/** An axis of length 1 that stands for more, as long as another operand's of that letter, says nothing: it goes. */
+function withoutOnes(b: GraphBuilder, inputs: readonly ValueName[], operands: readonly string[]): Operands {
+  const dimOf = (at: number, letter: string) => b.dims(inputs[at]!)?.[operands[at]!.indexOf(letter)];
+  const isLonger = (letter: string) =>
+    operands.some((letters, at) => letters.includes(letter) && dimOf(at, letter) !== 1);
+  const ones = operands.map((letters, at) =>
+    [...letters].flatMap((letter, axis) =>
+      dimOf(at, letter) === 1 && isLonger(letter) && !repeated(letters) ? [axis] : [],
+    ),
+  );
+  if (ones.every((axes) => axes.length === 0)) return { inputs, operands };
+  return {
+    inputs: inputs.map((x, at) => (ones[at]!.length === 0 ? x : b.squeeze(x, ones[at]!))),
+    operands: operands.map((letters, at) => [...letters].filter((_, axis) => !ones[at]!.includes(axis)).join('')),
+  };
+}
 
 /**
  * [batch, left, summed] x [batch, summed, right] to [batch, left, right], each any number of letters; undefined where an operand

@@ -252,29 +252,56 @@ function sink(b: GraphBuilder, node: Node, heads: number, q: ValueName) {
   };
 }
 
-const rotaryEmbedding: Decomposition = (b, node) => {
-  const [input, positions, cos, sin] = node.inputs as [ValueName, ValueName, ValueName, ValueName];
-  const half = b.dims(cos)?.[1];
-  const rank = b.dims(input)?.length;
-  if (typeof half !== 'number' || rank === undefined || intAttribute(node, 'is_packed_batching', 0) === 1)
-    return undefined;
-  const heads = intAttribute(node, 'num_heads', 0);
-  const width = b.dims(input)?.[2];
-  const size = heads > 0 && typeof width === 'number' ? width / heads : 2 * half;
-  const x = rank === 4 ? b.transpose(input, [0, 2, 1, 3]) : b.reshapeTo(input, [0, 0, -1, size]);
-  // One position is where the first token stands; else each token has its own.
+/** The row of a table of cosines or sines for each token: [batch or 1, length, half]. */
+type Rows = (b: GraphBuilder, node: Node, table: ValueName, x: ValueName) => ValueName;
+
+const rotaryEmbedding =
+  (rows: Rows): Decomposition =>
+  (b, node) => {
+    const [input, , cos, sin] = node.inputs as [ValueName, ValueName, ValueName, ValueName];
+    const half = b.dims(cos)?.[1];
+    const rank = b.dims(input)?.length;
+    if (typeof half !== 'number' || rank === undefined || intAttribute(node, 'is_packed_batching', 0) === 1)
+      return undefined;
+    const heads = intAttribute(node, 'num_heads', 0);
+    const width = b.dims(input)?.[2];
+    const size = heads > 0 && typeof width === 'number' ? width / heads : 2 * half;
+    const x = rank === 4 ? b.transpose(input, [0, 2, 1, 3]) : b.reshapeTo(input, [0, 0, -1, size]);
+    const turned = rotate(
+      b,
+      x,
+      rows(b, node, cos, x),
+      rows(b, node, sin, x),
+      intAttribute(node, 'interleaved', 0) === 1,
+      intAttribute(node, 'rotary_embedding_dim', 0),
+    );
+    const scale = floatAttribute(node, 'scale', 1);
+    const all = scale === 1 ? turned : b.mul(turned, b.scalar(scale, turned));
+    return [rank === 4 ? b.transpose(all, [0, 2, 1, 3]) : b.reshapeLike(all, input)];
+  };
+
+/** One position is where the first token stands; else each token has its own. */
+const byPosition: Rows = (b, node, table, x) => {
+  const positions = node.inputs[1]!;
   const places = b.rank(positions) === 1 ? b.unsqueeze(b.add(b.positions(x, 1), positions), [0]) : positions;
-  const turned = rotate(
-    b,
-    x,
-    b.gather(cos, places, 0),
-    b.gather(sin, places, 0),
-    intAttribute(node, 'interleaved', 0) === 1,
-    intAttribute(node, 'rotary_embedding_dim', 0),
+  return b.gather(table, places, 0);
+};
+
+/** Three positions for each token, in time, height and width [3, batch, length]: each is looked up for a part of the angles. */
+const bySection: Rows = (b, node, table) => {
+  const [, high = 0, wide = 0] = intsAttribute(node, 'mrope_section') ?? [];
+  const half = b.dims(table)?.[1] as number;
+  const woven = intAttribute(node, 'mrope_layout', 0) === 1;
+  const streamOf = (angle: number) => {
+    if (!woven) return angle < half - high - wide ? 0 : angle < half - wide ? 1 : 2;
+    const turn = angle % 3;
+    return turn > 0 && angle < 3 * (turn === 1 ? high : wide) ? turn : 0;
+  };
+  const flags = [0, 1, 2].flatMap((stream) =>
+    Array.from({ length: half }, (_, angle) => (streamOf(angle) === stream ? 1 : 0)),
   );
-  const scale = floatAttribute(node, 'scale', 1);
-  const all = scale === 1 ? turned : b.mul(turned, b.scalar(scale, turned));
-  return [rank === 4 ? b.transpose(all, [0, 2, 1, 3]) : b.reshapeLike(all, input)];
+  const all = b.gather(table, node.inputs[1]!, 0);
+  return b.sum(b.mul(all, b.constant(b.type(table), [3, 1, 1, half], flags)), [0], false);
 };
 
 export const fusedAttentionFamily = {
@@ -282,5 +309,6 @@ export const fusedAttentionFamily = {
   'com.microsoft::QAttention': quantizedAttention,
   'com.microsoft::MultiHeadAttention': multiHead,
   'com.microsoft::GroupQueryAttention': groupQuery,
-  'com.microsoft::RotaryEmbedding': rotaryEmbedding,
+  'com.microsoft::RotaryEmbedding': rotaryEmbedding(byPosition),
+  'com.microsoft::MRotaryEmbedding': rotaryEmbedding(bySection),
 } satisfies Readonly<Record<string, Decomposition>>;

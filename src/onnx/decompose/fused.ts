@@ -10,11 +10,11 @@ const scaled = (b: GraphBuilder, x: ValueName, factor: number) => (factor === 1 
 const plus = (b: GraphBuilder, x: ValueName, other: ValueName | undefined) => (other ? b.add(x, other) : x);
 
 /** x Phi(x) */
-const gelu = (b: GraphBuilder, x: ValueName) =>
+export const gelu = (b: GraphBuilder, x: ValueName) =>
   b.mul(scaled(b, x, 0.5), b.add(b.erf(scaled(b, x, Math.SQRT1_2)), b.scalar(1, x)));
 
 /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
-const fastGelu = (b: GraphBuilder, x: ValueName) => {
+export const fastGelu = (b: GraphBuilder, x: ValueName) => {
   const inner = b.mul(scaled(b, x, Math.sqrt(2 / Math.PI)), b.add(scaled(b, b.square(x), 0.044715), b.scalar(1, x)));
   return b.mul(scaled(b, x, 0.5), b.add(b.tanh(inner), b.scalar(1, x)));
 };

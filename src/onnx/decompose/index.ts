@@ -10,6 +10,7 @@ import { nodeLabel } from '../model.ts';
 import { UnknownRankError } from '../node-builder.ts';
 import { algebraFamily } from './algebra.ts';
 import { attentionFamily } from './attention.ts';
+import { contributedFamily } from './contributed.ts';
 import type { Decomposition } from './decomposition.ts';
 import { lossFamily } from './losses.ts';
 import { recurrentFamily } from './recurrent.ts';
@@ -17,6 +18,8 @@ import { selectionFamily } from './selection.ts';
 import { samplingFamily } from './sampling.ts';
 import { regionFamily } from './regions.ts';
 import { fourierFamily } from './fourier.ts';
+import { expertFamily } from './experts.ts';
+import { linearAttentionFamily } from './linear-attention.ts';
 import { fusedFamily } from './fused.ts';
 import { fusedAttentionFamily } from './fused-attention.ts';
 import { quantizedFamily } from './quantized.ts';
@@ -38,6 +41,9 @@ const DECOMPOSITIONS: ReadonlyMap<string, Decomposition> = new Map(
     ...fourierFamily,
     ...fusedFamily,
     ...fusedAttentionFamily,
+    ...linearAttentionFamily,
+    ...contributedFamily,
+    ...expertFamily,
     ...relativePositionFamily,
     ...quantizedFamily,
     ...normalizationFamily,

@@ -149,6 +149,8 @@ const gridSample: Decomposition = (b, node) => {
       ? b.mul(b.mul(b.add(x, one), half), b.sub(length, one))
       : b.mul(b.sub(b.mul(b.add(x, one), length), one), half);
     const moved = mode === 'nearest' ? b.op('Round', [position]) : position;
+    // A cubic's pixels are kept within the image one by one, as PyTorch and onnxruntime do, not the point between them.
+    if (padding === 'border' && mode === 'cubic') return moved;
     if (padding === 'border') return clamp(b, moved, b.scalar(0, x), b.sub(length, one));
     return padding === 'reflection' ? reflect(b, moved, sampling.borders[axis]!) : moved;
   });

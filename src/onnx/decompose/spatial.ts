@@ -8,8 +8,14 @@ import { given } from './decomposition.ts';
 
 const power = (b: GraphBuilder, x: ValueName, exponent: number) =>
   exponent === 1 ? x : exponent === 2 ? b.square(x) : b.pow(x, b.scalar(exponent, x));
-const root = (b: GraphBuilder, x: ValueName, exponent: number) =>
-  exponent === 1 ? x : exponent === 2 ? b.sqrt(x) : b.pow(x, b.scalar(1 / exponent, x));
+/** The root of a sum of powers. Its slope is infinite at 0, which the slope of the powers, 0 there, would make no number. */
+function root(b: GraphBuilder, x: ValueName, exponent: number): ValueName {
+  if (exponent === 1) return x;
+  const origin = b.equal(x, b.scalar(0, x));
+  const safe = b.where(origin, b.scalar(1, x), x);
+  const rooted = exponent === 2 ? b.sqrt(safe) : b.pow(safe, b.scalar(1 / exponent, x));
+  return b.where(origin, b.scalar(0, x), rooted);
+}
 const exponentOf = (node: Node) => intAttribute(node, 'p') ?? floatAttribute(node, 'p', 2);
 
 /** (sum over windows of |x|^p)^(1/p): a convolution with ones. */

@@ -180,7 +180,9 @@ const einsum: InferenceRule = (input) => {
   left.split(',').forEach((letters, operand) => {
     [...letters].forEach((letter, axis) => {
       const dim = input.dims(operand)?.[axis];
-      if (typeof dim === 'number' || sizes.get(letter) === undefined) sizes.set(letter, dim);
+      const before = sizes.get(letter);
+      // A one may stand for any length.
+      if ((typeof dim === 'number' && dim !== 1) || before === undefined || before === 1) sizes.set(letter, dim);
     });
   });
   const letters =

@@ -8,12 +8,22 @@ import { computing } from './compute.ts';
 import { controlling } from './control.ts';
 import { elementwise } from './elementwise.ts';
 import { microsoft } from './microsoft.ts';
+import { machineLearning } from './ml.ts';
+import { random } from './random.ts';
 import type { InferenceRule } from './rule.ts';
 import { numeric } from './rule.ts';
 import { shaping } from './shape.ts';
 
 const RULES: ReadonlyMap<string, InferenceRule> = new Map(
-  Object.entries({ ...elementwise, ...shaping, ...computing, ...controlling, ...microsoft }),
+  Object.entries({
+    ...elementwise,
+    ...shaping,
+    ...computing,
+    ...controlling,
+    ...random,
+    ...microsoft,
+    ...machineLearning,
+  }),
 );
 
 /** What is known around a node. */
@@ -66,30 +76,57 @@ function constantFacts(node: Node): Facts | undefined {
   return value?.kind === 'tensor' ? weightFacts(value.value) : undefined;
 }
 
-/** Facts of every value of a graph. What the file itself says fills in where inference knows less. */
-export function inferGraph(
+/** What is known of a graph's values, node by node: each is inferred once, in order, from those before it. */
+export interface Inference extends Surroundings {
+  readonly known: ReadonlyMap<ValueName, Facts>;
+  /** Adds the facts of a node's outputs. */
+  infer(node: Node): void;
+  /** Adds a weight that the graph did not have at first. */
+  addWeight(name: ValueName, weight: Weight): void;
+}
+
+/** Begins with what a graph is given. What the file itself says fills in where inference knows less. */
+export function startInference(
   graph: Graph,
   opset: number,
   outer?: Surroundings,
   /** What is known of a subgraph's inputs beyond what it declares. */
   inputs?: ReadonlyMap<ValueName, Facts>,
-): Map<ValueName, Facts> {
-  const facts = givenFacts(graph);
-  for (const [name, known] of inputs ?? [])
-    facts.set(name, nameUnknownDims(mergeFacts(known, facts.get(name)) ?? known, name));
-  const around: Surroundings = {
-    facts: (name) => facts.get(name) ?? outer?.facts(name),
-    weight: (name) => graph.initializers.get(name) ?? outer?.weight(name),
-  };
+): Inference {
+  const known = givenFacts(graph);
+  for (const [name, more] of inputs ?? [])
+    known.set(name, nameUnknownDims(mergeFacts(more, known.get(name)) ?? more, name));
+  const weights = new Map(graph.initializers);
   const declared = new Map([...graph.valueInfos, ...graph.outputs.map((info) => [info.name, info] as const)]);
-  for (const node of graph.nodes) {
-    const inferred = inferNode(node, around, opset);
-    node.outputs.forEach((name, index) => {
-      const known = mergeFacts(inferred[index], declared.get(name));
-      if (known !== undefined && name !== '') facts.set(name, nameUnknownDims(known, name));
-    });
-  }
-  return facts;
+  const inference: Inference = {
+    known,
+    facts: (name) => known.get(name) ?? outer?.facts(name),
+    weight: (name) => weights.get(name) ?? outer?.weight(name),
+    infer(node) {
+      const inferred = inferNode(node, inference, opset);
+      node.outputs.forEach((name, index) => {
+        const facts = mergeFacts(inferred[index], declared.get(name));
+        if (facts !== undefined && name !== '') known.set(name, nameUnknownDims(facts, name));
+      });
+    },
+    addWeight(name, weight) {
+      weights.set(name, weight);
+      known.set(name, weightFacts(weight));
+    },
+  };
+  return inference;
+}
+
+/** Facts of every value of a graph. */
+export function inferGraph(
+  graph: Graph,
+  opset: number,
+  outer?: Surroundings,
+  inputs?: ReadonlyMap<ValueName, Facts>,
+): ReadonlyMap<ValueName, Facts> {
+  const inference = startInference(graph, opset, outer, inputs);
+  for (const node of graph.nodes) inference.infer(node);
+  return inference.known;
 }
 
 /** Inference wins where it knows; a declared number or name fills an unknown dimension. */

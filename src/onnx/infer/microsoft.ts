@@ -38,6 +38,8 @@ const dequantize: InferenceRule = (input) => [{ type: input.type(1), dims: input
 export const microsoft: Readonly<Record<string, InferenceRule>> = {
   'com.microsoft::FusedMatMul': fusedMatMul,
   'com.microsoft::MatMulNBits': matmulNBits,
+  'com.microsoft::MatMulBnb4': matmulNBits,
+  'com.microsoft::Inverse': (input) => [{ type: input.type(0), dims: input.dims(0) }],
   'com.microsoft::QuantizeLinear': quantize,
   'com.microsoft::DequantizeLinear': dequantize,
   'com.microsoft::GatherBlockQuantized': gatherBlockQuantized,

@@ -1,8 +1,10 @@
 /** Operators that move, cut and join elements, and those that compute shapes. */
 import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
-import { intAttribute, intsAttribute } from '../model.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../model.ts';
+import type { Node } from '../model.ts';
 import type { Dim } from '../tensor.ts';
+import { likeInput } from './random.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
 const unknownDims = (count: Dim): Dim[] | undefined =>
@@ -198,8 +200,15 @@ const gather: InferenceRule = (input) => {
   const axis = positiveAxis(intAttribute(input.node, 'axis', 0), data.length);
   const picked = input.numbers(1);
   const elements = input.values(0);
-  const values = elements && picked ? picked.map((at) => elements[at < 0 ? at + elements.length : at]) : undefined;
-  return [{ type: input.type(0), dims: [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)], values }];
+  const places = picked?.map((at) => positiveAxis(at, Number(data[axis])));
+  const values = elements && places && isStatic(data) ? sliceValues(elements, data, axis, places) : undefined;
+  return [
+    {
+      type: input.type(0),
+      dims: [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)],
+      values: values && values.length <= MAX_SHAPE_VALUES ? values : undefined,
+    },
+  ];
 };
 
 const gatherND: InferenceRule = (input) => {
@@ -246,10 +255,9 @@ const constantOfShape: InferenceRule = (input) => {
   const dims = shapeFrom(input, 0);
   const count = dims?.length === 1 ? dims[0] : undefined;
   const element = facts?.values?.[0];
-  const values =
-    typeof count === 'number' && count <= MAX_SHAPE_VALUES && element !== undefined
-      ? Array<Dim>(count).fill(element)
-      : undefined;
+  // A broken file may ask for a length below zero.
+  const possible = typeof count === 'number' && Number.isInteger(count) && count >= 0 && count <= MAX_SHAPE_VALUES;
+  const values = possible && element !== undefined ? Array<Dim>(count).fill(element) : undefined;
   return [{ type: facts?.type ?? 'float32', dims, values }];
 };
 
@@ -279,20 +287,32 @@ const blocks =
     return [{ type: input.type(0), dims: result }];
   };
 
+/** Lengths along the axes of a Resize to `sizes`: those, or by its policy the largest within or the smallest around them of x's ratio. */
+function keepingRatio(node: Node, dims: readonly Dim[], axes: readonly number[], sizes: readonly Dim[]): Dim[] {
+  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
+  if (policy === 'stretch') return [...sizes];
+  const own = axes.map((axis) => dims[axis]);
+  if (!isStatic(own) || !isStatic(sizes)) return axes.map(() => undefined);
+  const scales = sizes.map((size, index) => Math.fround(size / own[index]!));
+  const scale = policy === 'not_larger' ? Math.min(...scales) : Math.max(...scales);
+  return own.map((dim) => Math.round(Math.fround(scale * dim)));
+}
+
 const resize: InferenceRule = (input) => {
   const dims = input.dims(0);
   if (dims === undefined) return [{ type: input.type(0), dims: undefined }];
   const sizes = input.node.inputs[3] ? input.values(3) : undefined;
   const axes =
     intsAttribute(input.node, 'axes')?.map((axis) => positiveAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
-  const policy = input.node.attributes['keep_aspect_ratio_policy'];
+  const fitted = sizes && keepingRatio(input.node, dims, axes, sizes);
   const result = [...dims];
   axes.forEach((axis, index) => {
     const scale = input.scales?.[index];
     const dim = dims[axis];
-    if (sizes) result[axis] = policy ? undefined : sizes[index];
+    if (fitted) result[axis] = fitted[index];
     else if (scale === undefined) result[axis] = undefined;
-    else if (typeof dim === 'number') result[axis] = Math.floor(dim * scale);
+    // As onnxruntime reckons, in float32: 10 * 0.7 is 7 there, and a little less in float64.
+    else if (typeof dim === 'number') result[axis] = Math.floor(Math.fround(dim * Math.fround(scale)));
     else result[axis] = scale === 1 ? dim : Number.isInteger(scale) ? multiplyDims(dim, scale) : undefined;
   });
   return [{ type: input.type(0), dims: result }];
@@ -342,7 +362,7 @@ export const shaping: Readonly<Record<string, InferenceRule>> = {
   TopK: topK,
   OneHot: oneHot,
   NonZero: (input) => [{ type: 'int64', dims: [input.dims(0)?.length, undefined] }],
-  EyeLike: (input) => [{ type: input.type(0), dims: input.dims(0) }],
+  EyeLike: likeInput,
   Unique: (input) => {
     const axis = intAttribute(input.node, 'axis');
     const dims = axis === undefined ? [undefined] : input.dims(0)?.map((dim, at) => (at === axis ? undefined : dim));

@@ -48,6 +48,12 @@ export const convolution: Case[] = [
   conv('Conv', 'with pads beyond the kernel', { x: [1, 2, 3, 3], w: [2, 2, 2, 2], pads: [2, 2, 3, 2] }),
   conv('Conv', 'in groups', { x: [2, 4, 4, 4], w: [6, 2, 3, 3], group: 2, pads: [1, 1, 1, 1] }),
   conv('Conv', 'in groups with a stride', { x: [2, 4, 5, 5], w: [6, 2, 3, 3], group: 2, strides: [2, 2], bias: 6 }),
+  conv('Conv', 'of six channels to four', { x: [1, 6, 4, 4], w: [4, 6, 3, 3], pads: [1, 1, 1, 1] }),
+  conv('Conv', 'of nine channels in one dimension', { x: [1, 9, 5], w: [4, 9, 2] }),
+  conv('Conv', 'of four channels to six', { x: [1, 4, 4, 4], w: [6, 4, 2, 2], bias: 6 }),
+  conv('Conv', 'in groups to six channels each', { x: [1, 4, 4, 4], w: [12, 2, 2, 2], group: 2, bias: 12 }),
+  conv('Conv', 'in groups of six channels', { x: [1, 12, 3, 3], w: [8, 6, 2, 2], group: 2 }),
+  conv('Conv', 'in groups in three dimensions', { x: [1, 4, 3, 3, 2], w: [4, 2, 2, 2, 1], group: 2, bias: 4 }),
   conv('Conv', 'depthwise', { x: [2, 3, 4, 4], w: [3, 1, 3, 3], group: 3, pads: [1, 1, 1, 1] }),
   conv('Conv', 'depthwise with a stride', {
     x: [2, 3, 6, 6],
@@ -90,6 +96,8 @@ export const convolution: Case[] = [
   }),
   conv('ConvTranspose', 'with dilations', { x: [1, 2, 3, 3], w: [2, 2, 2, 2], dilations: [2, 2] }),
   conv('ConvTranspose', 'in groups', { x: [2, 4, 3, 3], w: [4, 3, 2, 2], group: 2, strides: [2, 1] }),
+  conv('ConvTranspose', 'of four channels to six', { x: [1, 4, 3, 3], w: [4, 6, 2, 2] }),
+  conv('ConvTranspose', 'in groups to six channels each', { x: [1, 4, 3, 3], w: [4, 6, 2, 2], group: 2 }),
   conv('ConvTranspose', 'depthwise', { x: [2, 3, 3, 3], w: [3, 1, 2, 2], group: 3, strides: [2, 2] }),
   conv('ConvTranspose', 'in one dimension', { x: [2, 2, 4], w: [2, 3, 3], strides: [2] }),
   conv('ConvTranspose', 'with an output shape', {

@@ -45,9 +45,14 @@ export const UNCHECKED: Readonly<Record<string, string>> = {
     ['Optional', 'OptionalGetElement'].map((operator) => [operator, 'checked in npm run conformance']),
   ),
   ...Object.fromEntries(
-    ['QLinearMatMul', 'QLinearConv', 'com.microsoft::MatMulNBits', 'com.microsoft::GatherBlockQuantized'].map(
-      (operator) => [operator, 'checked in test/conformance'],
-    ),
+    [
+      'QLinearMatMul',
+      'QLinearConv',
+      'com.microsoft::MatMulNBits',
+      'com.microsoft::MatMulBnb4',
+      'com.microsoft::GatherBlockQuantized',
+      'com.microsoft::Inverse',
+    ].map((operator) => [operator, 'checked in test/conformance']),
   ),
   ...Object.fromEntries(
     [

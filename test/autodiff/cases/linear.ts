@@ -44,6 +44,15 @@ export const linear: Case[] = [
   einsum('i,j->ij', [2], [3]),
   einsum('i,i', [3], [3]),
   einsum('ij, jk, kl -> il', [2, 3], [3, 4], [4, 2]),
+  // An axis of length 1 stands for as many as the other operand has.
+  ...[
+    einsum('ij,ij->ij', [2, 3], [2, 1]),
+    einsum('ij,ij->i', [2, 3], [2, 1]),
+    einsum('bij,bjk->bik', [2, 2, 3], [1, 3, 4]),
+    einsum('ij,jk->ik', [2, 3], [1, 4]),
+    einsum('ij,ij', [2, 3], [1, 1]),
+    einsum('...i,...i->...', [2, 3, 2], [2, 1, 2]),
+  ].map((c): Case => ({ ...c, staticOnly: 'a name does not say that it is 1' })),
   one('Range', 'of floats', [x([], { values: [0.3] }), k(2), x([], { values: [0.45] })], {}, {}),
   one('CumSum', 'along an axis', [x([2, 4]), i(1)], {}, { linear: true }),
   one('CumSum', 'along a negative axis', [x([2, 3, 2]), i(-2)], {}, { linear: true }),

@@ -57,6 +57,22 @@ export const resize: Case[] = [
   ),
   more('on chosen axes', { mode: string('linear'), axes: ints([2, 3]) }, undefined, scales(2, 1.5)),
   more('on chosen axes to sizes', { mode: string('nearest'), axes: ints([-1]) }, undefined, undefined, i([7])),
+  ...['not_larger', 'not_smaller'].flatMap((policy) =>
+    ['linear', 'cubic'].map((mode) =>
+      one(
+        'Resize',
+        `${mode}, with its ratio kept, ${policy}, lengths rounded`,
+        [x([1, 2, 2, 4]), undefined, undefined, policy === 'not_smaller' ? i([1, 3]) : i([2, 3])],
+        {
+          mode: string(mode),
+          axes: ints([2, 3]),
+          keep_aspect_ratio_policy: string(policy),
+          coordinate_transformation_mode: string('align_corners'),
+        },
+        { ...linear, staticOnly: 'which axis the others follow is decided by their lengths' },
+      ),
+    ),
+  ),
   more('with the same size', { mode: string('linear') }, undefined, scales(1, 1, 1, 1)),
   one(
     'Resize',
