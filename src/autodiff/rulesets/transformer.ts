@@ -46,4 +46,31 @@ const softmax: Rule = (b, node, gradients, context) => {
   return [() => b.mul(y, b.sub(dY, sums))];
 };
 
-export const TRANSFORMER_RULES = { ...PRODUCT_RULES, Softmax: softmax } satisfies Readonly<Record<string, RuleEntry>>;
+/**
+ * dX = r (g - mean(g) - (x - m) r^2 cov(g, x)) with g = dY scale, mean m and r = 1 / deviation of x, which the kernel hands out:
+ * what is subtracted is e x + (mean(g) - e m) with one number e per position, so no standardized x is made. Its mean is
+ * known only to the rounding of x, as that of the kernel's variance.
+ */
+const layerNorm: Rule = (b, node, gradients, context) => {
+  const otherwise = (GRADIENT_RULES.LayerNormalization as Rule)(b, node, gradients, context);
+  const [x, scale] = node.inputs as [ValueName, ValueName];
+  const [dY, dMean, dRstd] = gradients;
+  if (dY === undefined || dMean !== undefined || dRstd !== undefined || b.type(x) !== 'float32') return otherwise;
+  const input = () => {
+    const first = b.axis(x, intAttribute(node, 'axis', -1));
+    const axes = Array.from({ length: b.rank(x) - first }, (_, index) => first + index);
+    const [m, r] = [b.siblingOutput(node.outputs[0]!, 1), b.siblingOutput(node.outputs[0]!, 2)];
+    const g = b.mul(dY, scale);
+    const mean = b.mean(g, axes);
+    const covariance = b.sub(b.mean(b.mul(g, x), axes), b.mul(m, mean));
+    const e = b.mul(covariance, b.square(r));
+    return b.mul(b.sub(b.sub(g, b.mul(x, e)), b.sub(mean, b.mul(m, e))), r);
+  };
+  return [input, ...otherwise.slice(1)];
+};
+
+export const TRANSFORMER_RULES = {
+  ...PRODUCT_RULES,
+  Softmax: softmax,
+  LayerNormalization: layerNorm,
+} satisfies Readonly<Record<string, RuleEntry>>;

@@ -1,4 +1,4 @@
-/** Matrix products as programs for onnxruntime's CPU have them: the plain rules' values and gradients, with fewer transposes. */
+/** What transformers are made of, as programs for onnxruntime's CPU differentiate it: the plain rules' gradients, in less work. */
 import { describe, expect, test } from 'vitest';
 import { BLOCKED_RULES, GRADIENT_RULES, appendGradients, prepareFor } from '../../src/autodiff/index.ts';
 import type { RuleTable } from '../../src/autodiff/index.ts';
@@ -198,5 +198,36 @@ describe('attention', () => {
       ],
     });
     expect(own(model).graph.nodes.map(({ operator }) => operator)).toEqual(['Mul', 'MatMul']);
+  });
+});
+
+describe('layer normalization has the gradients of the plain rules, first and second', () => {
+  const norm = (axis: number, sized: readonly number[], bias: boolean) =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: ['batch', 5, 8] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [makeNode('LayerNormalization', bias ? ['x', 'g', 'b'] : ['x', 'g'], ['y'], { axis: int(axis) })],
+      initializers: [
+        ['g', randomWeight(sized, 40)],
+        ['b', randomWeight(sized, 41)],
+      ],
+    });
+  const cases = [
+    ['over the last axis', norm(-1, [8], true), ['x', 'g', 'b']],
+    ['over two axes', norm(1, [5, 8], true), ['x', 'g', 'b']],
+    ['without a bias', norm(-1, [8], false), ['x', 'g']],
+  ] as const;
+
+  test.each(cases)('%s', async (_, model, wrt) => {
+    const feeds = { x: randomTensor([2, 5, 8], 42) };
+    const [plain, own] = [GRADIENT_RULES, BLOCKED_RULES].map((rules) => gradients(model, rules, wrt, true));
+    await expectEqual(plain!, own!, feeds, 3e-5);
+  });
+
+  test.each(cases)('%s, of values far from 0', async (_, model, wrt) => {
+    const { dims, data } = randomTensor([2, 5, 8], 43);
+    const far = Float32Array.from(data as Float32Array, (value) => 30 + value);
+    const [plain, own] = [GRADIENT_RULES, BLOCKED_RULES].map((rules) => gradients(model, rules, wrt));
+    await expectEqual(plain!, own!, { x: { type: 'float32', dims, data: far } }, 1e-4);
   });
 });
