@@ -19,11 +19,14 @@ const gatherBlockQuantized: InferenceRule = (input) => {
   return [{ type: input.type(2), dims: [...whole.slice(0, axis), ...indices, ...whole.slice(axis + 1)] }];
 };
 
+const activation: InferenceRule = (input) => [{ type: input.type(0), dims: input.dims(0) }];
+
 const quantize: InferenceRule = (input) => [{ type: input.facts(2)?.type ?? 'uint8', dims: input.dims(0) }];
 const dequantize: InferenceRule = (input) => [{ type: input.type(1), dims: input.dims(0) }];
 
 export const microsoft: Readonly<Record<string, InferenceRule>> = {
   'com.microsoft::MatMulNBits': matmulNBits,
+  'com.microsoft::QuickGelu': activation,
   'com.microsoft::QuantizeLinear': quantize,
   'com.microsoft::DequantizeLinear': dequantize,
   'com.microsoft::GatherBlockQuantized': gatherBlockQuantized,
