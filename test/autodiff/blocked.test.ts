@@ -8,6 +8,7 @@ import { BLOCKED_RULES, GRADIENT_RULES, appendGradients, prepareFor } from '../.
 import type { RuleTable } from '../../src/autodiff/index.ts';
 import {
   GraphBuilder,
+  float,
   int,
   ints,
   normalizeModel,
@@ -158,34 +159,34 @@ const LARGE_NETS: Readonly<Record<string, readonly [Model, readonly string[]]>> 
       ],
       192,
     ),
-    ['a'],
-  ],
-  'a residual stream of rectifiers of many pixels': [
-    net(
-      [
-        makeNode('Relu', ['a'], ['r']),
-        conv('r', 'c', 'w', { dilations: ints([1, 1]) }),
-        makeNode('Relu', ['c'], ['d']),
-        conv('d', 'e', 'v', { dilations: ints([1, 1]) }),
-        makeNode('Add', ['e', 'r'], ['f']),
-        makeNode('Relu', ['f'], ['t']),
-        conv('t', 'h', 'w'),
-        makeNode('Relu', ['h'], ['i']),
-        conv('i', 'j', 'v'),
-        makeNode('Add', ['t', 'j'], ['k']),
-        makeNode('Relu', ['k'], ['l']),
-      ],
-      'l',
-      [
-        ['w', randomWeight([32, 32, 1, 1], 13)],
-        ['v', randomWeight([32, 32, 1, 1], 14)],
-      ],
-      96,
-    ),
-    ['r', 'd', 'i'],
+    ['a', 'z'],
   ],
 };
-const LARGE = Object.entries(LARGE_NETS).map(([name, [model]]) => [name, model] as const);
+const RESIDUAL = net(
+  [
+    makeNode('Relu', ['a'], ['r']),
+    conv('r', 'c', 'w'),
+    makeNode('Relu', ['c'], ['d']),
+    conv('d', 'e', 'v'),
+    makeNode('Add', ['e', 'r'], ['f']),
+    makeNode('Relu', ['f'], ['t']),
+    conv('t', 'h', 'w'),
+    makeNode('Relu', ['h'], ['i']),
+    conv('i', 'j', 'v'),
+    makeNode('Add', ['t', 'j'], ['k']),
+    makeNode('Relu', ['k'], ['l']),
+  ],
+  'l',
+  [
+    ['w', randomWeight([32, 32, 1, 1], 13)],
+    ['v', randomWeight([32, 32, 1, 1], 14)],
+  ],
+  96,
+);
+const LARGE = [
+  ...Object.entries(LARGE_NETS).map(([name, [model]]) => [name, model] as const),
+  ['a residual stream of rectifiers of many pixels', RESIDUAL] as const,
+];
 
 function gradientOf(model: Model, rules: RuleTable): Model {
   const b = new GraphBuilder(model);
@@ -309,8 +310,84 @@ describe('GELU as exporters spell it', () => {
   });
 });
 
-test('small values are kept as they are', async () => {
-  expect((await kept(NETS['x sigmoid(x)']!)).toSorted()).toEqual(['m', 's']);
+describe('x sigmoid(x)', () => {
+  const model = normalizeModel(NETS['x sigmoid(x)']!);
+
+  test('is one activation, whose slope takes another and a sigmoid of its own, however small: x is all that is kept', async () => {
+    expect(await kept(model)).toEqual(['a']);
+    const optimized = await optimize(blocked(model), 'all');
+    expect(optimized.filter(({ operator }) => operator === 'QuickGelu')).toHaveLength(2);
+    expect(optimized.filter(({ operator }) => operator === 'Sigmoid')).toHaveLength(1);
+  });
+
+  test('is differentiated the same way in a file that has it as QuickGelu', async () => {
+    const quick = { ...makeNode('QuickGelu', ['a'], ['m'], { alpha: float(1) }), domain: 'com.microsoft' };
+    const given = net([quick, conv('m', 'c', 'w')], 'c', [['w', randomWeight([32, 32, 1, 1], 3)]]);
+    const feeds = { x: randomTensor([2, 3, 8, 8], 12) };
+    const [spelled, fused] = [await runModel(blocked(model), feeds), await runModel(blocked(given), feeds)].map(
+      (results) => results['gradient']!.data,
+    );
+    expect(fused).toEqual(spelled);
+    expect(blocked(given).graph.nodes.filter(({ operator }) => operator === 'QuickGelu')).toHaveLength(1);
+  });
+
+  test('stays two operators where somebody looks at the sigmoid', () => {
+    const { nodes } = prepareFor({ set: 'blocked' }, model, ['s', 'y']).graph;
+    expect(nodes.map(({ operator }) => operator)).toContain('Sigmoid');
+    expect(nodes.map(({ operator }) => operator)).not.toContain('QuickGelu');
+  });
+
+  test.each([1, 8, 30, 1000])('has the slope that float64 gives it, for |x| up to %d', async (most) => {
+    const one = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: ['batch', 16, 32, 32] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
+        makeNode('Sigmoid', ['a'], ['s']),
+        makeNode('Mul', ['a', 's'], ['m']),
+        makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
+      ],
+      initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
+    });
+    const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(one), ['x', 'y']));
+    b.setOutputs([]);
+    const seed = b.onesLike('y');
+    b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
+    const random = randomTensor([1, 16, 32, 32], 21);
+    const x = (random.data as Float32Array).map((value) => value * most);
+    const found = (await runModel(pruneModel(b.build()), { x: { ...random, data: x } }))['gradient']!;
+    const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
+    (found.data as Float32Array).forEach((value, at) => {
+      const s = sigmoid(x[at]!);
+      const slope = s * (1 + x[at]! * sigmoid(-x[at]!));
+      // The sigmoid's own error, 2^-23 of 1, times x where it still has a slope.
+      expect(Math.abs(value - slope)).toBeLessThan(2e-7 * (1 + Math.min(Math.abs(x[at]!), 18)));
+    });
+  });
+});
+
+test('small planes of factors are kept, large ones spread again', async () => {
+  const planes = (model: Model) =>
+    blocked(model).graph.nodes.filter(({ operator, outputs }) => operator === 'MaxPool' && outputs.length === 1).length;
+  const [small, large] = [
+    NETS['squeeze and excitation']!,
+    LARGE_NETS['squeeze and excitation of x sigmoid(x) of many pixels']![0],
+  ];
+  // Beside the factors' own, the means' gradients: the pooled answer's and the squeezed one's.
+  expect(planes(small)).toBe(3);
+  expect(planes(large)).toBe(4);
+});
+
+test('a residual sum is added into a copy that nobody else reads', async () => {
+  const optimized = await optimize(blocked(RESIDUAL), 'all');
+  const sums = optimized.filter(
+    ({ operator, inputs }) => operator === 'Conv' && inputs.length === 4 && inputs[3] !== '',
+  );
+  const forward = sums.slice(0, 2).map(({ inputs }) => inputs[3]!);
+  for (const sum of forward) {
+    expect(optimized.find(({ outputs }) => outputs.includes(sum))?.operator).toBe('Relu');
+    expect(optimized.filter(({ inputs }) => inputs.includes(sum))).toHaveLength(1);
+  }
 });
 
 test('the sigmoid of x sigmoid(x) has a gradient of its own where it is asked for', async () => {

@@ -3,7 +3,7 @@
  * elementwise between them. Any other operator gets a copy of the tensor in the plain layout. Which values lie in blocks
  * is found here as onnxruntime finds it; a mistake would cost time, never a wrong number.
  */
-import { float, int, ints, intAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import { int, ints, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 
 /** Channels of a depthwise convolution must fill whole blocks: of 8 or 16, by the processor. */
@@ -31,8 +31,8 @@ export function inBlocks(b: GraphBuilder, value: ValueName): boolean {
 
 /** Whether a node gives its output in blocks; `ask` says it of its inputs. */
 function made(b: GraphBuilder, node: Node, ask: (name: ValueName) => boolean): boolean {
-  if (node.domain !== '') return false;
   const [x] = node.inputs as [ValueName];
+  if (node.domain !== '') return isQuickGelu(node) && ask(x);
   switch (node.operator) {
     case 'Conv':
       return convolvesBlocks(b, node);
@@ -44,6 +44,8 @@ function made(b: GraphBuilder, node: Node, ask: (name: ValueName) => boolean): b
       return b.producer(x)?.operator === 'Conv' && ask(x);
     case 'Relu':
     case 'Sigmoid':
+    case 'HardSigmoid':
+    case 'Gelu':
     case 'Tanh':
     case 'BatchNormalization':
     case 'GlobalAveragePool':
@@ -64,6 +66,10 @@ function made(b: GraphBuilder, node: Node, ask: (name: ValueName) => boolean): b
       return false;
   }
 }
+
+/** x sigmoid(alpha x) */
+export const isQuickGelu = ({ operator, domain }: Node): boolean =>
+  operator === 'QuickGelu' && domain === 'com.microsoft';
 
 function convolvesBlocks(b: GraphBuilder, node: Node): boolean {
   const [outputs, perGroup] = b.dims(node.inputs[1]!) ?? [];
@@ -103,22 +109,40 @@ export function affine(b: GraphBuilder, x: ValueName, factor: number, shift = 0)
 export const enter = (b: GraphBuilder, x: ValueName): ValueName => (inBlocks(b, x) ? x : affine(b, x, 1));
 
 /**
- * Each element of [N, C, H, W] `height` times `width` times, side by side. `again` says so with an attribute more, which has
- * its default value: for onnxruntime it is another node than one without.
+ * A pixel [N, C, 1, 1] repeated over a plane: along a row by a Resize, which onnxruntime runs in one thread, and from row to row by
+ * the maximum over windows that hold one of the row's elements and else padding, which it does not. `again` takes windows
+ * with one element of padding more, so that for onnxruntime it is another node.
  */
 export function spread(
   b: GraphBuilder,
-  x: ValueName,
+  pixel: ValueName,
   height: number,
   width: number,
   { again = false } = {},
 ): ValueName {
+  const [rows, channels] = b.dims(pixel)!;
+  const more = again ? 1 : 0;
+  const windows = { kernel_shape: ints([height + more, 1]), pads: ints([height - 1 + more, 0, height - 1, 0]) };
+  return b.op('MaxPool', [enlarge(b, pixel, 1, width)], windows, { dims: [rows, channels, height, width] });
+}
+
+/** How often a maximum over windows repeats a single row, as in `spread`; undefined where it is any other. */
+export function repeatsRow(b: GraphBuilder, node: Node): number | undefined {
+  if (node.operator !== 'MaxPool' || node.outputs.length > 1 || spatial(b, node.inputs[0]!)?.[0] !== 1)
+    return undefined;
+  const [count, width] = intsAttribute(node, 'kernel_shape') ?? [];
+  const [strides, pads] = [intsAttribute(node, 'strides') ?? [1, 1], intsAttribute(node, 'pads') ?? []];
+  const padded = pads.join() === [count! - 1, 0, count! - 1, 0].join();
+  return width === 1 && padded && strides.join() === '1,1' ? count : undefined;
+}
+
+/** Each element of [N, C, H, W] `height` times `width` times, side by side. */
+function enlarge(b: GraphBuilder, x: ValueName, height: number, width: number): ValueName {
   const [rows, channels, h, w] = b.dims(x)!;
   const attributes = {
     mode: string('nearest'),
     coordinate_transformation_mode: string('asymmetric'),
     nearest_mode: string('floor'),
-    ...(again ? { cubic_coeff_a: float(-0.75) } : {}),
   };
   const scales = b.constant('float32', [4], [1, 1, height, width]);
   return b.op('Resize', [x, '', scales], attributes, {
@@ -126,7 +150,7 @@ export function spread(
   });
 }
 
-/** The whole factors of a node that repeats each pixel, as `spread` makes it. */
+/** The whole factors of a node that repeats each pixel, as `enlarge` makes it. */
 export function spreadFactors(b: GraphBuilder, node: Node): readonly [number, number] | undefined {
   if (
     node.inputs.length !== 3 ||
@@ -149,7 +173,7 @@ const isSpread = (b: GraphBuilder, node: Node): boolean => spreadFactors(b, node
  * first of each taken out by a mask, whose channels are made by a convolution too.
  */
 export function stuff(b: GraphBuilder, x: ValueName, [down, right]: readonly [number, number]): ValueName {
-  const wide = spread(b, x, down, right);
+  const wide = enlarge(b, x, down, right);
   const dims = b.dims(wide)!;
   const [rows, channels, height, width] = dims as [string | number, number, number, number];
   const firsts = (length: number, stride: number) => Array.from({ length }, (_, at) => (at % stride === 0 ? 1 : 0));
@@ -162,6 +186,12 @@ export function stuff(b: GraphBuilder, x: ValueName, [down, right]: readonly [nu
   const ones = b.constant('float32', [channels, 1, 1, 1], Array<number>(channels).fill(1));
   const mask = b.op('Conv', [planes, ones], { kernel_shape: ints([1, 1]) }, { dims });
   return b.mul(wide, mask);
+}
+
+/** Elements of a row of a value that can be blocked; 0 where they are not known. */
+export function rowSize(b: GraphBuilder, value: ValueName): number {
+  const [size, channels] = [spatial(b, value), b.dims(value)?.[1]];
+  return size === undefined ? 0 : size[0] * size[1] * (channels as number);
 }
 
 /** Height and width, where both are known. */

@@ -1,37 +1,48 @@
 /**
  * The gradient, in operators that onnxruntime's CPU keeps in its blocked layout.
  *
- * Its convolutions work on blocks of channels, and so do Add, Mul and Sigmoid between them; for any other operator the
- * tensor is copied out of that layout and back, which in a convolutional net costs as much as the convolutions. So
- * whatever the reverse pass needs beside these is built as a depthwise convolution, too:
- * - the mask of a rectifier: each channel times a huge number, clipped to [0, 1], is 1 where the rectified value is positive
- *   and 0 where it is 0. Powers of two keep this exact. At the bounds themselves the gradient is 0, as in PyTorch's ReLU6
- *   and hardtanh;
+ * Its convolutions work on blocks of channels, and so do Add, Mul and some activations between them; for any other
+ * operator the tensor is copied out of that layout and back, which in a convolutional net costs as much as the
+ * convolutions. The mask of a rectifier is an activation, too: a hard sigmoid, min(1, max(0, factor y + shift)), so steep
+ * that it is 1 where the rectified value is positive and 0 where it is 0. Powers of two keep this exact. At the bounds
+ * themselves the gradient is 0, as in PyTorch's ReLU6 and hardtanh. Whatever the reverse pass needs beside these is built as
+ * a depthwise convolution:
  * - 1 - s in the gradient of x s with s = sigmoid(x), which is s + y (1 - s) with y = x s;
  * - a batch norm's factor;
- * - what is the same for a whole channel: the gradient of a global mean, factors of squeeze and excitation. A pixel becomes a
- *   plane by a Resize that repeats it, which the layout knows;
+ * - what is the same for a whole channel: the gradient of a global mean, factors of squeeze and excitation, as a maximum over
+ *   windows with one pixel in each;
  * - large values once more instead of keeping them since the forward pass (again.ts);
  * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
  *   would leave the layout and be slower.
  */
-import { GraphBuilder, floatAttribute, pruneModel } from '../../onnx/index.ts';
+import { GraphBuilder, float, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
-import { again, gated, gatedAt } from './again.ts';
+import { again } from './again.ts';
 import { geluOf, geluGradient } from './gelu.ts';
 import { TRANSFORMER_RULES } from './transformer.ts';
-import { affine, canBeBlocked, enter, inBlocks, spatial, spread, spreadFactors, stuff } from './blocked-layout.ts';
+import {
+  affine,
+  canBeBlocked,
+  enter,
+  inBlocks,
+  repeatsRow,
+  rowSize,
+  spatial,
+  spread,
+  spreadFactors,
+  stuff,
+} from './blocked-layout.ts';
+import { gatedAt, silu, siluNode, siluProducts, withSiluDomain } from './silu.ts';
 
 const HUGE = 2 ** 100;
 
 /** 1 where factor * y + shift is positive, 0 where it is 0 or less. */
 function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): ValueName {
-  const scaled = affine(b, y, factor * HUGE, shift * HUGE);
-  return b.op('Clip', [scaled, b.constant('float32', [], [0]), b.constant('float32', [], [1])]);
+  return b.op('HardSigmoid', [y], { alpha: float(factor * HUGE), beta: float(shift * HUGE) });
 }
 
 const plain = (operator: keyof typeof GRADIENT_RULES): Rule => GRADIENT_RULES[operator] as Rule;
@@ -41,8 +52,10 @@ const stays = (b: GraphBuilder, value: ValueName) => canBeBlocked(b, value) && i
 
 const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
+  // What is rectified already has its mask there.
+  if (dY !== undefined && b.producer(node.inputs[0]!)?.operator === 'Relu') return [() => dY];
   if (dY === undefined || !stays(b, y)) return plain('Relu')(b, node, gradients, context);
-  return [() => b.mul(enter(b, dY), step(b, again(b, y), 1, 0))];
+  return [() => b.mul(enter(b, dY), step(b, y, 1, 0))];
 };
 
 const clip: Rule = (b, node, gradients, context) => {
@@ -62,8 +75,9 @@ const clip: Rule = (b, node, gradients, context) => {
 };
 
 /**
- * x sigmoid(x), as two nodes: the derivative of both, so that the sigmoid's own has nothing left to add. Not where
- * somebody asks for the sigmoid's gradient itself, as a class activation map at it does.
+ * x sigmoid(x) whose sigmoid is read elsewhere, too, or else it would be one node (silu.ts): the derivative of both, so that the
+ * sigmoid's own has only its other readers' to add. Not where somebody asks for the sigmoid's gradient itself, as a class
+ * activation map at it does.
  */
 const mul: Rule = (b, node, gradients, context) => {
   const dY = gradients[0];
@@ -75,14 +89,14 @@ const mul: Rule = (b, node, gradients, context) => {
     return gelu.at === 0 ? [factor, undefined] : [undefined, factor];
   }
   if (dY === undefined || !stays(b, y)) return plain('Mul')(b, node, gradients, context);
-  const at = gatedAt(b, node);
+  const at = gatedAt(node, (value) => b.producer(value));
   if (at === undefined || context.asked(node.inputs[1 - at]!)) {
     const product = (other: ValueName, own: ValueName) => () => unbroadcast(b, b.mul(dY, again(b, other)), own);
     return [product(second, first), product(first, second)];
   }
   const input = () => {
-    const { y: value, s } = gated(b, node, at);
-    return b.mul(enter(b, dY), b.add(s, b.mul(value, affine(b, s, -1, 1))));
+    const s = node.inputs[1 - at]!;
+    return b.mul(enter(b, dY), b.add(s, b.mul(y, affine(b, s, -1, 1))));
   };
   return at === 0 ? [input, undefined] : [undefined, input];
 };
@@ -129,6 +143,15 @@ const resize: Rule = (b, node, gradients, context) => {
   return [() => affine(b, b.op('GlobalAveragePool', [dY], {}, { dims: b.dims(x) }), factors[0] * factors[1])];
 };
 
+/** What repeats a row gets the sum over rows. */
+const maxPool: Rule = (b, node, gradients, context) => {
+  const [x, dY] = [node.inputs[0]!, gradients[0]];
+  const count = repeatsRow(b, node);
+  if (dY === undefined || count === undefined || !canBeBlocked(b, x))
+    return plain('MaxPool')(b, node, gradients, context);
+  return [() => affine(b, b.op('AveragePool', [dY], { kernel_shape: ints([count, 1]) }, { dims: b.dims(x) }), count)];
+};
+
 const conv: Rule = (b, node, gradients, context) => {
   const otherwise = plain('Conv')(b, node, gradients, context);
   const [x, w, dY] = [node.inputs[0]!, node.inputs[1]!, gradients[0]];
@@ -170,21 +193,49 @@ export const BLOCKED_RULES: RuleTable = {
   Sigmoid: sigmoid,
   BatchNormalization: batchNorm,
   GlobalAveragePool: globalAveragePool,
+  MaxPool: maxPool,
   Resize: resize,
   Conv: conv,
+  'com.microsoft::QuickGelu': silu,
 };
 
 /**
- * The model for these rules: factors by channel, [N, C, 1, 1], that a blocked [N, C, H, W] is multiplied with are spread over the
- * plane first, as squeeze and excitation has them; the same numbers, and the product stays in blocks, as its gradients do.
+ * The model for these rules, which computes the same numbers: x sigmoid(x) is one node; factors by channel, [N, C, 1, 1], that a
+ * blocked [N, C, H, W] is multiplied with are spread over the plane first, as squeeze and excitation has them, and the product
+ * stays in blocks, as its gradients do; and residual sums have a copy to be added into.
  */
-export function spreadFactorsByChannel(model: Model): Model {
-  if (!model.graph.nodes.some(({ operator }) => operator === 'Mul')) return model;
+export function inBlockedForm(model: Model, kept: readonly ValueName[]): Model {
+  if (!model.graph.nodes.some(({ operator }) => operator === 'Mul' || operator === 'Add')) return model;
+  const products = siluProducts(model, kept);
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
   b.reserve(model.graph.nodes);
-  for (const node of model.graph.nodes)
-    b.push(node.operator === 'Mul' && node.domain === '' ? spreadFactor(b, node) : node);
-  return pruneModel(b.build());
+  for (const node of model.graph.nodes) {
+    const x = products.get(node);
+    if (x !== undefined && stays(b, x)) b.push(siluNode(node, x));
+    else if (node.domain !== '') b.push(node);
+    else if (node.operator === 'Mul') b.push(spreadFactor(b, node));
+    else b.push(node.operator === 'Add' ? addCopied(b, node) : node);
+  }
+  const built = pruneModel(b.build());
+  return products.size === 0 ? built : withSiluDomain(built);
+}
+
+/** Elements of a row from which on a sum is worth a copy. */
+const COPIED = 2 ** 16;
+
+/**
+ * A sum along a residual stream, whose rectified term the backward pass reads for its mask: onnxruntime adds a convolution's
+ * output into its other term, and copies that before, in one thread, where it is still read. Rectified once more it is a
+ * copy, made in all threads, that nobody else reads.
+ */
+function addCopied(b: GraphBuilder, node: Node): Node {
+  const at = node.inputs.findIndex((name) => b.producer(name)?.operator === 'Relu' && stays(b, name));
+  const [rectified, other] = [node.inputs[at], node.inputs[1 - at]];
+  if (rectified === undefined || other === undefined || b.producer(other)?.operator !== 'Conv') return node;
+  if (!stays(b, other) || rowSize(b, rectified) < COPIED || b.dims(other)?.join() !== b.dims(rectified)?.join())
+    return node;
+  const copied = b.op('Relu', [rectified]);
+  return { ...node, inputs: at === 0 ? [copied, other] : [other, copied] };
 }
 
 function spreadFactor(b: GraphBuilder, node: Node): Node {

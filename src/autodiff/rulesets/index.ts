@@ -3,7 +3,7 @@ import type { Model, ValueName } from '../../onnx/index.ts';
 import type { RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { attnLrpRules } from './attnlrp.ts';
-import { BLOCKED_RULES, spreadFactorsByChannel } from './blocked.ts';
+import { BLOCKED_RULES, inBlockedForm } from './blocked.ts';
 import { deepLiftRules } from './deeplift.ts';
 import { DECONVNET_RULES, GUIDED_RULES } from './guided.ts';
 import type { LrpPlan } from './lrp.ts';
@@ -42,7 +42,7 @@ export function ruleTable(spec: RuleSetSpec, scene: Scene): RuleTable {
 
 /** The model in the form a set of rules expects; `kept` names values that must stay. */
 export function prepareFor(spec: RuleSetSpec, model: Model, kept: readonly ValueName[]): Model {
-  if (spec.set === 'blocked') return fuseProducts(spreadFactorsByChannel(rectifyPooled(model, kept)), kept);
+  if (spec.set === 'blocked') return fuseProducts(inBlockedForm(rectifyPooled(model, kept), kept), kept);
   const merges = spec.set === 'lrp' || (spec.set === 'deep-lift' && spec.revealCancel);
   return merges ? mergeBatchNorm(model, kept) : model;
 }
