@@ -1,31 +1,53 @@
 /**
- * Runs every case of every gradient rule on the back ends, and writes the table of docs/backends.md. With names of back ends
- * (`npm run backends -- "WebGPU in Node"`) only those are run, and the other rows stay as they are.
+ * Runs every case of every gradient rule, and one gradient of every committed model, on the back ends, and writes the tables of
+ * docs/backends.md. With names of back ends, `rules` or `models` (`npm run backends -- models "WebGPU in Node" zoo/`)
+ * only those are run, of the models those with such an address, and the other rows stay as they are.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { VERSIONS } from '../src/runtime/index.ts';
+import { lowerForWebGpu } from '../src/onnx/index.ts';
 import type { Outcome, Program } from '../test/backends/cases.ts';
 import { ALL, BOUND, EXCEPTIONS, prepareCase, worstError } from '../test/backends/cases.ts';
 import { openBrowser } from '../test/backends/chromium.ts';
 import { runInPage, runNatively } from '../test/backends/run.ts';
+import { measureModels } from './backends-models.ts';
+import type { ModelsBackEnd } from './backends-models.ts';
 import { table, writeBlock } from './blocks.ts';
 
+const given = process.argv.slice(2);
+const PARTS: ReadonlySet<string> = new Set(['rules', 'models']);
+const parts = given.filter((each) => PARTS.has(each));
+const places = given.filter((each) => each.includes('/'));
+const chosen = given.filter((each) => !PARTS.has(each) && !places.includes(each));
+const has = (part: string) => parts.length === 0 || parts.includes(part);
+
 const prepared: Awaited<ReturnType<typeof prepareCase>>[] = [];
-for (const c of ALL) prepared.push(await prepareCase(c, 2));
+if (has('rules')) for (const c of ALL) prepared.push(await prepareCase(c, 2));
 const plain = prepared.map((each) => each.plain);
 const webgpu = prepared.map((each) => each.webgpu);
-console.log(`${prepared.length} programs`);
+console.log(`${prepared.length} programs of rules`);
 
 const browser = await openBrowser();
-const backends: readonly {
-  readonly name: string;
+const backends: readonly (ModelsBackEnd & {
   readonly provider: 'wasm' | 'webgpu';
-  readonly run: () => Promise<Outcome[]>;
-}[] = [
-  { name: 'WASM in Chromium', provider: 'wasm', run: () => runInPage(browser.plain, 'wasm', plain) },
-  { name: 'WebGPU in Chromium', provider: 'webgpu', run: () => runInPage(browser.isolated, 'webgpu', webgpu) },
-  { name: 'WebGPU in Node', provider: 'webgpu', run: () => runNatively(webgpu) },
+  readonly programs: readonly Program[];
+})[] = [
+  {
+    name: 'WASM in Chromium',
+    provider: 'wasm',
+    programs: plain,
+    run: (programs) => runInPage(browser.plain, 'wasm', programs),
+    lower: (model) => model,
+  },
+  {
+    name: 'WebGPU in Chromium',
+    provider: 'webgpu',
+    programs: webgpu,
+    run: (programs) => runInPage(browser.isolated, 'webgpu', programs),
+    lower: lowerForWebGpu,
+  },
+  { name: 'WebGPU in Node', provider: 'webgpu', programs: webgpu, run: runNatively, lower: lowerForWebGpu },
 ];
 
 /** A row of the table, and why programs do not agree. */
@@ -34,9 +56,9 @@ interface Result {
   readonly notes: readonly string[];
 }
 
-async function measure({ name, provider, run }: (typeof backends)[number]): Promise<Result> {
+async function measure({ name, provider, run, programs }: (typeof backends)[number]): Promise<Result> {
   const started = performance.now();
-  const outcomes = await run();
+  const outcomes = await run(programs);
   const errors = outcomes.map((outcome, at) =>
     typeof outcome === 'string' ? Infinity : worstError(prepared[at]!.expected, outcome),
   );
@@ -55,10 +77,10 @@ async function measure({ name, provider, run }: (typeof backends)[number]): Prom
   return { row, notes };
 }
 
-const chosen = process.argv.slice(2);
+const asked = backends.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
 // Most of the time goes into compiling shaders, in processes of their own.
-for (const done of backends.filter(({ name }) => chosen.length === 0 || chosen.includes(name)).map(measure))
-  write(await done);
+if (has('rules')) for (const done of asked.map(measure)) write(await done);
+if (has('models')) await Promise.all(asked.map((each) => measureModels(each, places)));
 await browser.close();
 
 /** Why a case does not agree: a known exception, or something to look into. */

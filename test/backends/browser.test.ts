@@ -3,10 +3,22 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ExplainableModel } from '../../src/attribution/index.ts';
 import type { Explanation } from '../../src/explanation/index.ts';
-import { readImage } from '../../src/inputs/index.ts';
+import { encodeImage, readImage } from '../../src/inputs/index.ts';
+import { lowerForWebGpu, readModel } from '../../src/onnx/index.ts';
+import type { DenseTensor } from '../../src/onnx/index.ts';
+import { openModel } from '../../src/tasks/index.ts';
 import { topPatches, visualiseFeatures } from '../../src/visualisation/index.ts';
 import { ALL, BOUND, caseName, onePerOperator, prepareCase, worstError } from './cases.ts';
 import type { Outcome } from './cases.ts';
+import {
+  COMMITTED,
+  WITHOUT_KERNELS,
+  agrees,
+  committedGradient,
+  compareCommitted,
+  onItsDecisions,
+} from './committed.ts';
+import type { Agreement, CommittedGradient, Runner } from './committed.ts';
 import { openBrowser } from './chromium.ts';
 import type { OpenBrowser } from './chromium.ts';
 import { callPage, runInPage } from './run.ts';
@@ -52,6 +64,53 @@ describe('what the gradient rules emit', () => {
       prepared.map(({ webgpu }) => webgpu),
     );
     expect(disagreements(able.map(caseName), errorsOf(prepared, outcomes))).toEqual([]);
+  }, 600_000);
+});
+
+describe('one gradient of a committed model', () => {
+  const failed = (agreements: readonly Agreement[]) =>
+    agreements.filter((each) => !agrees(each)).map(({ file, error, refused }) => `${file}: ${refused ?? error}`);
+
+  it('is on WASM what it is on the CPU: all models', async () => {
+    const gradients: CommittedGradient[] = [];
+    for (const file of COMMITTED) if (!WITHOUT_KERNELS.includes(file)) gradients.push(await committedGradient(file));
+    expect(gradients.length).toBeGreaterThan(90);
+    const run: Runner = (programs) => runInPage(browser.isolated, 'wasm', programs);
+    expect(failed(await compareCommitted(gradients, run, (model) => model))).toEqual([]);
+  }, 600_000);
+
+  it('is on WebGPU what it is on the CPU: some models (npm run backends: all)', async () => {
+    const gradients = await Promise.all(
+      [
+        'test/attribution/fixtures/cnn.onnx',
+        'test/attribution/fixtures/mlp.onnx',
+        'test/models/fixtures/architectures/convnext/eager-dynamo-opt-int8.onnx',
+        'test/vision/detectors/yolov8-seg.onnx',
+      ].map((file) => committedGradient(file)),
+    );
+    const run: Runner = (programs) => runInPage(browser.isolated, 'webgpu', programs);
+    expect(failed(await compareCommitted(gradients, run, lowerForWebGpu))).toEqual([]);
+  }, 600_000);
+
+  // On the way to a photograph, where integrated gradients ask: at 0.6 of the cat.
+  it('is on WASM what it is on the CPU: the picture model, but for a few kinks, without which it is the same', async () => {
+    const file = 'zoo/image-imagenet/onnx/model.onnx';
+    const { preprocessor, modelPath } = openModel(path.join(root, 'zoo/image-imagenet'));
+    const { inputs } = readModel(readFileSync(modelPath)).graph;
+    const { tensors } = await encodeImage(path.join(root, 'zoo/photographs/cat.jpg'), inputs, preprocessor);
+    const [[name, tensor]] = Object.entries(tensors) as [[string, DenseTensor]];
+    const data = Float32Array.from(tensor.data as Float32Array, (value) => 0.6 * value);
+    const gradient = await committedGradient(file, { [name]: { ...tensor, data } });
+    const run: Runner = (programs) => runInPage(browser.isolated, 'wasm', programs);
+    expect(failed(await compareCommitted([gradient], run, (model) => model))).toEqual([]);
+  }, 600_000);
+
+  // Whatever a net of rectifiers is at, some of its millions of values are within rounding of a kink.
+  it('is on WebGPU what it is on the CPU: the picture model, with the CPU’s side of each kink', async () => {
+    const { given } = await onItsDecisions(await committedGradient('zoo/image-imagenet/onnx/model.onnx'));
+    const run: Runner = (programs) => runInPage(browser.isolated, 'webgpu', programs);
+    const [agreement] = await compareCommitted([given], run, lowerForWebGpu);
+    expect(agreement!.error).toBeLessThanOrEqual(BOUND);
   }, 600_000);
 });
 
