@@ -1,6 +1,8 @@
 /** Weights in files beside the model: where they may be. What is in them is never read here. */
 import { UserError } from './errors.ts';
-import type { Graph, Model, Storage } from './model.ts';
+import type { Graph, Model, Storage, Weight } from './model.ts';
+import { nodeLabel } from './model.ts';
+import { byteLength } from './weight.ts';
 
 export type ExternalStorage = Extract<Storage, { kind: 'external' }>;
 
@@ -28,20 +30,29 @@ export function externalStorage(
   return storage;
 }
 
-/** The external weights of a model, those of subgraphs and attributes included, with their names where they have one. */
-export function externalWeights(model: Model): { readonly name: string; readonly storage: ExternalStorage }[] {
+export interface ExternalWeight {
+  /** Its name, or that of the node it belongs to. */
+  readonly name: string;
+  readonly storage: ExternalStorage;
+  /** Bytes that its type and dims take. */
+  readonly bytes: number;
+}
+
+/** The external weights of a model, those of subgraphs and attributes included. */
+export function externalWeights(model: Model): ExternalWeight[] {
   return externalInGraph(model.graph);
 }
 
-function externalInGraph(graph: Graph): { name: string; storage: ExternalStorage }[] {
-  const own = [...graph.initializers].map(([name, { storage }]) => ({ name, storage }));
+function externalInGraph(graph: Graph): ExternalWeight[] {
+  const own = [...graph.initializers].flatMap(([name, weight]) => external(name, weight));
   const inner = graph.nodes.flatMap((node) =>
     Object.values(node.attributes).flatMap((attribute) => {
       if (attribute.kind === 'graph') return externalInGraph(attribute.value);
-      return attribute.kind === 'tensor' ? [{ name: node.name, storage: attribute.value.storage }] : [];
+      return attribute.kind === 'tensor' ? external(nodeLabel(node), attribute.value) : [];
     }),
   );
-  return [...own, ...inner].filter(
-    (each): each is { name: string; storage: ExternalStorage } => each.storage.kind === 'external',
-  );
+  return [...own, ...inner];
 }
+
+const external = (name: string, { type, dims, storage }: Weight): ExternalWeight[] =>
+  storage.kind === 'external' ? [{ name, storage, bytes: byteLength(type, dims) }] : [];

@@ -13,16 +13,17 @@ export function checkExternalFiles(model: Model, folder: string): void {
   if (weights.length === 0) return;
   const root = realpathSync(folder);
   const sizes = new Map<string, number>();
-  for (const { name, storage } of weights) {
-    const { location, offset, length } = storage;
+  for (const { name, storage, bytes } of weights) {
+    // Files need not say how long a weight is.
+    const { location, offset, length = bytes } = storage;
     let size = sizes.get(location);
     if (size === undefined) {
       size = sizeWithin(root, location, name);
       sizes.set(location, size);
     }
-    if (offset + (length ?? 0) > size)
+    if (offset + length > size)
       throw new UserError(
-        `${location} is too short: the weight "${name}" should end at byte ${offset + (length ?? 0)} of ${size}`,
+        `${location} is too short: the weight "${name}" should end at byte ${offset + length} of ${size}`,
       );
   }
 }

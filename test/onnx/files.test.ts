@@ -285,6 +285,20 @@ describe('external weights', () => {
     await host.release();
   });
 
+  test('whose length the model does not say must be there whole, too', async () => {
+    const model = readModel(bytesOf('external.onnx'));
+    const initializers = new Map(model.graph.initializers);
+    const weight = initializers.get('w0')!;
+    const storage = { kind: 'external', location: 'first.bin', offset: 64, length: undefined } as const;
+    initializers.set('w0', { ...weight, storage });
+    writeFileSync(
+      path.join(folder, 'external.onnx'),
+      writeModel({ ...model, graph: { ...model.graph, initializers } }),
+    );
+    truncateSync(path.join(folder, 'first.bin'), 500);
+    await expect(open()).rejects.toThrow('first.bin is too short: the weight "w0" should end at byte 1088 of 500');
+  });
+
   test('that hold shapes are read in within branches and Constant nodes too', async () => {
     const storage = { kind: 'external', location: 'shapes.bin', offset: 0, length: 16 } as const;
     const shape = { type: 'int64', dims: [2], storage } as const;
