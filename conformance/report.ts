@@ -34,7 +34,7 @@ export function writeReport(corpus: Corpus, results: readonly CaseResult[]): { t
   const rows = operatorRows(corpus, results);
   const totals = totalsOf(rows, results);
   const lines = totalLines(totals, corpus);
-  const block = [BEGIN, '', ...lines, '', ...table(rows), '', ...exceptionLines(), END].join('\n');
+  const block = [BEGIN, '', ...lines, '', ...table(rows), '', ...microsoftLines(), ...exceptionLines(), END].join('\n');
   const before = readFileSync(DOCUMENT, 'utf8');
   const [start, end] = [before.indexOf(BEGIN), before.indexOf(END) + END.length];
   writeFileSync(DOCUMENT, before.slice(0, start) + block + before.slice(end));
@@ -156,6 +156,21 @@ function table(rows: readonly OperatorRow[]): string[] {
       (row) =>
         `| ${row.operator} | ${row.since} | ${row.marked ? 'yes' : ''} | ${names[row.coverage]} | ${row.cases} | ${mark(row.values)} | ${mark(row.first)} | ${mark(row.second)} | ${row.precision} | ${row.exception ?? ''} |`,
     ),
+  ];
+}
+
+/** Those of onnxruntime's own domain, which ONNX's tests know nothing of: test/conformance/microsoft.test.ts has their cases. */
+function microsoftLines(): string[] {
+  const own = (names: readonly string[]) =>
+    names
+      .filter((name) => name.startsWith('com.microsoft::'))
+      .map((name) => `\`${name.slice('com.microsoft::'.length)}\``)
+      .sort()
+      .join(', ');
+  const rules = Object.keys(GRADIENT_RULES);
+  return [
+    `Operators of com.microsoft in primitives: ${own(COMPOSITE_OPERATORS)}; with an entry in the table of rules: ${own(rules)}. Their cases are compared with onnxruntime's kernels in \`test/conformance\`.`,
+    '',
   ];
 }
 
