@@ -128,6 +128,12 @@ describe('a model that cannot run is refused', () => {
       1,
       /"input_ids" is of type int64/,
     ],
+    [
+      'asked to write the gradient over it',
+      () => ['gradient', folder.at('no-rules.onnx'), '--of', 'y', '--wrt', 'x', '-o', folder.at('no-rules.onnx')],
+      1,
+      /is the model itself: name another file/,
+    ],
   ]);
 
   it('is described all the same by inspect', async () => {

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { differentiate } from '../../autodiff/index.ts';
@@ -30,6 +31,8 @@ export function addGradient(command: Command): void {
     .action(async (model: string, flags: GradientFlags) => {
       await checkPlace(flags.output);
       const file = openModel(model).modelPath;
+      if (isSameFile(flags.output, file))
+        throw new UserError(`${flags.output} is the model itself: name another file to write the gradient to`);
       const host = await ModelHost.open(file, { cache: false });
       const external = externalWeights(host.model)[0];
       const sameFolder = path.dirname(path.resolve(flags.output)) === path.dirname(path.resolve(file));
@@ -47,4 +50,13 @@ export function addGradient(command: Command): void {
         process.stdout.write(`${terminalSafe(`${flags.output}: ${outputs.join('; ')}`)}\n`);
       }
     });
+}
+
+function isSameFile(output: string, model: string): boolean {
+  try {
+    return realpathSync(output) === realpathSync(model);
+  } catch {
+    // What is not there yet is no model.
+    return false;
+  }
 }
