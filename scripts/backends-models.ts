@@ -66,8 +66,9 @@ function write(name: string, agreements: readonly Agreement[]): void {
     'back end',
     'models that agree',
     'only with the CPU’s decisions',
-    'numbers it has not',
+    'types it has not',
     'largest error',
+    'in float16',
   ];
   const details = ['<details><summary>Model by model</summary>', table(['model', ...NAMES], rows), '</details>'];
   writeBlock(FILE, 'models', [table(header, summary), ...details].join('\n\n'));

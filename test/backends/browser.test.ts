@@ -177,7 +177,7 @@ describe('the embedded models, explained in a browser', () => {
 
   // A net of rectifiers has gradients that jump, and float32 decides otherwise at some of its millions of kinks whenever
   // sums are taken in another order: onnxruntime's CPU differs from itself by as much at another optimisation level.
-  // Not on WebGPU: a convolutional net of this size takes an adapter in software too long for every run of the tests.
+  // Not on WebGPU, where an adapter in software takes 20 seconds for one gradient: that one is above.
   it('a picture, by integrated gradients on WASM, has scores as near to those of Node as Node has without optimisation', async () => {
     const { width, height, channels, data } = await readImage(picture);
     const pixels = { image: { width, height, channels, data: Array.from(data) } };

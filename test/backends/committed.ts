@@ -180,10 +180,11 @@ export async function compareCommitted(
   return agreements;
 }
 
-/** Whether numbers of a type are in a program, at its doors or on the way. */
-export function hasType(model: Model, type: DataType): boolean {
-  const facts = [...inferGraph(model.graph, opsetOf(model)).values()];
-  return facts.some((each) => each.type === type);
+/** Whether a program computes numbers of a type, or is fed them; weights alone that are cast do not count. */
+function hasType(model: Model, type: DataType): boolean {
+  const facts = inferGraph(model.graph, opsetOf(model));
+  const computed = model.graph.nodes.flatMap(({ outputs }) => outputs);
+  return [...model.graph.inputs.map(({ name }) => name), ...computed].some((name) => facts.get(name)?.type === type);
 }
 
 /** The largest difference relative to the largest element of its tensor; infinite where shapes differ or a number is none. */
