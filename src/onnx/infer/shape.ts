@@ -1,7 +1,7 @@
 /** Operators that move, cut and join elements, and those that compute shapes. */
 import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
-import { intAttribute, intsAttribute } from '../model.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../model.ts';
 import type { Dim } from '../tensor.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
 
@@ -278,18 +278,28 @@ const blocks =
     return [{ type: input.type(0), dims: result }];
   };
 
+/** Lengths by the one ratio of all axes, the smallest or the largest, in floats and rounded as the kernel does. */
+function keptLengths(policy: string, axes: readonly number[], dims: readonly Dim[], sizes: readonly Dim[]) {
+  const [from, to] = [axes.map((axis) => dims[axis]), sizes];
+  if (!isStatic(from) || !isStatic(to)) return undefined;
+  const ratios = from.map((length, index) => Math.fround(to[index]! / length));
+  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  return from.map((length) => Math.round(Math.fround(scale * length)));
+}
+
 const resize: InferenceRule = (input) => {
   const dims = input.dims(0);
   if (dims === undefined) return [{ type: input.type(0), dims: undefined }];
   const sizes = input.node.inputs[3] ? input.values(3) : undefined;
   const axes =
     intsAttribute(input.node, 'axes')?.map((axis) => positiveAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
-  const policy = input.node.attributes['keep_aspect_ratio_policy'];
+  const policy = stringAttribute(input.node, 'keep_aspect_ratio_policy', 'stretch');
+  const kept = sizes && policy !== 'stretch' ? keptLengths(policy, axes, dims, sizes) : sizes;
   const result = [...dims];
   axes.forEach((axis, index) => {
     const scale = input.scales?.[index];
     const dim = dims[axis];
-    if (sizes) result[axis] = policy ? undefined : sizes[index];
+    if (sizes) result[axis] = kept?.[index];
     else if (scale === undefined) result[axis] = undefined;
     else if (typeof dim === 'number') result[axis] = Math.floor(dim * scale);
     else result[axis] = scale === 1 ? dim : Number.isInteger(scale) ? multiplyDims(dim, scale) : undefined;
