@@ -7,7 +7,7 @@ import { byteLength, weightNumbers } from './weight.ts';
 /** A few bytes may stand for any number of zeros: not more than this many for each byte of a value are written out. */
 const MOST_ZEROS = 1024;
 /** What is always written out, and what never is, in bytes. */
-const [SMALL, LARGEST] = [2 ** 24, 2 ** 30];
+const [SMALL, LARGEST] = [2 ** 20, 2 ** 30];
 
 /** The dense tensor of `dims` that has `values` at `indices`: flat positions [n], or coordinates [n, rank]. */
 export function denseWeight(name: string, values: Weight, indices: Weight, dims: readonly number[]): Weight {

@@ -43,3 +43,9 @@ test('a sparse weight that claims many more zeros than a file of its size would 
   }
   expect(refused).toBeGreaterThan(0);
 });
+
+test('a few bytes that stand for more than a mebibyte of zeros are refused: the process would grow by several times that', () => {
+  const found = fuzzCase(files, 1, 76052);
+  expect(found).toMatchObject({ mutation: 'dims', seedFile: 'test/onnx/fixtures/sparse.onnx' });
+  expect(() => readModel(found.bytes)).toThrow(/the sparse weight "flat" would take 1835036 bytes/);
+});

@@ -2,7 +2,6 @@
 import { addDims, broadcastDims, divideProducts, isStatic, multiplyDims, positiveAxis, subtractDims } from '../dims.ts';
 import { MAX_SHAPE_VALUES, weightFacts } from '../facts.ts';
 import { intAttribute, intsAttribute, stringAttribute } from '../model.ts';
-import type { Node } from '../model.ts';
 import type { Dim } from '../tensor.ts';
 import { likeInput } from './random.ts';
 import type { InferenceInput, InferenceRule } from './rule.ts';
@@ -289,15 +288,13 @@ const blocks =
     return [{ type: input.type(0), dims: result }];
   };
 
-/** Lengths along the axes of a Resize to `sizes`: those, or by its policy the largest within or the smallest around them of x's ratio. */
-function keepingRatio(node: Node, dims: readonly Dim[], axes: readonly number[], sizes: readonly Dim[]): Dim[] {
-  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
-  if (policy === 'stretch') return [...sizes];
-  const own = axes.map((axis) => dims[axis]);
-  if (!isStatic(own) || !isStatic(sizes)) return axes.map(() => undefined);
-  const scales = sizes.map((size, index) => Math.fround(size / own[index]!));
-  const scale = policy === 'not_larger' ? Math.min(...scales) : Math.max(...scales);
-  return own.map((dim) => Math.round(Math.fround(scale * dim)));
+/** Lengths by the one ratio of all axes, the smallest or the largest, in floats and rounded as the kernel does. */
+function keptLengths(policy: string, axes: readonly number[], dims: readonly Dim[], sizes: readonly Dim[]) {
+  const [from, to] = [axes.map((axis) => dims[axis]), sizes];
+  if (!isStatic(from) || !isStatic(to)) return undefined;
+  const ratios = from.map((length, index) => Math.fround(to[index]! / length));
+  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  return from.map((length) => Math.round(Math.fround(scale * length)));
 }
 
 const resize: InferenceRule = (input) => {
@@ -306,12 +303,13 @@ const resize: InferenceRule = (input) => {
   const sizes = input.node.inputs[3] ? input.values(3) : undefined;
   const axes =
     intsAttribute(input.node, 'axes')?.map((axis) => positiveAxis(axis, dims.length)) ?? dims.map((_, axis) => axis);
-  const fitted = sizes && keepingRatio(input.node, dims, axes, sizes);
+  const policy = stringAttribute(input.node, 'keep_aspect_ratio_policy', 'stretch');
+  const kept = sizes && policy !== 'stretch' ? keptLengths(policy, axes, dims, sizes) : sizes;
   const result = [...dims];
   axes.forEach((axis, index) => {
     const scale = input.scales?.[index];
     const dim = dims[axis];
-    if (fitted) result[axis] = fitted[index];
+    if (sizes) result[axis] = kept?.[index];
     else if (scale === undefined) result[axis] = undefined;
     // As onnxruntime reckons, in float32: 10 * 0.7 is 7 there, and a little less in float64.
     else if (typeof dim === 'number') result[axis] = Math.floor(Math.fround(dim * Math.fround(scale)));
