@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { ModelHost, VERSIONS, differentiate, int, openSession, pruneModel, readModel, writeModel } from 'onnxray';
-import type { DenseTensor, Model, Node } from 'onnxray';
+import { ModelHost, VERSIONS, differentiate, openSession, readModel, writeModel } from 'onnxray';
+import type { DenseTensor } from 'onnxray';
 import { gradientModel } from '../engine/program.ts';
 import { inspectModel } from '../../src/inspection/index.ts';
 import { table, writeBlock } from '../../scripts/blocks.ts';
@@ -63,8 +63,7 @@ interface Variant extends Measured {
 
 /** The ways in which the backward products can get their weights. */
 const VARIANTS = {
-  packed: 'constants, transposed by a node: onnxruntime folds and packs them',
-  fused: 'constants, FusedMatMul with transB in the place of the transposes',
+  packed: 'constants: onnxruntime packs them, once for each product',
   'in-place': 'overridable, used where they lie (kept)',
 } as const;
 type VariantName = keyof typeof VARIANTS;
@@ -113,23 +112,8 @@ function child(what: string, file: string): Measured {
   return JSON.parse(result.stdout) as Measured;
 }
 
-/** Products with a transposed weight as one operator, where nothing else reads the transpose. */
-function fuseTransposes(model: Model): Model {
-  const producers = new Map(model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const fuse = (node: Node): Node => {
-    const turned = node.operator === 'MatMul' ? producers.get(node.inputs[1]!) : undefined;
-    const weight = turned?.operator === 'Transpose' ? turned.inputs[0]! : '';
-    if (!model.graph.initializers.has(weight)) return node;
-    const [operator, domain] = ['FusedMatMul', 'com.microsoft'];
-    return { ...node, operator, domain, inputs: [node.inputs[0]!, weight], attributes: { transB: int(1) } };
-  };
-  const graph = { ...model.graph, nodes: model.graph.nodes.map(fuse) };
-  return pruneModel({ ...model, opsets: new Map([...model.opsets, ['com.microsoft', 1]]), graph });
-}
-
 async function tryVariant(name: VariantName, file: string): Promise<Omit<Variant, 'ms' | 'MiB'>> {
-  const plain = gradientModel(readModel(readFileSync(file)), 'logits', {});
-  const program = name === 'fused' ? fuseTransposes(plain) : plain;
+  const program = gradientModel(readModel(readFileSync(file)), 'logits', {});
   const overridable = new Set(
     [...program.graph.initializers].filter(([, { storage }]) => storage.kind === 'external').map(([each]) => each),
   );

@@ -1,5 +1,5 @@
 import { byteLength, valuesCaptured } from '../onnx/index.ts';
-import type { Model, ValueName } from '../onnx/index.ts';
+import type { Model, Node, ValueName } from '../onnx/index.ts';
 
 /** From this many bytes of matrices on, packed copies of them cost more than they save. */
 export const LARGE_WEIGHTS = 256 * 1024 ** 2;
@@ -7,7 +7,11 @@ export const LARGE_WEIGHTS = 256 * 1024 ** 2;
 const LARGE_WEIGHT = 64 * 1024;
 
 /** What reads a matrix where it lies: the products, and what onnxruntime fuses into them. */
-const READERS = new Set(['MatMul', 'Gemm', 'Transpose', 'Gather']);
+const READERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  '': new Set(['MatMul', 'Gemm', 'Transpose', 'Gather']),
+  'com.microsoft': new Set(['FusedMatMul']),
+};
+const readsInPlace = ({ domain, operator }: Node): boolean => READERS[domain]?.has(operator) ?? false;
 
 /**
  * Weights that onnxruntime's CPU provider should read where they lie in the model's file instead of packing them, when
@@ -31,7 +35,7 @@ export function weightsInPlace({ graph }: Model, from: number = LARGE_WEIGHTS): 
   }
   if (bytes < from) return new Set();
   for (const node of graph.nodes) {
-    if (node.domain !== '' || !READERS.has(node.operator)) for (const name of node.inputs) names.delete(name);
+    if (!readsInPlace(node)) for (const name of node.inputs) names.delete(name);
     for (const name of valuesCaptured(node)) names.delete(name);
   }
   for (const { name } of graph.outputs) names.delete(name);

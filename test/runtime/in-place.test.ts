@@ -1,9 +1,9 @@
 /** Large weights are used where they lie in the file, and of a large model only one session is in memory. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
-import { differentiate } from '../../src/autodiff/index.ts';
+import { BLOCKED_RULES, appendGradients, differentiate, prepareFor } from '../../src/autodiff/index.ts';
 import type { Model, Weight } from '../../src/onnx/index.ts';
-import { ints, normalizeModel, readModel, writeModel } from '../../src/onnx/index.ts';
+import { GraphBuilder, ints, normalizeModel, pruneModel, readModel, writeModel } from '../../src/onnx/index.ts';
 import { ModelHost, openSession } from '../../src/runtime/index.ts';
 import { LARGE_WEIGHTS, weightsInPlace } from '../../src/runtime/in-place.ts';
 import { RestingSession } from '../../src/runtime/resting.ts';
@@ -47,6 +47,18 @@ describe('weights in place', () => {
     const model = readModel(mixed);
     expect([...weightsInPlace(model, 0)]).toEqual(['w', 'v']);
     expect([...weightsInPlace(model)]).toEqual([]);
+  });
+
+  it('are the same where both passes read them, in the program for onnxruntime’s CPU too', () => {
+    const model = prepareFor({ set: 'blocked' }, normalizeModel(readModel(mixed)), ['y']);
+    const b = new GraphBuilder(model);
+    b.setOutputs([]);
+    const seed = b.onesLike('y');
+    const gradients = appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES });
+    b.addOutput(gradients.get('x')!, 'gradient');
+    const program = pruneModel(b.build());
+    expect(program.graph.nodes.map(({ operator }) => operator)).toContain('FusedMatMul');
+    expect([...weightsInPlace(program, 0)]).toEqual(['w', 'v']);
   });
 
   it('give the same gradient, and are not asked for', async () => {
