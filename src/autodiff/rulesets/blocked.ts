@@ -36,7 +36,7 @@ import {
   spreadFactors,
   stuff,
 } from './blocked-layout.ts';
-import { gatedAt, silu, siluNode, siluProducts, withSiluDomain } from './silu.ts';
+import { SILU_DOMAIN, gatedAt, silu, siluNode, siluProducts } from './silu.ts';
 
 const HUGE = 2 ** 100;
 
@@ -209,6 +209,7 @@ export function inBlockedForm(model: Model, kept: readonly ValueName[]): Model {
   const products = siluProducts(model, kept);
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
   b.reserve(model.graph.nodes);
+  if (products.size > 0) b.importDomain(SILU_DOMAIN);
   for (const node of model.graph.nodes) {
     const x = products.get(node);
     if (x !== undefined && stays(b, x)) b.push(siluNode(node, x));
@@ -216,8 +217,7 @@ export function inBlockedForm(model: Model, kept: readonly ValueName[]): Model {
     else if (node.operator === 'Mul') b.push(spreadFactor(b, node));
     else b.push(node.operator === 'Add' ? addCopied(b, node) : node);
   }
-  const built = pruneModel(b.build());
-  return products.size === 0 ? built : withSiluDomain(built);
+  return pruneModel(b.build());
 }
 
 /** Elements of a row from which on a sum is worth a copy. */

@@ -3,7 +3,7 @@
  * itself onnxruntime fuses little of what attention's gradient transposes: it merges the exchange of the last two axes with
  * that of the heads beside it, into a transpose that is several times slower than either.
  */
-import { GraphBuilder, float, int, intsAttribute, pruneModel, valuesRead } from '../../onnx/index.ts';
+import { GraphBuilder, float, int, intsAttribute, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleEntry } from '../rule.ts';
@@ -11,6 +11,7 @@ import { rule } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import type { Product, ProductForm } from '../rules/linear.ts';
 import { fusedMatMul, matmulRight, productGradients } from '../rules/linear.ts';
+import { readerCounts } from './scene.ts';
 
 const attributes = ({ transA = false, transB = false, alpha = 1 }: ProductForm) => ({
   transA: transA ? int(1) : undefined,
@@ -48,10 +49,7 @@ export const PRODUCT_RULES = {
  */
 export function fuseProducts(model: Model, kept: readonly ValueName[]): Model {
   if (!model.graph.nodes.some(({ operator }) => operator === 'MatMul')) return model;
-  const readers = new Map<ValueName, number>();
-  const read = (name: ValueName) => readers.set(name, (readers.get(name) ?? 0) + 1);
-  for (const node of model.graph.nodes) new Set(valuesRead(node)).forEach(read);
-  for (const name of [...kept, ...model.graph.outputs.map((info) => info.name)]) read(name);
+  const readers = readerCounts(model, kept);
   const b = new GraphBuilder({ ...model, graph: { ...model.graph, nodes: [] } });
   b.reserve(model.graph.nodes);
   const isAlone = (value: ValueName) => readers.get(value) === 1;

@@ -1,5 +1,5 @@
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
-import { valuesCaptured } from '../../onnx/index.ts';
+import { readerCounts } from './scene.ts';
 
 /**
  * Rectifiers before a maximum over windows moved behind it, which changes no output and no gradient: the larger of two
@@ -8,9 +8,7 @@ import { valuesCaptured } from '../../onnx/index.ts';
  */
 export function rectifyPooled(model: Model, kept: readonly ValueName[]): Model {
   const { graph } = model;
-  const readers = new Map<ValueName, number>();
-  for (const name of [...graph.nodes.flatMap(dependencies), ...graph.outputs.map((info) => info.name), ...kept])
-    readers.set(name, (readers.get(name) ?? 0) + 1);
+  const readers = readerCounts(model, kept);
   const rectifiers = new Map(
     graph.nodes
       .filter(({ operator, domain }) => operator === 'Relu' && domain === '')
@@ -31,5 +29,3 @@ export function rectifyPooled(model: Model, kept: readonly ValueName[]): Model {
   if (moved.size === 0) return model;
   return { ...model, graph: { ...graph, nodes: graph.nodes.flatMap((node) => moved.get(node) ?? [node]) } };
 }
-
-const dependencies = (node: Node): readonly ValueName[] => [...node.inputs, ...valuesCaptured(node)];

@@ -1,5 +1,6 @@
 /** What rule sets look up in the graph they work on. */
-import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { valuesRead } from '../../onnx/index.ts';
+import type { GraphBuilder, Model, Node, ValueName } from '../../onnx/index.ts';
 import type { RuleTable } from '../rule.ts';
 
 /** The forward graph a backward pass is about to be appended to. */
@@ -35,6 +36,15 @@ export function consumersOf({ b, of }: Scene): ReadonlyMap<ValueName, readonly N
   const answer: Node = { name: '', operator: 'Identity', domain: '', inputs: [of], outputs: [], attributes: {} };
   consumers.set(of, [...(consumers.get(of) ?? []), answer]);
   return consumers;
+}
+
+/** How many nodes read each value of a model, in subgraphs too; being an output or one of `kept` counts as being read. */
+export function readerCounts({ graph }: Model, kept: readonly ValueName[]): ReadonlyMap<ValueName, number> {
+  const counts = new Map<ValueName, number>();
+  const read = (name: ValueName) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const node of graph.nodes) new Set(valuesRead(node)).forEach(read);
+  for (const name of [...graph.outputs.map((info) => info.name), ...kept]) read(name);
+  return counts;
 }
 
 /** s(z) = z + epsilon sign(z) with sign(0) = +1: a denominator that is never 0. */

@@ -5,11 +5,11 @@
  */
 import { float } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
-import { valuesCaptured } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { affine, enter } from './blocked-layout.ts';
+import { readerCounts } from './scene.ts';
 
-const DOMAIN = 'com.microsoft';
+export const SILU_DOMAIN = 'com.microsoft';
 
 /** Of a product that is x sigmoid(x) the place of x; the sigmoid is the other factor. */
 export function gatedAt(
@@ -24,12 +24,10 @@ export function gatedAt(
 }
 
 /** The products x sigmoid(x) of a graph whose sigmoid nobody else reads, and where x is; `kept` names values that must stay. */
-export function siluProducts({ graph }: Model, kept: readonly ValueName[]): ReadonlyMap<Node, ValueName> {
+export function siluProducts(model: Model, kept: readonly ValueName[]): ReadonlyMap<Node, ValueName> {
+  const { graph } = model;
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const readers = new Map<ValueName, number>();
-  const reads = graph.nodes.flatMap((node) => [...node.inputs, ...valuesCaptured(node)]);
-  for (const name of [...reads, ...graph.outputs.map((info) => info.name), ...kept])
-    readers.set(name, (readers.get(name) ?? 0) + 1);
+  const readers = readerCounts(model, kept);
   const found = new Map<Node, ValueName>();
   for (const node of graph.nodes) {
     const at = gatedAt(node, (value) => producers.get(value));
@@ -42,14 +40,9 @@ export function siluProducts({ graph }: Model, kept: readonly ValueName[]): Read
 export const siluNode = (product: Node, x: ValueName): Node => ({
   ...product,
   operator: 'QuickGelu',
-  domain: DOMAIN,
+  domain: SILU_DOMAIN,
   inputs: [x],
   attributes: { alpha: float(1) },
-});
-
-export const withSiluDomain = (model: Model): Model => ({
-  ...model,
-  opsets: new Map([[DOMAIN, 1], ...model.opsets]),
 });
 
 /**

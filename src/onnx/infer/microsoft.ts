@@ -32,7 +32,7 @@ const fusedMatMul: InferenceRule = (input) => {
   return [{ type: input.type(0), dims: known ? matmulDims(turned(0, 'transA'), turned(1, 'transB')) : undefined }];
 };
 
-const activation: InferenceRule = (input) => [{ type: input.type(0), dims: input.dims(0) }];
+const alike: InferenceRule = (input) => [{ type: input.type(0), dims: input.dims(0) }];
 
 const quantize: InferenceRule = (input) => [{ type: input.facts(2)?.type ?? 'uint8', dims: input.dims(0) }];
 const dequantize: InferenceRule = (input) => [{ type: input.type(1), dims: input.dims(0) }];
@@ -41,8 +41,8 @@ export const microsoft: Readonly<Record<string, InferenceRule>> = {
   'com.microsoft::FusedMatMul': fusedMatMul,
   'com.microsoft::MatMulNBits': matmulNBits,
   'com.microsoft::MatMulBnb4': matmulNBits,
-  'com.microsoft::Inverse': (input) => [{ type: input.type(0), dims: input.dims(0) }],
-  'com.microsoft::QuickGelu': activation,
+  'com.microsoft::Inverse': alike,
+  'com.microsoft::QuickGelu': alike,
   'com.microsoft::QuantizeLinear': quantize,
   'com.microsoft::DequantizeLinear': dequantize,
   'com.microsoft::GatherBlockQuantized': gatherBlockQuantized,
