@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chromium } from 'playwright-core';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 
 const PLACES = [
   process.env['CHROMIUM'] ?? '',
@@ -34,4 +34,13 @@ export function launch(flags: readonly string[] = []): Promise<Browser> {
     executablePath: chromiumPath(),
     args: ['--no-sandbox', '--disable-dev-shm-usage', ...flags],
   });
+}
+
+/**
+ * Waits until a room is on the page and nothing of it is being computed. A page that was just opened is empty, and an
+ * empty page has nothing that is busy: the room's first card comes first.
+ */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('main .card').first().waitFor();
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"], .skeleton'));
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startStudio } from '../../src/server/index.ts';
 import type { RunningStudio } from '../../src/server/index.ts';
 import { seriousViolations } from './axe.ts';
-import { launch } from './browser.ts';
+import { launch, settled } from './browser.ts';
 
 const LONG = 180_000;
 const TEXT = 'Claim your free prize money now, dear friend';
@@ -91,11 +91,6 @@ async function newPage(options: BrowserContextOptions = {}): Promise<Page> {
 function addressOf({ id, params }: Room): string {
   const query = new URLSearchParams(params as Record<string, string>).toString();
   return `${studio.url}#/${id}${query === '' ? '' : `?${query}`}`;
-}
-
-async function settled(page: Page): Promise<void> {
-  await page.locator('main .card').first().waitFor();
-  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"], .skeleton'));
 }
 
 /** What is shown once it no longer changes: answers come one after another, and the address a moment after the state. */

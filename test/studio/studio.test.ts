@@ -8,7 +8,7 @@ import { readModel, writeModel } from '../../src/onnx/index.ts';
 import { startStudio } from '../../src/server/index.ts';
 import type { RunningStudio } from '../../src/server/index.ts';
 import { seriousViolations } from './axe.ts';
-import { launch } from './browser.ts';
+import { launch, settled } from './browser.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const LONG = 180_000;
@@ -49,12 +49,6 @@ async function open(room: string, params: Record<string, string> = {}): Promise<
 
 const card = (method: string) => page.locator(`[data-method="${method}"]`);
 
-async function settled(): Promise<void> {
-  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"], .skeleton'), undefined, {
-    timeout: LONG,
-  });
-}
-
 /** Drops a file on the page as a person would. */
 const drop = (name: string, type: string, bytes: Uint8Array): Promise<void> => dropAll([[name, type, bytes]]);
 
@@ -91,7 +85,7 @@ describe('the Text room', () => {
 
   it('explains another answer at a click, and takes it back with undo', { timeout: LONG }, async () => {
     await open('text', { text: TEXT, methods: 'input-x-gradient' });
-    await settled();
+    await settled(page);
     await page.getByRole('group', { name: 'Answers' }).getByRole('button', { name: /^ham/ }).click();
     await card('input-x-gradient').locator('.legend', { hasText: 'supports “ham”' }).waitFor();
     expect(page.url()).toContain('target=');
@@ -145,7 +139,7 @@ describe('the Text room', () => {
       await card('input-x-gradient').locator('.tokens').waitFor();
       expect(await card('input-x-gradient').count()).toBe(1);
       await open('compare', { text: TEXT, compare: 'zzz' });
-      await settled();
+      await settled(page);
       expect(await page.locator('textarea').count()).toBe(2);
     } finally {
       await page.evaluate(() => localStorage.clear());
@@ -163,7 +157,7 @@ describe('the Text room', () => {
 
   it('exports SVG, PNG, JSON and a page that needs no other file', { timeout: LONG }, async () => {
     await open('text', { text: TEXT, methods: 'input-x-gradient' });
-    await settled();
+    await settled(page);
     const saved = async (kind: string): Promise<Buffer> => {
       const [download] = await Promise.all([
         page.waitForEvent('download') as Promise<Download>,
@@ -194,7 +188,7 @@ describe('the Text room', () => {
 describe('the Attention room', () => {
   it('opens heads from the overview, and marks a hovered token in all of them', { timeout: LONG }, async () => {
     await open('attention', { text: TEXT });
-    await settled();
+    await settled(page);
     await page.locator('.head-view canvas').waitFor();
     const overview = page.getByRole('application', { name: /4 layers of up to 12 heads/ });
     const box = (await overview.boundingBox())!;
@@ -225,7 +219,7 @@ describe('the Attention room', () => {
 
   it('shows the neuron view of the hovered token, the map of the heads, and flow', { timeout: LONG }, async () => {
     await open('attention', { text: TEXT });
-    await settled();
+    await settled(page);
     const neuron = page.locator('.neuron canvas');
     await neuron.waitFor();
     const drawn = () => neuron.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
@@ -238,7 +232,7 @@ describe('the Attention room', () => {
     await page.mouse.click(head.x + 60, head.y + 70);
     await page.waitForFunction(() => location.hash.includes('token=3'));
     await page.getByRole('button', { name: 'flow through all layers' }).click();
-    await settled();
+    await settled(page);
     await page.getByRole('heading', { name: 'Matrix: flow through all layers' }).waitFor();
     await page.getByRole('button', { name: 'Head map' }).click();
     await page.getByRole('group', { name: '48 heads on a plane' }).waitFor();
@@ -285,7 +279,7 @@ describe('the Images room', () => {
     await drop('coffee.jpg', 'image/jpeg', readFileSync(path.join(ROOT, 'zoo/photographs/coffee.jpg')));
     await page.waitForFunction(() => location.hash.includes('picture=dropped'));
     await card('saliency').locator('.box-area').waitFor();
-    await settled();
+    await settled(page);
     const area = (await card('saliency').locator('.box-area').boundingBox())!;
     await page.mouse.move(area.x + area.width * 0.3, area.y + area.height * 0.3);
     await page.mouse.down();
@@ -324,7 +318,7 @@ describe('a model that compares pictures with texts', () => {
     await page.waitForFunction(() => location.hash.includes('with=a+photo+of+a+dog'));
     const card = page.locator('[data-method="saliency"]');
     await card.getByRole('img', { name: 'saliency for “a photo of a dog”' }).waitFor();
-    await settled();
+    await settled(page);
     expect(await card.locator('.tokens').innerText()).toMatch(/photo of a dog/);
     expect(complaints).toEqual([]);
     expect(await seriousViolations(page)).toEqual([]);
@@ -439,7 +433,7 @@ describe('the Models room', () => {
 describe('the Compare room', () => {
   it('puts two texts on one scale, with their largest differences', { timeout: LONG }, async () => {
     await open('compare', { text: TEXT, text2: 'Claim your meeting room now, dear friend', target: '1' });
-    await settled();
+    await settled(page);
     await page.getByRole('table', { name: 'Largest differences' }).waitFor();
     const ticks = await page.locator('.legend .ticks').allInnerTexts();
     expect(ticks[0]).toBe(ticks[1]);
@@ -487,7 +481,7 @@ describe('the frame', () => {
       for (const room of ['text', 'attention', 'compare', 'models']) {
         await open(room, { text: TEXT, methods: 'input-x-gradient' });
         if (room === 'text') await page.getByRole('button', { name: 'Switch to dark colours' }).click();
-        await settled();
+        await settled(page);
         const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         expect(content).toBeLessThanOrEqual(screen!);
         expect(await seriousViolations(page)).toEqual([]);
