@@ -3,7 +3,7 @@ import { appendGradients } from '../autodiff/index.ts';
 import type { RuleTable } from '../autodiff/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import { copyNodes } from './copies.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 
 export type AttentionForm = 'rollout' | 'chefer' | 'legrad';
 

@@ -2,8 +2,7 @@
 import { remembered } from '../onnx/index.ts';
 import type { Model, NamedTensors } from '../onnx/index.ts';
 import { DEFAULT_MEMORY_BUDGET, activationBytes, rowsTogether } from '../runtime/core.ts';
-import { PROGRAM } from './request.ts';
-import type { RunContext } from './runner.ts';
+import { PROGRAM } from './names.ts';
 
 /**
  * Activations of this size keep a CPU busy; with more, rows are no faster (and on the encoder of the zoo, whose values then
@@ -26,8 +25,18 @@ const memoryOf = remembered<number>();
 /** How many rows of a program run together: as many as a CPU is fast with, within the memory that a run may take. */
 export function rowsWithin(
   program: Model,
-  { feeds, groups, memoryBudget = DEFAULT_MEMORY_BUDGET }: RunContext,
-  { reverse }: { readonly reverse: boolean },
+  {
+    feeds,
+    groups,
+    memoryBudget = DEFAULT_MEMORY_BUDGET,
+    reverse,
+  }: {
+    readonly feeds: NamedTensors;
+    readonly groups?: NamedTensors | undefined;
+    readonly memoryBudget?: number | undefined;
+    /** Whether the program has a reverse pass, whose values stay alive longer. */
+    readonly reverse: boolean;
+  },
 ): number {
   // A model whose graph has the batch size written into it takes one row at a time.
   const output = program.graph.outputs.find(({ name }) => name === PROGRAM.output);

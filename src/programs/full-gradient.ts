@@ -4,8 +4,8 @@ import type { RuleTable } from '../autodiff/index.ts';
 import { ints, string } from '../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
-import { PROGRAM } from './request.ts';
-import type { PlanesRequest } from './request.ts';
+import { PROGRAM } from './names.ts';
+import type { PlanesRequest } from './planes.ts';
 
 export interface FullGradientRequest extends Pick<PlanesRequest, 'height' | 'width' | 'layout'> {
   /** The input that is a picture. */

@@ -1,6 +1,6 @@
 import { TYPE_NUMBERS } from '../onnx/index.ts';
 import type { DataType, Model, Node } from '../onnx/index.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 
 export const isHalf = (type: DataType): boolean => type === 'float16' || type === 'bfloat16';
 

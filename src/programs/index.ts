@@ -33,7 +33,7 @@ export { appendProbabilities, compileProgram } from './program.ts';
 export type { BuildTarget } from './program.ts';
 export { QUADRATURES, quadrature } from './quadrature.ts';
 export type { Quadrature, QuadratureName } from './quadrature.ts';
-export { PROGRAM } from './request.ts';
+export { PROGRAM } from './names.ts';
 export { copyNodes } from './copies.ts';
 export { hasNoRows, repeatRows } from './rows.ts';
 export { inFourAxes, attentionMap } from './attention-maps.ts';
@@ -41,7 +41,8 @@ export type { AttentionForm, AttentionMapRequest, Tower } from './attention-maps
 export { WITHOUT_GRADIENT } from './maps.ts';
 export type { Fold, MapForm, MapRequest } from './maps.ts';
 export type { Reading } from './reading.ts';
-export type { BackwardRequest, PlanesRequest, ProgramRequest, Reduction } from './request.ts';
+export type { PlanesRequest } from './planes.ts';
+export type { BackwardRequest, ProgramRequest, Reduction } from './request.ts';
 export { numbers, sameNumbers, zeros } from './numbers.ts';
 export type { Numbers } from './numbers.ts';
 export { ProgramRunner } from './runner.ts';

@@ -4,7 +4,7 @@ import type { RuleTable } from '../autodiff/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import { kernelProjection, principalProjection } from './principal-component.ts';
 import type { Feature } from './features.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 
 /**
  * Where a layer has its positions and its channels: [1, C, H, W], [1, H, W, C], or [1, skip + H W, C], the tokens of a

@@ -3,14 +3,13 @@ import { UsageError, UserError, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, NamedTensors } from '../onnx/index.ts';
 import type { Feature } from './features.ts';
 import type { AttributionContext, Modality } from './method.ts';
-import { imageRegions } from './players-image.ts';
 import { numbers } from './numbers.ts';
 import { felzenszwalb } from './felzenszwalb.ts';
 import { quickshift } from './quickshift.ts';
 import { slic } from './slic.ts';
 import type { Plane, Superpixels } from './superpixels.ts';
-import { tensorElements } from './players-tensors.ts';
-import { textUnits } from './players-text.ts';
+import { imageRegions, tensorElements, textUnits } from './units.ts';
+import type { InputUnits } from './units.ts';
 
 /** Players of the game "what is the answer with only these kept". */
 export interface Players {
@@ -19,13 +18,6 @@ export interface Players {
   readonly count: number;
   /** Where the players of each input are within it, for hierarchies; on a grid where it has two axes. Players go on counting. */
   readonly places: readonly (readonly (readonly number[])[])[];
-}
-
-/** Group of each element of one input, from 0, and -1 where nothing is ever taken away. */
-export interface InputUnits {
-  readonly units: Int32Array;
-  /** Position of each unit. */
-  readonly places: readonly (readonly number[])[];
 }
 
 export const PLAYER_OPTIONS = {

@@ -20,7 +20,7 @@ import { appendMap } from './maps.ts';
 import { reduceRows, sumRows } from './reduce.ts';
 import type { BackwardRequest, ProgramRequest } from './request.ts';
 import { appendReading, readBeside } from './reading.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 import { computeCases } from './binary-masks.ts';
 import type { Laid } from './rows.ts';
 import { addRowInputs, hasNoRows, layRows, repeatRows } from './rows.ts';

@@ -10,7 +10,7 @@ import type { Numbers } from './numbers.ts';
 import { compileProgram } from './program.ts';
 import type { BuildTarget } from './program.ts';
 import type { ProgramRequest } from './request.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 import { SCORES, addSpread, addSums, toScores, toVariances } from './sums.ts';
 import type { Spread, Sums } from './sums.ts';
 
@@ -103,7 +103,7 @@ export class ProgramRunner {
     this.program = program;
     const { backward, map, fullGradient } = request;
     const reverse = (backward ?? map ?? fullGradient) !== undefined;
-    this.#rowsPerRun = rowsWithin(program, context, { reverse });
+    this.#rowsPerRun = rowsWithin(program, { ...context, reverse });
     this.#dims = concreteDims(program, context.feeds);
   }
 

@@ -3,7 +3,7 @@ import { sizeOf } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 import type { Scores } from '../explanation/index.ts';
 import { numbers } from './numbers.ts';
-import { PROGRAM } from './request.ts';
+import { PROGRAM } from './names.ts';
 
 /** What the names of outputs begin with, before the input's. */
 export const SCORES = PROGRAM.scores('');

@@ -8,9 +8,9 @@ import { findPictures, toPixels } from './optimise.ts';
 import type { Descent, Found } from './optimise.ts';
 import type { Canvas, Parametrisation } from './parametrisation.ts';
 import { foundIn, placeOf } from './place.ts';
+import type { Wanted } from './place.ts';
 import type { VisualisationRequest } from './program.ts';
 import { unitsOf } from './units.ts';
-import type { Wanted } from './units.ts';
 import type { VisualisedUnit, Visualisation } from './visualisation.ts';
 
 const PARAMETRISATION = {

@@ -7,7 +7,7 @@
  */
 export { FEATURE_OPTIONS, INVERSION_OPTIONS, invertLayer, visualiseFeatures } from './feature.ts';
 export type { VisualiseOptions } from './feature.ts';
-export type { Wanted } from './units.ts';
+export type { Wanted } from './place.ts';
 export { receptiveField } from './receptive-field.ts';
 export type { Reach, ReceptiveField } from './receptive-field.ts';
 export { findPictures } from './optimise.ts';

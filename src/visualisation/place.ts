@@ -6,7 +6,6 @@ import type { ImagePlan } from '../inputs/core.ts';
 import type { ExplainableModel } from '../attribution/core.ts';
 import { chooseOutput, findLayer, layoutsOf } from '../programs/index.ts';
 import type { Canvas } from './parametrisation.ts';
-import type { Wanted } from './units.ts';
 
 /** The size a model is given pictures in where it takes any. */
 const ANY_SIZE = 224;
@@ -40,6 +39,13 @@ export function foundIn(model: ExplainableModel, dims?: readonly number[]): Scen
     throw new UserError(`input "${scene.plan.input}" takes bytes: a picture cannot be found by gradients in it`);
   return scene;
 }
+
+/** What is to be made visible: channels, or one place, of a layer, a weighted sum of its channels, or a class of the answer. */
+export type Wanted =
+  | { readonly layer: string; readonly channels: readonly number[] }
+  | { readonly layer: string; readonly neuron: readonly number[] }
+  | { readonly layer: string; readonly direction: readonly number[] }
+  | { readonly target: string; readonly output?: string };
 
 /** A value of the model under its name for people, with its dims after the batch. */
 export interface Place {

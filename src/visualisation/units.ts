@@ -2,14 +2,7 @@
 import { UsageError, UserError, sizeOf } from '../onnx/index.ts';
 import type { ExplainableModel } from '../attribution/core.ts';
 import { parseTarget } from '../tasks/core.ts';
-import type { Place } from './place.ts';
-
-/** What is to be made visible: channels, or one place, of a layer, a weighted sum of its channels, or a class of the answer. */
-export type Wanted =
-  | { readonly layer: string; readonly channels: readonly number[] }
-  | { readonly layer: string; readonly neuron: readonly number[] }
-  | { readonly layer: string; readonly direction: readonly number[] }
-  | { readonly target: string; readonly output?: string };
+import type { Place, Wanted } from './place.ts';
 
 export interface Unit {
   readonly label: string;
