@@ -58,12 +58,19 @@ export function expectedByQuery(b: GraphBuilder, p: ValueName, scores: ValueName
 }
 
 /**
- * sum p s over the queries and keys of each head, [batch, heads, 1]: a product of two rows, which goes once through both, where
- * p s by element would be as large as they. What is masked has a probability of 0.
+ * sum p x over queries and keys, [batch, heads, 1], of x as large as p or the same for all heads: one pass through both, where
+ * p x by element would be as large as they.
+ */
+export function productOfRows(b: GraphBuilder, p: ValueName, x: ValueName): ValueName {
+  const row = (value: ValueName) => b.reshapeTo(value, [0, 0, 1, -1]);
+  return b.squeeze(b.matmul(row(p), b.matrixTranspose(row(x))), [3]);
+}
+
+/**
+ * sum p s over the queries and keys of each head, [batch, heads, 1]. What is masked has a probability of 0.
  */
 export function expectedByHead(b: GraphBuilder, p: ValueName, { finite, terms }: ScoreParts): ValueName {
-  const row = (value: ValueName) => b.reshapeTo(value, [0, 0, 1, -1]);
-  let total = b.squeeze(b.matmul(row(p), b.matrixTranspose(row(finite))), [3]);
+  let total = productOfRows(b, p, finite);
   for (const term of terms) {
     const column = b.unsqueeze(b.squeeze(b.op('Max', [term, b.scalar(LEAST_SCORE, term)]), [2]), [3]);
     total = b.add(total, b.sum(b.squeeze(b.matmul(p, column), [3]), [2]));

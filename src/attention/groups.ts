@@ -155,12 +155,18 @@ export function partReduced(outputs: Readonly<Record<string, Scores>>): Readonly
 function partOf({ dims, data }: Scores, at: number, blocks: number, column?: number): Scores {
   const [batch, all, width] = dims as [number, number, number];
   const heads = all / blocks;
-  const kept = column === undefined ? width : 1;
-  const part = new Float32Array(batch * heads * kept);
-  for (let row = 0; row < batch; row++)
-    for (let head = 0; head < heads; head++)
-      for (let place = 0; place < kept; place++)
-        part[(row * heads + head) * kept + place] =
-          data[(row * all + at * heads + head) * width + (column ?? 0) + place]!;
-  return { dims: column === undefined ? [batch, heads, width] : [batch, heads], data: part };
+  if (column !== undefined) {
+    const part = new Float32Array(batch * heads);
+    for (let row = 0; row < batch; row++)
+      for (let head = 0; head < heads; head++)
+        part[row * heads + head] = data[(row * all + at * heads + head) * width + column]!;
+    return { dims: [batch, heads], data: part };
+  }
+  // One block's rows lie together, and are copied together.
+  const part = new Float32Array(batch * heads * width);
+  for (let row = 0; row < batch; row++) {
+    const start = (row * all + at * heads) * width;
+    part.set(data.subarray(start, start + heads * width), row * heads * width);
+  }
+  return { dims: [batch, heads, width], data: part };
 }

@@ -2,7 +2,7 @@
 import { int, ints } from '../onnx/index.ts';
 import type { GraphBuilder, ValueName } from '../onnx/index.ts';
 import type { ScoreParts } from './expected.ts';
-import { expectedByHead, expectedByQuery } from './expected.ts';
+import { expectedByHead, expectedByQuery, productOfRows } from './expected.ts';
 
 /** A block's probabilities and what the softmax was taken of, [batch, heads, rows, keys]. */
 export interface Attended {
@@ -56,11 +56,11 @@ export const PIECES = {
     width: (b, { like }) => b.dimension(like, 3),
     of: (b, { probabilities }) => b.mean(probabilities, [2], false),
   },
-  /** The probability of the key at each offset from each query, some key's where there is none: offset by offset. */
+  /** The probability of the key at each offset from each query, some key's where there is none: query by query. */
   picked: {
     width: (b, { like, offsets }) => b.mul(b.dimension(like, 2), b.int64s([offsets.length])),
     of: (b, { probabilities }, seats) =>
-      byHead(b, b.gather(byHead(b, probabilities), keysAtOffsets(b, seats).places, 2)),
+      byHead(b, b.op('GatherElements', [probabilities, keysOfHeads(b, seats)], { axis: int(3) })),
   },
 } as const satisfies Readonly<Record<string, PieceRule>>;
 
@@ -74,15 +74,12 @@ export type Piece = keyof typeof PIECES;
 /** Pieces of all blocks, [batch, heads of all, width]. */
 export type Pieces = (piece: Piece) => ValueName;
 
-/** The distances are the left factor, a row: the other way around onnxruntime copies the probabilities first. */
+/** Rows of all elements on both sides, whose product takes one pass and copies neither. */
 function summedDistance(b: GraphBuilder, { probabilities: p }: Attended, seats: Seats): ValueName {
   const from = b.unsqueeze(ownKeys(b, seats), [1]);
   const float = (value: ValueName) => b.cast(value, b.type(p));
   const apart = b.abs(b.sub(float(from), float(b.unsqueeze(b.positions(seats.like, 3), [0]))));
-  const weights = b.reshapeTo(apart, [1, -1]);
-  const heads = b.reshape(p, b.concat([b.int64s([-1]), b.dimension(weights, 1)], 0));
-  const sums = b.op('Gemm', [weights, heads], { transB: int(1) });
-  return b.reshape(sums, b.concat([b.dimension(p, 0), b.dimension(p, 1), b.int64s([1])], 0));
+  return productOfRows(b, b.unsqueeze(apart, [0, 1]), p);
 }
 
 /** What pieces come to: one number or row of numbers of each head. */
@@ -166,21 +163,30 @@ export const massAtOffsets: Reduction = {
   finish(b, pieces, seats) {
     const { like, offsets } = seats;
     const counts = b.cast(keysAtOffsets(b, seats).there, b.type(like));
-    const share = b.div(counts, b.op('Max', [b.sum(counts, [1]), b.scalar(1, like)]));
-    const picked = b.reshapeTo(pieces('picked'), [0, 0, offsets.length, -1]);
-    return b.sum(b.mul(picked, share), [3], false);
+    const share = b.div(counts, b.op('Max', [b.sum(counts, [0]), b.scalar(1, like)]));
+    const picked = b.reshapeTo(pieces('picked'), [0, 0, -1, offsets.length]);
+    return b.sum(b.mul(picked, share), [2], false);
   },
 };
 
-/** For each offset and row, [offsets, rows]: whether there is such a key, and where it stands in a head's rows and keys. */
-function keysAtOffsets(b: GraphBuilder, seats: Seats): { readonly there: ValueName; readonly places: ValueName } {
+/** For each row and offset, [rows, offsets]: whether there is such a key, and which it is. */
+function keysAtOffsets(b: GraphBuilder, seats: Seats): { readonly there: ValueName; readonly keys: ValueName } {
   const { like, offsets } = seats;
   const zero = b.constant('int64', [], [0]);
   const length = b.squeeze(b.dimension(like, 3), [0]);
-  const shift = b.constant('int64', [offsets.length, 1], offsets);
-  const key = b.add(b.unsqueeze(ownKeys(b, seats), [0]), shift);
+  const key = b.add(b.unsqueeze(ownKeys(b, seats), [1]), b.constant('int64', [1, offsets.length], offsets));
   const there = b.and(b.greaterOrEqual(key, zero), b.less(key, length));
-  return { there, places: b.add(b.mul(b.positions(like, 2), length), b.where(there, key, zero)) };
+  return { there, keys: b.where(there, key, zero) };
+}
+
+/** The same keys for every head, [batch, heads, rows, offsets]. */
+function keysOfHeads(b: GraphBuilder, seats: Seats): ValueName {
+  const { like, offsets } = seats;
+  const shape = b.concat(
+    [b.dimension(like, 0), b.dimension(like, 1), b.dimension(like, 2), b.int64s([offsets.length])],
+    0,
+  );
+  return b.op('Expand', [keysAtOffsets(b, seats).keys, shape]);
 }
 
 /** Values and keys of the `count` largest probabilities of each query, [batch, heads, rows, count], largest first. */

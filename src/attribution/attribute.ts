@@ -45,7 +45,7 @@ function allZero(scores: Attribution['scores']): readonly string[] {
 /** Scores of a model that does not compute in float64 hold no more than float32 says. */
 function inFloat32(scores: Attribution['scores']): Attribution['scores'] {
   return Object.fromEntries(
-    Object.entries(scores).map(([input, { dims, data }]) => [input, { dims, data: Float32Array.from(data) }]),
+    Object.entries(scores).map(([input, { dims, data }]) => [input, { dims, data: new Float32Array(data) }]),
   );
 }
 

@@ -1,6 +1,6 @@
 /** What a request must be, before anything heavy runs; and what an answer must be. */
 import { checkTensors } from '../inputs/core.ts';
-import { UsageError, UserError, isFloat } from '../onnx/index.ts';
+import { UsageError, UserError, firstNotFinite, isFloat } from '../onnx/index.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 import type { ModelHost } from '../runtime/core.ts';
 import type { Attribution, Method } from '../programs/index.ts';
@@ -43,9 +43,11 @@ export function checkBaseline(baseline: NamedTensors, inputs: NamedTensors): voi
       throw new UserError(
         `the baseline of "${name}" is ${tensor.type} [${tensor.dims.join(', ')}], but the input is ${input.type} [${input.dims.join(', ')}]`,
       );
-    const bad = isFloat(tensor.type) ? numbers(tensor).find((value) => !Number.isFinite(value)) : undefined;
-    if (bad !== undefined)
-      throw new UserError(`the baseline of "${name}" holds ${bad}; only finite numbers can be compared with`);
+    if (!isFloat(tensor.type)) continue;
+    const values = numbers(tensor);
+    const bad = firstNotFinite(values);
+    if (bad >= 0)
+      throw new UserError(`the baseline of "${name}" holds ${values[bad]}; only finite numbers can be compared with`);
   }
 }
 
@@ -87,7 +89,7 @@ function checkOneBaseline(method: Method, baseline: NamedTensors): void {
 export function checkFinite({ scores, value }: Attribution): void {
   if (!Number.isFinite(value)) throw new UserError(`the model answers ${value} for this input: nothing to explain`);
   for (const [input, { data }] of Object.entries(scores)) {
-    const bad = data.findIndex((score) => !Number.isFinite(score));
+    const bad = firstNotFinite(data);
     if (bad >= 0)
       throw new UserError(
         `the score of element ${bad} of "${input}" is not finite: the model divides by zero or overflows on the way`,

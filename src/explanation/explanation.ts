@@ -95,6 +95,6 @@ export type TargetRef = Target;
 /** Sum of all scores of all inputs, in float64. */
 export function sumOfScores(attributions: Explanation['attributions']): number {
   let sum = 0;
-  for (const { data } of Object.values(attributions)) for (const score of data) sum += score;
+  for (const { data } of Object.values(attributions)) for (let at = 0; at < data.length; at++) sum += data[at]!;
   return sum;
 }

@@ -13,18 +13,45 @@ export function seededRandom(seed: number): Random {
 
 /** The stream of two words of 32 bits. */
 function stream(a: number, b: number): Random {
-  let c = 0x9e3779b9;
-  let counter = 1;
-  const next = (): number => {
-    const sum = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = ((c << 21) | (c >>> 11)) + sum;
-    return sum >>> 0;
+  const word = oneByOne(sfc32(a, b));
+  return () => (word() >>> 0) / 2 ** 32;
+}
+
+/** Fills arrays with the next words of the stream that two words make. */
+type Words = (words: Int32Array) => void;
+
+function sfc32(a: number, b: number): Words {
+  let [first, second, third, counter] = [a | 0, b | 0, 0x9e3779b9 | 0, 1];
+  const fill = (words: Int32Array) => {
+    // In variables of its own: pictures take millions of words.
+    let [p, q, r, n] = [first, second, third, counter];
+    for (let at = 0; at < words.length; at++) {
+      const sum = (p + q + n) | 0;
+      n = (n + 1) | 0;
+      p = q ^ (q >>> 9);
+      q = (r + (r << 3)) | 0;
+      r = (((r << 21) | (r >>> 11)) + sum) | 0;
+      words[at] = sum;
+    }
+    [first, second, third, counter] = [p, q, r, n];
   };
-  for (let warmUp = 0; warmUp < 12; warmUp++) next();
-  return () => next() / 2 ** 32;
+  fill(new Int32Array(WARM_UP));
+  return fill;
+}
+
+const WARM_UP = 12;
+
+/** The words of a stream, of which so many are made at once. */
+function oneByOne(fill: Words, atOnce = 32): () => number {
+  const words = new Int32Array(atOnce);
+  let at = atOnce;
+  return () => {
+    if (at === atOnce) {
+      fill(words);
+      at = 0;
+    }
+    return words[at++]!;
+  };
 }
 
 /** Layers of equal area that the half bell is cut into, and where the lowest one's tail begins. */
@@ -61,15 +88,24 @@ export function normalRandom(random: Random): Random {
   return () => {
     for (;;) {
       const bits = (random() * 2 ** 32) | 0;
-      const layer = bits & (LAYERS - 1);
-      const place = bits >> 7;
-      const x = place * WIDTH[layer]!;
-      if (Math.abs(place) < SURE[layer]!) return x;
-      if (layer === 0) return Math.sign(place) * beyondTail(random);
-      const height = HEIGHT[layer]! + random() * (HEIGHT[layer - 1]! - HEIGHT[layer]!);
-      if (height < Math.exp(-0.5 * x * x)) return x;
+      if (isSure(bits)) return pointOf(bits);
+      const x = drawUnsure(bits, random);
+      if (!Number.isNaN(x)) return x;
     }
   };
+}
+
+/** Whether the point of these bits is under the bell without looking closer, as nearly all are. */
+const isSure = (bits: number): boolean => Math.abs(bits >> 7) < SURE[bits & (LAYERS - 1)]!;
+const pointOf = (bits: number): number => (bits >> 7) * WIDTH[bits & (LAYERS - 1)]!;
+
+/** The others: NaN where it is not under the bell, and more bits are needed. */
+function drawUnsure(bits: number, random: Random): number {
+  const layer = bits & (LAYERS - 1);
+  if (layer === 0) return Math.sign(bits >> 7) * beyondTail(random);
+  const x = pointOf(bits);
+  const height = HEIGHT[layer]! + random() * (HEIGHT[layer - 1]! - HEIGHT[layer]!);
+  return height < Math.exp(-0.5 * x * x) ? x : Number.NaN;
 }
 
 /** A number from the bell's tail (Marsaglia 1964). */
@@ -90,7 +126,7 @@ export function seededNoise(seed: number): (row: number, input: string, size: nu
     // FNV-1a of the input's name and the row; the seed is the other half of the stream's.
     let hash = 0x811c9dc5;
     for (const character of `${row}/${input}`) hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193);
-    return drawNumbers(size, normalRandom(stream(seed >>> 0, hash >>> 0)));
+    return drawNormals(size, sfc32(seed >>> 0, hash >>> 0));
   };
 }
 
@@ -98,5 +134,18 @@ export function seededNoise(seed: number): (row: number, input: string, size: nu
 export function drawNumbers(size: number, random: Random): Float32Array {
   const numbers = new Float32Array(size);
   for (let at = 0; at < size; at++) numbers[at] = random();
+  return numbers;
+}
+
+/** That many numbers of the normal stream of some words: those of `normalRandom`, in one loop. */
+function drawNormals(size: number, words: Words): Float32Array {
+  const word = oneByOne(words, 1024);
+  const random = () => (word() >>> 0) / 2 ** 32;
+  const numbers = new Float32Array(size);
+  for (let at = 0; at < size;) {
+    const bits = word();
+    const x = isSure(bits) ? pointOf(bits) : drawUnsure(bits, random);
+    if (!Number.isNaN(x)) numbers[at++] = x;
+  }
   return numbers;
 }

@@ -1,5 +1,5 @@
 /** Tensors as people write them (`--inputs F.json`), checked against what the model takes. */
-import { DATA_TYPES, sizeOf, UserError } from '../onnx/index.ts';
+import { DATA_TYPES, firstNotFinite, sizeOf, UserError } from '../onnx/index.ts';
 import type { DataType, DenseTensor, Dim, NamedTensors, TensorData, ValueInfo } from '../onnx/index.ts';
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '../onnx/index.ts';
 
@@ -59,21 +59,19 @@ function checkTensor(tensor: DenseTensor, input: ValueInfo): void {
   const size = sizeOf(tensor.dims);
   if (tensor.data.length !== size)
     throw new UserError(`${where} has ${tensor.data.length} values, but dims ${shape(tensor.dims)} make ${size}`);
-  const bad = firstNotFinite(tensor);
+  const bad = notFinite(tensor);
   if (bad) throw new UserError(`${where} has ${bad.value} at index ${bad.index}; only finite numbers can be explained`);
 }
 
-function firstNotFinite({ type, data }: DenseTensor): { index: number; value: number } | undefined {
-  const number = (index: number): number => {
-    const value = data[index] as number;
-    return type === 'float16' ? fromFloat16(value) : type === 'bfloat16' ? fromBfloat16(value) : value;
-  };
-  if (!['float32', 'float64', 'float16', 'bfloat16'].includes(type)) return undefined;
-  for (let index = 0; index < data.length; index++) {
-    const value = number(index);
-    if (!Number.isFinite(value)) return { index, value };
+function notFinite({ type, data }: DenseTensor): { index: number; value: number } | undefined {
+  if (data instanceof Float32Array || data instanceof Float64Array) {
+    const index = firstNotFinite(data);
+    return index < 0 ? undefined : { index, value: data[index]! };
   }
-  return undefined;
+  if (type !== 'float16' && type !== 'bfloat16') return undefined;
+  const read = type === 'float16' ? fromFloat16 : fromBfloat16;
+  const index = (data as Uint16Array).findIndex((word) => !Number.isFinite(read(word)));
+  return index < 0 ? undefined : { index, value: read(data[index] as number) };
 }
 
 function readTensor(entry: unknown, name: string, modelType: DataType): DenseTensor {

@@ -1,4 +1,4 @@
-import { UserError, sizeOf } from '../onnx/index.ts';
+import { UserError, firstNotFinite, sizeOf } from '../onnx/index.ts';
 import type { DenseTensor, Model, NamedTensors } from '../onnx/index.ts';
 import type { ModelHost, Session } from '../runtime/core.ts';
 import type { Scores } from '../explanation/index.ts';
@@ -245,7 +245,7 @@ export class ProgramRunner {
   /** Throws a UserError that names the node at which scores or values stop being finite. */
   async #checkFinite(results: NamedTensors, feeds: NamedTensors): Promise<void> {
     const checked = Object.keys(results).filter((name) => name === PROGRAM.values || name.startsWith(SCORES));
-    const bad = checked.find((name) => numbers(results[name]!).some((value) => !Number.isFinite(value)));
+    const bad = checked.find((name) => firstNotFinite(numbers(results[name]!)) >= 0);
     if (bad === undefined) return;
     const { host } = this.#context;
     const what = bad === PROGRAM.values ? "the model's answer" : `the gradient at input "${bad.slice(SCORES.length)}"`;

@@ -17,10 +17,10 @@ export function addSums(sums: Sums, results: NamedTensors): void {
   for (const [name, tensor] of Object.entries(results)) {
     if (!name.startsWith(SCORES)) continue;
     const key = name.slice(SCORES.length);
-    const sum = sums.get(key) ?? { dims: tensor.dims, data: new Float64Array(sizeOf(tensor.dims)) };
-    sums.set(key, sum);
     const part = numbers(tensor);
-    for (let index = 0; index < part.length; index++) sum.data[index]! += part[index]!;
+    const total = sums.get(key)?.data;
+    if (total === undefined) sums.set(key, { dims: tensor.dims, data: new Float64Array(part) });
+    else for (let index = 0; index < part.length; index++) total[index]! += part[index]!;
   }
 }
 

@@ -78,7 +78,9 @@ describe.each(EXPORTS)('in %s', (name) => {
       const means = byHead({ dims: [batch, heads, queries, 1], data: perQuery.data }, (each) => each / queries);
       expect(difference(means, entropies)).toBeLessThan(1e-5);
       expect(values['received']!.dims).toEqual([batch, heads, keys]);
-      expect(difference(values['received']!.data.slice(0, 1), [sumOver(p, 0) / queries])).toBeLessThan(1e-5);
+      const seen = Array.from({ length: keys }, (_, key) => byHead(p, (each, _query, at) => (at === key ? each : 0)));
+      const received = Array.from({ length: batch * heads }, (_, head) => seen.map((sums) => sums[head]! / queries));
+      expect(difference(values['received']!.data, received.flat())).toBeLessThan(1e-5);
       expect(values['top']!.dims).toEqual([batch, heads, queries, 2]);
       const first = Array.from(p.data.slice(0, keys));
       expect(values['top']!.data[0]).toBeCloseTo(Math.max(...first), 6);
@@ -98,13 +100,6 @@ describe.each(EXPORTS)('in %s', (name) => {
     }
   });
 });
-
-/** What key 0 receives from all queries of the first head. */
-function sumOver({ dims, data }: Scores, key: number): number {
-  let sum = 0;
-  for (let query = 0; query < dims[2]!; query++) sum += data[query * dims[3]! + key]!;
-  return sum;
-}
 
 test.each(['bert-eager', 'bert-sdpa', 'gpt2-eager', 'llama-sdpa'])(
   'in %s a query that is masked from every key has no entropy, and the mean is that of the others',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { drawNumbers, normalRandom, seededRandom } from '../../src/inputs/index.ts';
+import { drawNumbers, normalRandom, seededNoise, seededRandom } from '../../src/inputs/index.ts';
 
 const COUNT = 400_000;
 const numbers = drawNumbers(COUNT, normalRandom(seededRandom(3)));
@@ -38,4 +38,34 @@ test('the same seed gives the same normal numbers, another seed others', () => {
   const of = (seed: number) => drawNumbers(8, normalRandom(seededRandom(seed)));
   expect(of(1)).toEqual(of(1));
   expect(of(1)).not.toEqual(of(2));
+});
+
+/** sfc32 as it is published, word by word, from two words. */
+function sfc32(a: number, b: number): () => number {
+  let [p, q, r, counter] = [BigInt(a), BigInt(b), 0x9e3779b9n, 1n];
+  const next = () => {
+    const word = BigInt.asUintN(32, p + q + counter);
+    counter = BigInt.asUintN(32, counter + 1n);
+    p = q ^ (q >> 9n);
+    q = BigInt.asUintN(32, r + (r << 3n));
+    r = BigInt.asUintN(32, BigInt.asUintN(32, (r << 21n) | (r >> 11n)) + word);
+    return Number(word) / 2 ** 32;
+  };
+  for (let warmUp = 0; warmUp < 12; warmUp++) next();
+  return next;
+}
+
+test.each([0, 7, -5, 2 ** 40 + 3, Number.MAX_SAFE_INTEGER])(
+  'a seed gives the numbers of the published generator: %d',
+  (seed) => {
+    const expected = sfc32(seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
+    expect(drawNumbers(500, seededRandom(seed))).toEqual(drawNumbers(500, expected));
+  },
+);
+
+test('the noise of a row is the normal stream of the seed and the row’s name, however it is drawn', () => {
+  // FNV-1a of "3/pixels".
+  const name = 0x2dc4b9ea;
+  const expected = drawNumbers(20_000, normalRandom(sfc32(7, name)));
+  expect(seededNoise(7)(3, 'pixels', 20_000)).toEqual(expected);
 });

@@ -28,12 +28,7 @@ type Moments = Readonly<Record<string, { readonly mean: Scores; readonly varianc
  * Known flaw: the result depends on the amount of noise. Cost: `nt_samples` forward and backward passes.
  */
 export function noiseWrappers(find: (name: string) => Method): readonly Method[] {
-  const define = (
-    name: string,
-    summary: string,
-    spread: boolean,
-    combine: (mean: number, variance: number) => number,
-  ) =>
+  const define = (name: string, summary: string, combine?: (mean: number, variance: number) => number) =>
     defineMethod({
       name,
       summary,
@@ -41,14 +36,11 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
       usesBaseline: true,
       layers: 'none',
       async attribute(context, options) {
-        const { moments, value, usesBaseline } = await noisyMoments(context, options, spread, find);
+        const { moments, value, usesBaseline } = await noisyMoments(context, options, combine !== undefined, find);
         const scores = Object.fromEntries(
           Object.entries(moments).map(([input, { mean, variance }]) => [
             input,
-            {
-              dims: mean.dims,
-              data: Float64Array.from(mean.data, (each, index) => combine(each, variance?.data[index] ?? 0)),
-            },
+            variance === undefined ? mean : joined(mean, variance, combine!),
           ]),
         );
         return {
@@ -66,17 +58,22 @@ export function noiseWrappers(find: (name: string) => Method): readonly Method[]
     });
   return [
     /** Mean of the scores. Smilkov et al. 2017, https://arxiv.org/abs/1706.03825. */
-    define('smooth-grad', 'a method averaged over noisy copies of the input', false, (mean) => mean),
+    define('smooth-grad', 'a method averaged over noisy copies of the input'),
     /** Mean of their squares. Hooker et al. 2019, https://arxiv.org/abs/1806.10758. */
     define(
       'smooth-grad-squared',
       'mean of a method’s squared scores over noisy copies',
-      true,
       (mean, variance) => mean * mean + variance,
     ),
     /** Their variance (divided by the number of copies). Adebayo et al. 2018, https://arxiv.org/abs/1810.03307. */
-    define('var-grad', 'variance of a method’s scores over noisy copies', true, (_, variance) => variance),
+    define('var-grad', 'variance of a method’s scores over noisy copies', (_, variance) => variance),
   ];
+}
+
+function joined(mean: Scores, variance: Scores, combine: (mean: number, variance: number) => number): Scores {
+  const data = new Float64Array(mean.data.length);
+  for (let at = 0; at < data.length; at++) data[at] = combine(mean.data[at]!, variance.data[at]!);
+  return { dims: mean.dims, data };
 }
 
 async function noisyMoments(
