@@ -27,7 +27,7 @@ export type { Drawing } from './svg.ts';
 export { encodePng } from './png.ts';
 export type { PngEncoder, Rasterizer } from './png.ts';
 export { escapeMarkup, showControls, terminalSafe } from './escape.ts';
-export { MESSAGES } from './messages.ts';
+export { LANGUAGE_TAGS, MESSAGES } from './messages.ts';
 export type { Language, Messages } from './messages.ts';
 export { attentionAnsi, attentionRenderer } from './attention/index.ts';
 export type { AttentionPicture, AttentionRenderOptions, RenderAttention } from './attention/index.ts';
@@ -49,5 +49,6 @@ export { VISUALISATION_TITLES, visualisationNotes } from './visualisation-words.
 export { contourImage } from './contour.ts';
 export { encodeNpy } from './npy.ts';
 export { warningText } from './warnings.ts';
+export { errorText } from './errors.ts';
 export { curvesHtml, curvesSvg } from './curves.ts';
 export type { CurveOptions } from './curves.ts';

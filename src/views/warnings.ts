@@ -1,7 +1,9 @@
 /** A result's warnings in the reader's language. They are written as English sentences, with numbers in them. */
 import type { Language } from './messages.ts';
+import { translated } from './translated.ts';
+import type { Translations } from './translated.ts';
 
-const CHINESE: readonly (readonly [RegExp, string])[] = [
+const CHINESE: Translations = [
   [
     /^the scores do not add up: (.+) of the change of the answer are missing; of steps where the gradient is zero the change is lost$/,
     '得分之和少了答案变化的 $1：梯度为零的步骤，其变化无法分配',
@@ -87,8 +89,5 @@ const CHINESE: readonly (readonly [RegExp, string])[] = [
 
 /** The warning, and the language it is then in: English where there is no translation. */
 export function warningText(text: string, language: Language): { readonly text: string; readonly language: Language } {
-  if (language === 'en') return { text, language };
-  for (const [pattern, chinese] of CHINESE)
-    if (pattern.test(text)) return { text: text.replace(pattern, chinese), language };
-  return { text, language: 'en' };
+  return translated(text, language, CHINESE);
 }

@@ -217,6 +217,33 @@ describe('the Attention room', () => {
     expect(complaints).toEqual([]);
   });
 
+  it('is walked through by arrow keys in the matrix, cell by cell, closer and back', { timeout: LONG }, async () => {
+    await open('attention', { text: TEXT });
+    await settled(page);
+    const matrix = page.locator('.matrix-view canvas');
+    await matrix.waitFor();
+    const readout = page.locator('.matrix-view .readout');
+    const says = (words: string | RegExp) => readout.filter({ hasText: words }).waitFor();
+    await matrix.focus();
+    await page.keyboard.press('ArrowDown');
+    await says(/^\[CLS\] → \[CLS\] +[\d.]+%$/);
+    await page.keyboard.press('ArrowRight');
+    await says(/^\[CLS\] → claim +[\d.]+%$/i);
+    await page.keyboard.press('ArrowDown');
+    await says(/^claim → claim +[\d.]+%$/i);
+    // It ends at the edge.
+    for (let step = 0; step < 40; step++) await page.keyboard.press('ArrowRight');
+    await says(/^claim → \[SEP\] +[\d.]+%$/i);
+    const drawn = () => matrix.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+    const whole = await drawn();
+    await page.keyboard.press('+');
+    await expect.poll(drawn).not.toBe(whole);
+    await page.keyboard.press('-');
+    await expect.poll(drawn).toBe(whole);
+    await page.keyboard.press('Tab');
+    await says(/^\s*$/);
+  });
+
   it('shows the neuron view of the hovered token, the map of the heads, and flow', { timeout: LONG }, async () => {
     await open('attention', { text: TEXT });
     await settled(page);
@@ -291,6 +318,26 @@ describe('the Images room', () => {
     expect(page.url()).toMatch(/box=0\.\d+/);
     expect(complaints).toEqual([]);
     expect(await seriousViolations(page)).toEqual([]);
+  });
+
+  it('has its box moved and sized by keyboard alone', { timeout: LONG }, async () => {
+    await open('images', { maps: 'grad-cam' });
+    await settled(page);
+    const area = card('grad-cam').locator('.box-area');
+    await area.focus();
+    const pressed = async (key: string, address: string): Promise<void> => {
+      await page.keyboard.press(key);
+      await page.waitForFunction((box) => decodeURIComponent(location.hash).includes(`box=${box}`), address);
+    };
+    await pressed('Enter', '0.350,0.350,0.650,0.650');
+    await pressed('ArrowRight', '0.370,0.350,0.670,0.650');
+    await pressed('Shift+ArrowRight', '0.370,0.350,0.690,0.650');
+    await pressed('Shift+ArrowUp', '0.370,0.350,0.690,0.630');
+    await card('grad-cam')
+      .getByText(/^In the box: .*% of all/)
+      .waitFor();
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(() => !location.hash.includes('box='));
   });
 
   it('is where a picture goes that is dropped while texts are compared', { timeout: LONG }, async () => {
@@ -420,17 +467,99 @@ describe('the Models room', () => {
     },
   );
 
+  it('forgets a dropped model when asked, here and on the server', { timeout: LONG }, async () => {
+    await open('models');
+    await page.locator('.graph svg').waitFor();
+    const dropped = page.getByRole('button', { name: 'Remove passing.onnx' });
+    await drop('passing.onnx', '', readFileSync(path.join(ROOT, 'test/attention/fixtures/distilbert-eager.onnx')));
+    await page.getByRole('heading', { name: 'passing.onnx' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Remove text-spam' }).count()).toBe(0);
+    const [asked] = await Promise.all([
+      page.waitForRequest((request) => request.method() === 'DELETE'),
+      dropped.first().click(),
+    ]);
+    expect(asked.url()).toMatch(/\/api\/models\/[\w-]+$/);
+    await dropped.waitFor({ state: 'detached' });
+    await page.getByRole('heading', { name: 'passing.onnx' }).waitFor({ state: 'detached' });
+    const { models } = (await (await fetch(`${studio.url}api/studio`)).json()) as { models: { name: string }[] };
+    expect(models.map(({ name }) => name)).not.toContain('passing.onnx');
+    expect(complaints).toEqual([]);
+  });
+
+  it('gives back at once what has come of a model that was cancelled on its way', { timeout: LONG }, async () => {
+    await page.route(/\/api\/uploads\/[^/]+\/slow/, () => undefined);
+    try {
+      await drop('slow.onnx', '', new Uint8Array(1000));
+      const cancel = page.locator('.job').getByRole('button', { name: 'Cancel' });
+      await cancel.waitFor();
+      const [asked] = await Promise.all([
+        page.waitForRequest((request) => request.method() === 'DELETE'),
+        cancel.click(),
+      ]);
+      expect(asked.url()).toMatch(/\/api\/uploads\/[\w-]+$/);
+      await page.locator('main > .notice', { hasText: 'Cancelled.' }).waitFor();
+    } finally {
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
+    }
+  });
+
   it('says in one sentence what is wrong with a file that is no model', { timeout: LONG }, async () => {
     await drop('broken.onnx', '', new TextEncoder().encode('not a model'));
     const notice = page.locator('main > .notice');
     await notice.waitFor();
     expect(await notice.innerText()).toMatch(/onnx/i);
+    await page.getByRole('button', { name: '切换到中文' }).click();
+    await page.locator('main > .notice', { hasText: '不是 ONNX 模型：文件被截断、已损坏或是其他格式' }).waitFor();
+    await page.getByRole('button', { name: 'Switch to English' }).click();
     // The server's refusal is a failed request in the browser's console, and nothing else.
     expect(complaints.splice(0).every((text) => text.includes('422'))).toBe(true);
   });
 });
 
 describe('the Compare room', () => {
+  it('puts two pictures on one scale, and takes one that is dropped as the second', { timeout: LONG }, async () => {
+    await open('compare', { model: 'image-imagenet', target: '281' });
+    await page.getByRole('button', { name: 'two pictures' }).waitFor();
+    await page.locator('.picture-map').nth(1).waitFor();
+    await settled(page);
+    expect(await page.locator('.picture-map').count()).toBe(2);
+    const ticks = () => page.locator('.legend .ticks').allInnerTexts();
+    const [first, second] = await ticks();
+    expect(first).toBe(second);
+    await drop('rocket.jpg', 'image/jpeg', readFileSync(path.join(ROOT, 'zoo/photographs/rocket.jpg')));
+    await page.waitForFunction(() => /#\/compare\?.*picture2=dropped/.test(location.hash));
+    await expect.poll(ticks, { timeout: LONG }).not.toContain(first);
+    await settled(page);
+    const [third, fourth] = await ticks();
+    expect(third).toBe(fourth);
+    // What only ranks the places of one picture is no measure of the other's.
+    await page.getByRole('combobox', { name: /^Method/ }).selectOption('grad-cam');
+    await page.getByText('each has a scale of its own').nth(1).waitFor();
+    expect(complaints).toEqual([]);
+    expect(await seriousViolations(page)).toEqual([]);
+  });
+
+  it('puts one picture by two models on one scale', { timeout: LONG }, async () => {
+    await open('models');
+    await page.locator('.graph svg').waitFor();
+    const folder = path.join(ROOT, 'zoo/vit-emoji');
+    await dropAll(
+      ['onnx/model.onnx', 'config.json', 'preprocessor_config.json'].map(
+        (name) => [path.basename(name), '', readFileSync(path.join(folder, name))] as const,
+      ),
+    );
+    await page.locator('.model-list button', { hasText: 'dropped' }).first().waitFor();
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await page.getByRole('button', { name: 'two models' }).click();
+    await page.getByRole('combobox', { name: /^Second model/ }).selectOption('image-imagenet');
+    await page.waitForFunction(() => location.hash.includes('model2=image-imagenet'));
+    await page.locator('.picture-map').nth(1).waitFor();
+    await settled(page);
+    const [first, second] = await page.locator('.legend .ticks').allInnerTexts();
+    expect(first).toBe(second);
+    expect(complaints).toEqual([]);
+  });
+
   it('puts two texts on one scale, with their largest differences', { timeout: LONG }, async () => {
     await open('compare', { text: TEXT, text2: 'Claim your meeting room now, dear friend', target: '1' });
     await settled(page);

@@ -15,6 +15,7 @@ import type { ComponentChild } from 'preact';
 import { levelStyles } from 'onnxray/views';
 import type { Language, Theme } from 'onnxray/views';
 import { LookContext } from '../frame/context.ts';
+import { ErrorText } from '../frame/error-text.tsx';
 import style from '../style.css?inline';
 import { AttentionFigure, readAttention } from './attention-figure.tsx';
 import { ImageFigure } from './image-figure.tsx';
@@ -85,7 +86,11 @@ abstract class OnnxrayElement extends HTMLElement {
     try {
       content = this.figure(this.#data, look);
     } catch (error) {
-      content = <p role="alert">{error instanceof Error ? error.message : String(error)}</p>;
+      content = (
+        <p role="alert">
+          <ErrorText error={error instanceof Error ? error.message : String(error)} />
+        </p>
+      );
     }
     this.#show(content, look);
   }

@@ -63,7 +63,10 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
     const model = await ExplainableModel.open(sorted, { provider });
     const id = `${origin}-${++taken}`;
     const bytes = files.find((file) => file.name.endsWith('.onnx'))?.size ?? 0;
-    models.set(id, { bytes, open: lazily(() => Promise.resolve(model)) });
+    const open = lazily(() => Promise.resolve(model));
+    // Open already, so that it is ended with the others even when nobody asks it anything.
+    void open();
+    models.set(id, { bytes, open });
     return {
       id,
       name: name ?? sorted.name ?? 'model.onnx',
@@ -104,6 +107,13 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
     },
     async fetchModel(name, control) {
       return take(await filesOfHub(name, hub, control), 'hub', name);
+    },
+    async remove(id) {
+      const model = models.get(id)?.open();
+      models.delete(id);
+      if (model === undefined) return;
+      opened.delete(model);
+      await (await model).release();
     },
     inspect: async (id) => inspect(await find(id), models.get(id)!.bytes),
     async explain({ model: id, subject, method, target, layer, baseline }, { signal, onProgress }) {

@@ -97,6 +97,8 @@ export interface Engine {
   drop(files: readonly File[], control: Control): Promise<ModelSummary>;
   /** Fetches a model by its name on the hub. Rejects with a sentence for people. */
   fetchModel(name: string, control: Control): Promise<ModelSummary>;
+  /** Forgets a model that was dropped or fetched, and gives back what it takes. */
+  remove(model: string): Promise<void>;
   inspect(model: string, control: Control): Promise<Inspected>;
   explain(request: ExplainRequest, control: Control): Promise<Explanation>;
   attention(request: { readonly model: string; readonly subject: Subject }, control: Control): Promise<AttentionView>;

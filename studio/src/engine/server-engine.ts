@@ -16,15 +16,26 @@ import type {
 export function serverEngine(base = './api/'): Engine {
   const pictures = new WeakMap<Blob, Promise<string>>();
 
+  async function ask(path: string, init?: RequestInit): Promise<Response> {
+    try {
+      return await fetch(base + path, init);
+    } catch (error) {
+      // What a browser says of it is "Failed to fetch", in words of its own.
+      if (error instanceof TypeError)
+        throw new Error('the server cannot be reached: is onnxray studio still running?', { cause: error });
+      throw error;
+    }
+  }
+
   async function json<T>(path: string, init?: RequestInit): Promise<T> {
-    const response = await fetch(base + path, init);
+    const response = await ask(path, init);
     if (!response.ok) throw new Error(await failureOf(response));
     return (await response.json()) as T;
   }
 
   /** Posts, and reads the events of the answer until its result. */
   async function job(path: string, body: unknown, { signal, onProgress }: Control): Promise<string> {
-    const response = await fetch(base + path, {
+    const response = await ask(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
@@ -54,7 +65,7 @@ export function serverEngine(base = './api/'): Engine {
 
   /** Numbers as they lie in memory, and what the server says of them. */
   async function numbers(path: string, signal: AbortSignal): Promise<{ dims: readonly number[]; data: ArrayBuffer }> {
-    const response = await fetch(base + path, { signal });
+    const response = await ask(path, { signal });
     if (!response.ok) throw new Error(await failureOf(response));
     const dims = response.headers.get('x-dims')!.split(',').map(Number);
     return { dims, data: await response.arrayBuffer() };
@@ -76,14 +87,21 @@ export function serverEngine(base = './api/'): Engine {
     start: () => json<Studio>('studio'),
     async drop(files, { signal, onProgress }) {
       const { id } = await json<{ id: string }>('uploads', { method: 'POST', signal });
-      for (const [index, file] of files.entries()) {
-        onProgress(index, files.length);
-        await json(`uploads/${id}/${encodeURIComponent(file.name)}`, { method: 'PUT', body: file, signal });
+      try {
+        for (const [index, file] of files.entries()) {
+          onProgress(index, files.length);
+          await json(`uploads/${id}/${encodeURIComponent(file.name)}`, { method: 'PUT', body: file, signal });
+        }
+        onProgress(files.length, files.length);
+        return await json<ModelSummary>(`uploads/${id}/open`, { method: 'POST', signal });
+      } catch (error) {
+        // What has come so far would lie on the server until it gives it up by itself.
+        void json(`uploads/${id}`, { method: 'DELETE' }).catch(() => undefined);
+        throw error;
       }
-      onProgress(files.length, files.length);
-      return json<ModelSummary>(`uploads/${id}/open`, { method: 'POST', signal });
     },
     fetchModel: async (name, control) => JSON.parse(await job('hub', { name }, control)) as ModelSummary,
+    remove: (model) => json(`models/${encodeURIComponent(model)}`, { method: 'DELETE' }),
     inspect: (model, { signal }) => json<Inspected>(`models/${encodeURIComponent(model)}/inspection`, { signal }),
     async explain({ model, subject, ...request }, control) {
       const body = { ...request, subject: await wire(subject) };

@@ -1,11 +1,12 @@
 import type { ComponentType } from 'preact';
-import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { levelStyles } from 'onnxray/views';
 import type { Language, Theme } from 'onnxray/views';
 import type { Control, Engine, ModelSummary, Studio } from '../engine/engine.ts';
 import { enginesHere, openEngine } from '../engine/open.ts';
 import { FrameContext, LookContext, isCancelled, messageOf, useStore } from './context.ts';
 import type { Frame } from './context.ts';
+import { ErrorText } from './error-text.tsx';
 import { JobStore } from './jobs.ts';
 import { mark } from './marks.ts';
 import { readChoice } from './params.ts';
@@ -25,7 +26,10 @@ export function App() {
   const [running, setRunning] = useState<{ engine: Engine; studio: Studio } | undefined>();
   const [failure, setFailure] = useState<string | undefined>();
   const [taken, setTaken] = useState<readonly ModelSummary[]>([]);
+  const [removed, setRemoved] = useState<ReadonlySet<string>>(new Set());
   const [pictures, setPictures] = useState<ReadonlyMap<string, Blob>>(new Map());
+  const kept = useRef(0);
+  const pictureDrop = useRef<Frame['pictureDrop']>({ taker: undefined }).current;
   const [notice, setNotice] = useState<string | undefined>();
   const [language, setLanguage] = useSetting<Language>('language', ['en', 'zh'], () =>
     navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en',
@@ -54,6 +58,7 @@ export function App() {
     return () => {
       gone = true;
       setTaken([]);
+      setRemoved(new Set());
       setFailure(undefined);
       void opening.then((engine) => engine.close()).catch(() => undefined);
     };
@@ -77,7 +82,10 @@ export function App() {
   const room = ROOMS.find(({ id }) => id === view.room) ?? ROOMS[0]!;
   // Fetched beside the engine, not after it; the room itself says when that fails.
   useEffect(() => void room.load().catch(() => undefined), [room]);
-  const models = useMemo(() => [...(started?.studio.models ?? []), ...taken], [started, taken]);
+  const models = useMemo(
+    () => [...(started?.studio.models ?? []), ...taken].filter(({ id }) => !removed.has(id)),
+    [started, taken, removed],
+  );
   /** Opens a model under a label, and shows it in its room. */
   const take = useCallback(
     (name: string, open: (control: Control) => Promise<ModelSummary>) => {
@@ -96,24 +104,60 @@ export function App() {
     (name: string) => started && take(name, (control) => started.engine.fetchModel(name, control)),
     [started, take],
   );
+  const removeModel = useCallback(
+    ({ id }: ModelSummary) => {
+      setNotice(undefined);
+      started?.engine.remove(id).then(
+        () => {
+          setRemoved((all) => new Set([...all, id]));
+          const { params } = state.get().state;
+          // Its target and box go with it; a step of undo would only lead back to a model that is gone.
+          if (params['model'] === id)
+            state.change({ model: undefined, target: undefined, box: undefined }, { quiet: true });
+          if (params['model2'] === id) state.change({ model2: undefined }, { quiet: true });
+        },
+        (error: unknown) => setNotice(messageOf(error)),
+      );
+    },
+    [started],
+  );
+  const keepPicture = useCallback((picture: Blob): string => {
+    const id = `dropped:${++kept.current}`;
+    setPictures((all) => new Map([...all, [id, picture]]));
+    return id;
+  }, []);
   const drop = useCallback(
     (files: readonly File[]) => {
       if (started === undefined || files.length === 0) return;
       if (kindOfDrop(files) === 'picture') {
         setNotice(undefined);
-        const id = `dropped:${pictures.size + 1}`;
-        setPictures(new Map([...pictures, [id, files[0]!]]));
-        state.change({ picture: id, box: undefined }, { room: 'images' });
+        const id = keepPicture(files[0]!);
+        if (pictureDrop.taker === undefined) state.change({ picture: id, box: undefined }, { room: 'images' });
+        else pictureDrop.taker(id);
         return;
       }
       const name = files.find((file) => file.name.endsWith('.onnx'))?.name ?? files[0]!.name;
       take(name, (control) => started.engine.drop(files, control));
     },
-    [started, pictures, take],
+    [started, take, keepPicture],
   );
   const frame = useMemo<Frame | undefined>(
-    () => started && { ...started, models, language, theme, state, jobs, pictures, drop, fetchModel },
-    [started, models, language, theme, pictures, drop, fetchModel],
+    () =>
+      started && {
+        ...started,
+        models,
+        language,
+        theme,
+        state,
+        jobs,
+        pictures,
+        pictureDrop,
+        drop,
+        fetchModel,
+        removeModel,
+        keepPicture,
+      },
+    [started, models, language, theme, pictures, drop, fetchModel, removeModel],
   );
 
   const look = useMemo(() => ({ language, theme }), [language, theme]);
@@ -132,7 +176,7 @@ export function App() {
         <main id="main" tabIndex={-1}>
           {notice !== undefined && (
             <p class="notice" role="alert">
-              <span>{notice}</span>
+              <ErrorText error={notice} />
               <button type="button" class="quiet" onClick={() => setNotice(undefined)} aria-label={words.dismiss}>
                 ×
               </button>
@@ -140,7 +184,7 @@ export function App() {
           )}
           {failure !== undefined ? (
             <p class="notice" role="alert">
-              {words.failed}: {failure}
+              {words.failed}: <ErrorText error={failure} />
             </p>
           ) : frame === undefined ? (
             <p class="empty" role="status">

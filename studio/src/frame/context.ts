@@ -19,6 +19,12 @@ export interface Frame {
   readonly drop: (files: readonly File[]) => void;
   /** Fetches a model by its name on the hub, and shows it. */
   readonly fetchModel: (name: string) => void;
+  /** Forgets a model that was dropped or fetched. */
+  readonly removeModel: (model: ModelSummary) => void;
+  /** Keeps a picture, and says by which id. */
+  readonly keepPicture: (picture: Blob) => string;
+  /** What a room does with a picture dropped on the page; without one it goes to the Images room. */
+  readonly pictureDrop: { taker: ((id: string) => void) | undefined };
 }
 
 /** How things look, for parts that are shown outside of the studio too. */

@@ -120,11 +120,21 @@ function HistoryButton({
 
 function ShareButton({ words, onCopy }: { readonly words: Words; readonly onCopy: () => void }) {
   const [copied, setCopied] = useState(false);
+  const [said, setSaid] = useState('');
   const copy = async (): Promise<void> => {
     onCopy();
-    await navigator.clipboard.writeText(location.href).catch(() => undefined);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1600);
+    try {
+      // Not there on a page of another machine that is not served over https.
+      await navigator.clipboard.writeText(location.href);
+      setCopied(true);
+      setSaid(words.copied);
+    } catch {
+      setSaid(words.notCopied);
+    }
+    setTimeout(() => {
+      setCopied(false);
+      setSaid('');
+    }, 1600);
   };
   return (
     <>
@@ -144,7 +154,7 @@ function ShareButton({ words, onCopy }: { readonly words: Words; readonly onCopy
         />
       </button>
       <span class="hidden" role="status">
-        {copied ? words.copied : ''}
+        {said}
       </span>
     </>
   );

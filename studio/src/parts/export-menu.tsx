@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { isCancelled, messageOf, useFrame } from '../frame/context.ts';
+import { ErrorText } from '../frame/error-text.tsx';
 import { EXPORTS, save } from '../frame/export.ts';
 import type { ExportKind, Exporter } from '../frame/export.ts';
 import { WORDS } from '../frame/words.ts';
@@ -26,7 +27,7 @@ export function ExportMenu({ name, exporter }: { readonly name: string; readonly
       ))}
       {failure !== undefined && (
         <span class="failure" role="alert">
-          {failure}
+          <ErrorText error={failure} />
         </span>
       )}
     </div>

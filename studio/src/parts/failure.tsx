@@ -1,4 +1,5 @@
 import { useFrame } from '../frame/context.ts';
+import { ErrorText } from '../frame/error-text.tsx';
 import { WORDS } from '../frame/words.ts';
 
 /** Why there is no answer, and a way to ask again; an empty error is a person's own Cancel. */
@@ -6,7 +7,7 @@ export function Failure({ error, onRetry }: { readonly error: string; readonly o
   const words = WORDS[useFrame().language];
   return (
     <p class="notice" role="alert">
-      <span>{error === '' ? words.cancelled : error}</span>
+      {error === '' ? <span>{words.cancelled}</span> : <ErrorText error={error} />}
       <button type="button" class="quiet" onClick={onRetry}>
         {words.retry}
       </button>

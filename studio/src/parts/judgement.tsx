@@ -1,4 +1,4 @@
-import { cautions, completenessSentence, factsOf } from 'onnxray/views';
+import { LANGUAGE_TAGS, cautions, completenessSentence, factsOf, warningText } from 'onnxray/views';
 import type { Explanation } from '../engine/engine.ts';
 import { useLook } from '../frame/context.ts';
 import { WORDS } from '../frame/words.ts';
@@ -7,7 +7,10 @@ import { WORDS } from '../frame/words.ts';
 export function Judgement({ explanation }: { readonly explanation: Explanation }) {
   const { language } = useLook();
   const words = WORDS[language];
-  const warnings = [...explanation.warnings, ...cautions(explanation, language)];
+  const warnings = [
+    ...explanation.warnings.map((warning) => warningText(warning, language)),
+    ...cautions(explanation, language).map((text) => ({ text, language })),
+  ];
   return (
     <div class="judgement">
       <p class="verdict">{completenessSentence(explanation, language)}</p>
@@ -16,7 +19,12 @@ export function Judgement({ explanation }: { readonly explanation: Explanation }
           <h4>{words.warnings}</h4>
           <ul>
             {warnings.map((warning) => (
-              <li key={warning}>{warning}</li>
+              <li
+                key={warning.text}
+                {...(warning.language === language ? {} : { lang: LANGUAGE_TAGS[warning.language] })}
+              >
+                {warning.text}
+              </li>
             ))}
           </ul>
         </div>

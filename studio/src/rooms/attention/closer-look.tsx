@@ -1,5 +1,6 @@
 import type { AttentionResult } from '../../engine/engine.ts';
 import { useFrame, useParam, useWords } from '../../frame/context.ts';
+import { ErrorText } from '../../frame/error-text.tsx';
 import { attentionExporter } from '../../frame/export.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
 import { layerName } from '../../parts/model-view.tsx';
@@ -95,7 +96,7 @@ function Shown<T>({
   if (error !== undefined)
     return (
       <p class="notice" role="alert">
-        {error}
+        <ErrorText error={error} />
       </p>
     );
   return value === undefined ? <div class="skeleton tall" /> : <>{children(value)}</>;

@@ -1,6 +1,7 @@
 import { useMemo } from 'preact/hooks';
 import type { AttentionView, PackedBlock } from '../../engine/engine.ts';
 import { useFrame, useParam, useWords } from '../../frame/context.ts';
+import { ErrorText } from '../../frame/error-text.tsx';
 import { canvasExporter } from '../../frame/export.ts';
 import { AttentionLegend } from '../../parts/attention-legend.tsx';
 import { headImage, meanOfHeads, probabilityTable, tokenLabel } from '../../parts/attention-pixels.ts';
@@ -78,7 +79,7 @@ export function MatrixCard({ view, model, text, block, row, head, hover, pinned 
       </div>
       {through.error !== undefined && (
         <p class="notice" role="alert">
-          {through.error}
+          <ErrorText error={through.error} />
         </p>
       )}
       {shows === 'flow' && !whole && <p class="hint">{words.flowOne(tokenLabel(view.tokens[pinned] ?? ''))}</p>}

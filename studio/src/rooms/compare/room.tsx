@@ -1,39 +1,39 @@
-import { useMemo } from 'preact/hooks';
-import { barsSvg, captionOf, makeScale, methodFacts, subjectOf, svgDocument, tokenScores } from 'onnxray/views';
-import type { Language, Scale, Theme } from 'onnxray/views';
-import type { Explanation, ModelSummary } from '../../engine/engine.ts';
-import { useFrame, useHistory, useJob, useModel, useParam, useWords } from '../../frame/context.ts';
-import type { Result } from '../../frame/context.ts';
-import { explanationExporter, svgExporter } from '../../frame/export.ts';
+import { useEffect, useMemo } from 'preact/hooks';
+import type { ModelSummary } from '../../engine/engine.ts';
+import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
 import { readChoice } from '../../frame/params.ts';
 import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
-import { Bars } from '../../parts/bars.tsx';
-import { ExportMenu } from '../../parts/export-menu.tsx';
-import { Failure } from '../../parts/failure.tsx';
-import { Judgement } from '../../parts/judgement.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
-import { ScaleLegend } from '../../parts/scale-legend.tsx';
-import { TokenText } from '../../parts/token-text.tsx';
-import { pairWords, wordsOf } from './align.ts';
+import { PicturePicker } from '../../parts/picture-picker.tsx';
+import { usePicture } from '../../parts/use-picture.ts';
+import type { LoadedPicture } from '../../parts/use-picture.ts';
+import { Differences } from './differences.tsx';
+import { Side } from './side.tsx';
+import { sharedScale, useSide } from './sides.ts';
+import type { Asked } from './sides.ts';
 import { COMPARE_WORDS } from './words.ts';
 
-const suits = ({ task, texts }: ModelSummary): boolean => task === 'text-classification' || texts.length > 0;
+const suitsText = ({ task, texts }: ModelSummary): boolean => task === 'text-classification' || texts.length > 0;
+const suitsPicture = ({ task }: ModelSummary): boolean => task === 'image-classification';
+const suits = (model: ModelSummary): boolean => suitsText(model) || suitsPicture(model);
 const MODES = ['inputs', 'models'] as const;
 const DEFAULT_METHOD = 'input-x-gradient';
-const TYPING_MS = 250;
-const SHOWN = 12;
 
-/** Two texts by one model, or one text by two models, on one scale, with what differs most. */
+/** Two texts or two pictures by one model, or one of them by two models, on one scale; of texts also what differs most. */
 export default function CompareRoom() {
-  const { studio, models, state, language } = useFrame();
+  const { studio, models, state, language, pictureDrop } = useFrame();
   const words = useWords(COMPARE_WORDS);
   const model = useModel(suits);
+  const ofPictures = model !== undefined && suitsPicture(model);
+  const kind = ofPictures ? 'picture' : 'text';
   const { params } = useHistory().state;
   const [givenMode, setMode] = useParam('compare', 'inputs');
   const mode = readChoice(givenMode, MODES, 'inputs');
   const [givenMethod, setMethod] = useParam('method', DEFAULT_METHOD);
-  const suited = studio.methods.filter(({ layers }) => layers === 'as-inputs' || layers === 'none');
+  const suited = studio.methods.filter(({ layers }) =>
+    ofPictures ? layers !== 'needs-layer' : layers === 'as-inputs' || layers === 'none',
+  );
   const method = readChoice(
     givenMethod,
     suited.map(({ name }) => name),
@@ -41,11 +41,32 @@ export default function CompareRoom() {
   );
   const [text, setText] = useParam('text', model?.texts[0] ?? '');
   const [other, setOther] = useParam('text2', model?.texts[1] ?? '');
-  const second = mode === 'models' ? (models.find(({ id }) => id === params['model2']) ?? model) : model;
+  const pictures = [params['picture'] ?? model?.pictures[0], params['picture2'] ?? model?.pictures[1]] as const;
+  const first = usePicture(ofPictures ? pictures[0] : undefined);
+  const second = usePicture(ofPictures && mode === 'inputs' ? pictures[1] : undefined);
+  const sameKind = ofPictures ? suitsPicture : suitsText;
+  const named = models.find(({ id }) => id === params['model2']);
+  const beside = mode === 'models' && named !== undefined && sameKind(named) ? named : model;
+  const shown = [first.picture, mode === 'models' ? first.picture : second.picture] as const;
+  const ask = (of: ModelSummary | undefined, words: string, picture: LoadedPicture | undefined): Asked | undefined =>
+    of && (ofPictures ? askOfPicture(of.id, picture) : askOfText(of.id, words));
   const target = params['target'];
-  const left = useSide(model?.id, text, method, target);
-  const right = useSide(second?.id, mode === 'models' ? text : other, method, target);
-  const scale = useMemo(() => sharedScale([left.value, right.value]), [left.value, right.value]);
+  const left = useSide(ask(model, text, shown[0]), method, target);
+  const right = useSide(ask(beside, mode === 'models' ? text : other, shown[1]), method, target);
+  const [one, two] = [left.value, right.value].map((value) =>
+    // Until the other kind has answered, what is there belongs to the kind before.
+    (value?.image !== undefined) === ofPictures ? value : undefined,
+  );
+  const scale = useMemo(() => sharedScale([one, two]), [one, two]);
+  // A picture dropped here is compared with the first; one that two models read is replaced.
+  const place = mode === 'models' ? 'picture' : 'picture2';
+  useEffect(() => {
+    if (!ofPictures) return undefined;
+    pictureDrop.taker = (id) => state.change({ [place]: id });
+    return () => {
+      pictureDrop.taker = undefined;
+    };
+  }, [ofPictures, place]);
   if (model === undefined) return <p class="empty">{WORDS[language].noModel}</p>;
   return (
     <div class="split">
@@ -53,26 +74,26 @@ export default function CompareRoom() {
         <div class="chips" role="group" aria-label={words.what}>
           {MODES.map((each) => (
             <button key={each} type="button" class="chip" aria-pressed={mode === each} onClick={() => setMode(each)}>
-              {words[each]}
+              {each === 'models' ? words.models : words.inputs[kind]}
             </button>
           ))}
         </div>
         <ModelPicker suits={suits} model={model} {...(mode === 'models' ? { label: words.firstModel } : {})} />
-        {mode === 'models' && <ModelPicker suits={suits} model={second} parameter="model2" label={words.secondModel} />}
-        <label class="field">
-          <span>{words.first}</span>
-          <textarea rows={5} value={text} spellcheck={false} onInput={(event) => setText(event.currentTarget.value)} />
-        </label>
-        {mode === 'inputs' && (
-          <label class="field">
-            <span>{words.second}</span>
-            <textarea
-              rows={5}
-              value={other}
-              spellcheck={false}
-              onInput={(event) => setOther(event.currentTarget.value)}
-            />
-          </label>
+        {mode === 'models' && (
+          <ModelPicker suits={sameKind} model={beside} parameter="model2" label={words.secondModel} />
+        )}
+        {ofPictures ? (
+          <>
+            <PictureField parameter="picture" label={words.first} chosen={pictures[0]} of={model} />
+            {mode === 'inputs' && (
+              <PictureField parameter="picture2" label={words.second} chosen={pictures[1]} of={model} />
+            )}
+          </>
+        ) : (
+          <>
+            <TextField label={words.first} value={text} onInput={setText} />
+            {mode === 'inputs' && <TextField label={words.second} value={other} onInput={setOther} />}
+          </>
         )}
         <label class="field">
           <span>{words.method}</span>
@@ -86,7 +107,7 @@ export default function CompareRoom() {
         </label>
         <h2>{words.answers}</h2>
         <Answers
-          explanation={left.value}
+          explanation={one}
           label={words.answers}
           hint={words.targetNote}
           onChoose={(next) => state.change({ target: next })}
@@ -94,148 +115,70 @@ export default function CompareRoom() {
         <p class="hint">{words.targetNote}</p>
       </section>
       <section aria-label={words.what}>
-        {left.value !== undefined &&
-          right.value !== undefined &&
-          left.value.target.label !== right.value.target.label && <p class="notice">{words.other}</p>}
-        <div class="cards">
-          <Side title={words.first} result={left} scale={scale} />
-          <Side title={words.second} result={right} scale={scale} />
-        </div>
-        {left.value !== undefined && right.value !== undefined && (
-          <Differences first={left.value} second={right.value} />
+        {one !== undefined && two !== undefined && one.target.label !== two.target.label && (
+          <p class="notice">{words.other}</p>
         )}
+        {ofPictures && (first.failed || second.failed || pictures.includes(undefined)) && (
+          <p class="notice">{words.noPicture}</p>
+        )}
+        <div class="cards">
+          <Side title={words.first} result={{ ...left, value: one }} scale={scale} picture={shown[0]?.pixels} />
+          <Side title={words.second} result={{ ...right, value: two }} scale={scale} picture={shown[1]?.pixels} />
+        </div>
+        {one !== undefined && two !== undefined && !ofPictures && <Differences first={one} second={two} />}
       </section>
     </div>
   );
 }
 
-function useSide(
-  model: string | undefined,
-  text: string,
-  method: string,
-  target: string | undefined,
-): Result<Explanation> {
-  const { engine } = useFrame();
-  const key = model === undefined || text.trim() === '' ? undefined : JSON.stringify([model, text, method, target]);
-  return useJob(
-    key,
-    method,
-    (control) => engine.explain({ model: model!, subject: { kind: 'text', text }, method, target }, control),
-    TYPING_MS,
-  );
+function askOfText(model: string, text: string): Asked | undefined {
+  return text.trim() === '' ? undefined : { model, id: text, subject: { kind: 'text', text } };
 }
 
-/** The limit is the largest |score| of a token of either; special tokens are left out, as in every text. */
-function sharedScale(explanations: readonly (Explanation | undefined)[]): Scale | undefined {
-  const known = explanations.filter((each) => each !== undefined);
-  if (known.length === 0) return undefined;
-  const scores = known.flatMap((each) => {
-    const all = [...(tokenScores(each) ?? [])];
-    const own = all.filter((_, i) => each.text?.offsets[i] != null);
-    return own.some((score) => score !== 0) ? own : all;
-  });
-  const kinds = known.map((each) => methodFacts(each).kind);
-  return makeScale(scores, kinds.includes('diverging') ? 'diverging' : 'sequential');
+function askOfPicture(model: string, picture: LoadedPicture | undefined): Asked | undefined {
+  return picture && { model, id: picture.id, subject: { kind: 'picture', data: picture.blob } };
 }
 
-function Side({
-  title,
-  result,
-  scale,
+function TextField({
+  label,
+  value,
+  onInput,
 }: {
-  readonly title: string;
-  readonly result: Result<Explanation>;
-  readonly scale: Scale | undefined;
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (text: string) => void;
 }) {
-  const { language, theme } = useFrame();
-  const words = useWords(COMPARE_WORDS);
-  const { value, error, stale, retry } = result;
-  const top = value?.predictions?.[0];
-  const notes = value === undefined ? [] : [words.shared, ...captionOf(value, subjectOf(value), language).slice(0, 1)];
   return (
-    <article class={`card${stale ? ' stale' : ''}`} aria-busy={stale}>
-      <header>
-        <h3>
-          {title}
-          {top !== undefined && (
-            <span class="aside">
-              {' '}
-              {top.label} {(top.value * 100).toFixed(1)}%
-            </span>
-          )}
-        </h3>
-        {value !== undefined && (
-          <ExportMenu name={`${title}-${value.method}`} exporter={explanationExporter(value, { language, theme })} />
-        )}
-      </header>
-      {error !== undefined && <Failure error={error} onRetry={retry} />}
-      {value !== undefined && scale !== undefined ? (
-        <>
-          <TokenText explanation={value} scale={scale} />
-          <ScaleLegend explanation={value} scale={scale} notes={notes} />
-          <Judgement explanation={value} />
-        </>
-      ) : (
-        error === undefined && <div class="skeleton" role="status" aria-label={WORDS[language].waiting} />
-      )}
-    </article>
+    <label class="field">
+      <span>{label}</span>
+      <textarea rows={5} value={value} spellcheck={false} onInput={(event) => onInput(event.currentTarget.value)} />
+    </label>
   );
 }
 
-function Differences({ first, second }: { readonly first: Explanation; readonly second: Explanation }) {
-  const { language, theme } = useFrame();
+function PictureField({
+  parameter,
+  label,
+  chosen,
+  of,
+}: {
+  readonly parameter: string;
+  readonly label: string;
+  readonly chosen: string | undefined;
+  readonly of: ModelSummary;
+}) {
+  const { state, keepPicture } = useFrame();
   const words = useWords(COMPARE_WORDS);
-  const rows = useMemo(
-    () =>
-      pairWords(wordsOf(first), wordsOf(second))
-        .map((pair) => ({
-          label:
-            pair.first === undefined
-              ? words.onlySecond(pair.second!.text)
-              : pair.second === undefined
-                ? words.onlyFirst(pair.first.text)
-                : pair.first.text,
-          score: (pair.second?.score ?? 0) - (pair.first?.score ?? 0),
-        }))
-        .sort((a, b) => Math.abs(b.score) - Math.abs(a.score))
-        .slice(0, SHOWN),
-    [first, second, words],
-  );
-  const limit = Math.max(1e-9, ...rows.map(({ score }) => Math.abs(score)));
   return (
-    <article class="card wide">
-      <header>
-        <h3>{words.differences}</h3>
-        <ExportMenu
-          name="differences"
-          exporter={svgExporter(
-            words.differences,
-            () => drawDifferences(first, rows, { title: words.differences, theme, language }),
-            () => ({
-              method: first.method,
-              models: [first.model, second.model],
-              targets: [first.target, second.target],
-              rows,
-            }),
-          )}
-        />
-      </header>
-      <p class="what">{words.differencesHint}</p>
-      <Bars rows={rows} limit={limit} label={words.differences} />
-    </article>
+    <div class="field">
+      <span>{label}</span>
+      <PicturePicker
+        pictures={of.pictures}
+        chosen={chosen}
+        words={{ pictures: label, choose: words.choose }}
+        onChoose={(address) => state.change({ [parameter]: address })}
+        onFiles={([file]) => file && state.change({ [parameter]: keepPicture(file) })}
+      />
+    </div>
   );
-}
-
-const DRAWN_WIDTH = 560;
-const MARGIN = 16;
-
-/** The same bars by the library's views; both explanations have one unit. */
-function drawDifferences(
-  first: Explanation,
-  rows: readonly { readonly label: string; readonly score: number }[],
-  { title, theme, language }: { readonly title: string; readonly theme: Theme; readonly language: Language },
-): string {
-  const bars = { by: 'word', kind: 'diverging', bars: rows, others: { count: 0, score: 0 } } as const;
-  const drawing = barsSvg(first, bars, { width: DRAWN_WIDTH, theme, language });
-  return svgDocument(drawing, { theme, title, margin: MARGIN, lang: language });
 }

@@ -1,6 +1,6 @@
 const en = {
   what: 'Compare',
-  inputs: 'two texts',
+  inputs: { text: 'two texts', picture: 'two pictures' },
   models: 'two models',
   first: 'First',
   second: 'Second',
@@ -8,6 +8,10 @@ const en = {
   secondModel: 'Second model',
   method: 'Method',
   shared: 'Both are drawn on the same scale.',
+  ownScale: 'Scores of this method only rank the places of one picture: each has a scale of its own.',
+  choose: 'Choose a picture',
+  noPicture: 'A picture is missing: choose one, or drop it here.',
+  explained: (method: string, target: string) => `${method} for “${target}”`,
   differences: 'Largest differences',
   differencesHint:
     'Score of each word in the second minus in the first; a word that only one has counts as zero in the other.',
@@ -19,7 +23,7 @@ const en = {
 };
 const zh: typeof en = {
   what: '比较',
-  inputs: '两段文本',
+  inputs: { text: '两段文本', picture: '两张图片' },
   models: '两个模型',
   first: '第一个',
   second: '第二个',
@@ -27,6 +31,10 @@ const zh: typeof en = {
   secondModel: '第二个模型',
   method: '方法',
   shared: '二者使用同一色标。',
+  ownScale: '此方法的分数只在同一张图片内有大小之分：各用自己的色标。',
+  choose: '选择图片',
+  noPicture: '缺少图片：请选择一张，或拖到此处。',
+  explained: (method, target) => `${method}：“${target}”`,
   differences: '差异最大',
   differencesHint: '每个词在第二个中的分数减去在第一个中的分数；只在一侧出现的词在另一侧按零计。',
   onlyFirst: (word) => `${word}（仅第一个）`,

@@ -1,6 +1,3 @@
-import type { ImageScores } from 'onnxray/views';
-import type { Explanation } from '../../engine/engine.ts';
-
 /** A rectangle in fractions of the picture: left, top, right, bottom. */
 export interface PictureBox {
   readonly left: number;
@@ -8,8 +5,6 @@ export interface PictureBox {
   readonly right: number;
   readonly bottom: number;
 }
-
-type Image = NonNullable<Explanation['image']>;
 
 export function readBox(text: string | undefined): PictureBox | undefined {
   const numbers = text?.split(',').map(Number) ?? [];
@@ -22,38 +17,33 @@ export function writeBox({ left, top, right, bottom }: PictureBox): string {
   return [left, top, right, bottom].map((each) => Math.min(1, Math.max(0, each)).toFixed(3)).join(',');
 }
 
-/** Share of what the model sees that lies in the box, 0 to 1. */
-export function boxArea(box: PictureBox, image: Image): number {
-  const { x, y, right, bottom } = inMap(box, image);
-  return Math.max(0, right - x) * Math.max(0, bottom - y);
-}
+/** How far a key moves a box or its edge, and the least that is left of it, in fractions of the picture. */
+const STEP = 0.02;
 
-/** Sum of the scores of cells whose centres lie in the box, and the sum of their sizes over that of all. */
-export function boxScores(
-  box: PictureBox,
-  image: Image,
-  { map }: ImageScores,
-): { readonly sum: number; readonly share: number } {
-  const { x, y, right, bottom } = inMap(box, image);
-  let [sum, size, all] = [0, 0, 0];
-  for (let row = 0; row < map.height; row++)
-    for (let column = 0; column < map.width; column++) {
-      const score = map.data[row * map.width + column]!;
-      all += Math.abs(score);
-      const [u, v] = [(column + 0.5) / map.width, (row + 0.5) / map.height];
-      if (u < x || u >= right || v < y || v >= bottom) continue;
-      sum += score;
-      size += Math.abs(score);
-    }
-  return { sum, share: all > 0 ? size / all : 0 };
-}
+const STEPS: Readonly<Record<string, readonly [x: number, y: number]>> = {
+  ArrowLeft: [-STEP, 0],
+  ArrowRight: [STEP, 0],
+  ArrowUp: [0, -STEP],
+  ArrowDown: [0, STEP],
+};
 
-/** The box in fractions of the part the model sees. */
-function inMap(
-  box: PictureBox,
-  { width, height, crop }: Image,
-): { x: number; y: number; right: number; bottom: number } {
-  const u = (value: number): number => Math.min(1, Math.max(0, (value * width - crop.x) / crop.width));
-  const v = (value: number): number => Math.min(1, Math.max(0, (value * height - crop.y) / crop.height));
-  return { x: u(box.left), y: v(box.top), right: u(box.right), bottom: v(box.bottom) };
+/** The box after an arrow key: moved, or with Shift its right or lower edge moved. Undefined for any other key. */
+export function boxAfterKey(box: PictureBox, key: string, shift: boolean): PictureBox | undefined {
+  const step = STEPS[key];
+  if (step === undefined) return undefined;
+  const within = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
+  const [x, y] = step;
+  if (shift)
+    return {
+      ...box,
+      right: x === 0 ? box.right : within(box.right + x, Math.min(box.right, box.left + STEP), 1),
+      bottom: y === 0 ? box.bottom : within(box.bottom + y, Math.min(box.bottom, box.top + STEP), 1),
+    };
+  const [across, down] = [within(x, -box.left, 1 - box.right), within(y, -box.top, 1 - box.bottom)];
+  return {
+    left: box.left + across,
+    right: box.right + across,
+    top: box.top + down,
+    bottom: box.bottom + down,
+  };
 }

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatPercent, imageScores, overlayImage, scaledCrop } from 'onnxray/views';
 import type { Explanation } from '../../engine/engine.ts';
 import { isCancelled, messageOf, useFrame, useWords } from '../../frame/context.ts';
+import { ErrorText } from '../../frame/error-text.tsx';
 import { cameraFailure, openCamera } from './camera.ts';
 import type { CameraFrame } from './camera.ts';
 import { IMAGE_WORDS } from './words.ts';
@@ -109,7 +110,7 @@ export function LiveCard({ model, target, text, opacity, onKeep, onStop }: LiveC
       <p class="what">{words.liveHint}</p>
       {failure !== undefined && (
         <p class="notice" role="alert">
-          {failure}
+          <ErrorText error={failure} />
         </p>
       )}
       {shown === undefined ? (

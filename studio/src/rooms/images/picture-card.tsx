@@ -2,15 +2,11 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import {
   MESSAGES,
   captionOf,
-  fitPicture,
   formatPercent,
   formatSigned,
-  heatImage,
   imageScores,
   makeScale,
   methodFacts,
-  overlayImage,
-  scaledCrop,
   subjectOf,
   tokenScores,
 } from 'onnxray/views';
@@ -22,11 +18,13 @@ import { WORDS } from '../../frame/words.ts';
 import { ExportMenu } from '../../parts/export-menu.tsx';
 import { Failure } from '../../parts/failure.tsx';
 import { Judgement } from '../../parts/judgement.tsx';
+import { PictureMap } from '../../parts/picture-map.tsx';
 import { ScaleLegend } from '../../parts/scale-legend.tsx';
 import { TokenText } from '../../parts/token-text.tsx';
 import type { LoadedPicture } from '../../parts/use-picture.ts';
 import type { PictureBox } from './box.ts';
-import { boxScores, writeBox } from './box.ts';
+import { boxAfterKey, writeBox } from './box.ts';
+import { boxScores } from './box-scores.ts';
 import { IMAGE_WORDS } from './words.ts';
 
 interface PictureCardProps {
@@ -64,7 +62,6 @@ export function PictureCard({
 }: PictureCardProps) {
   const { engine, language, theme, state } = useFrame();
   const words = useWords(IMAGE_WORDS);
-  const canvas = useRef<HTMLCanvasElement>(null);
   const { value, error, stale, settled, retry } = useJob(
     turn && text?.trim() !== '' ? JSON.stringify([model, picture.id, target, text, name]) : undefined,
     name,
@@ -80,17 +77,6 @@ export function PictureCard({
     () => (value === undefined ? [] : captionOf(value, subjectOf(value), language)),
     [value, language],
   );
-  useEffect(() => {
-    if (canvas.current === null || value?.image === undefined || scores === undefined) return;
-    const fitted = fitPicture(picture.pixels, 448);
-    const image = heat
-      ? heatImage(scores.map, scores.scale, 224)
-      : overlayImage(fitted, scores, scaledCrop(value.image, fitted), opacity);
-    canvas.current.width = image.width;
-    canvas.current.height = image.height;
-    const pixels = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
-    canvas.current.getContext('2d')!.putImageData(pixels, 0, 0);
-  }, [value, scores, picture, opacity, heat]);
   const facts = value && methodFacts(value);
   const ofWords = value && textScale(value);
   const found = box && value?.image && scores ? boxScores(box, value.image, scores) : undefined;
@@ -118,7 +104,12 @@ export function PictureCard({
             enabled={!heat}
             onBox={(next) => state.change({ box: next && writeBox(next) })}
           >
-            <canvas ref={canvas} role="img" aria-label={words.explained(name, value.target.label)} />
+            <PictureMap
+              {...{ scores, opacity, heat }}
+              explanation={value}
+              picture={picture.pixels}
+              label={words.explained(name, value.target.label)}
+            />
           </BoxArea>
           <p class="readout" role="status">
             {found === undefined ? '\u00a0' : words.inBox(formatSigned(found.sum), formatPercent(found.share))}
@@ -144,7 +135,7 @@ function textScale(explanation: Explanation): Scale | undefined {
   return scores === undefined ? undefined : makeScale([...scores], methodFacts(explanation).kind);
 }
 
-/** Lets a box be dragged, placed by Enter, moved by arrow keys and removed by Escape. */
+/** Lets a box be dragged, placed by Enter, moved by arrow keys, sized by them with Shift, and removed by Escape. */
 function BoxArea({
   box,
   enabled,
@@ -182,14 +173,10 @@ function BoxArea({
     // Without a box the arrow keys scroll the page, as they do elsewhere.
     if (box === undefined) return;
     if (event.key === 'Escape') onBox(undefined);
-    const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, -0.02], ArrowDown: [0, 0.02] }[event.key];
-    if (step === undefined) return;
+    const next = boxAfterKey(box, event.key, event.shiftKey);
+    if (next === undefined) return;
     event.preventDefault();
-    const [x, y] = [
-      Math.min(1 - box.right, Math.max(-box.left, step[0]!)),
-      Math.min(1 - box.bottom, Math.max(-box.top, step[1]!)),
-    ];
-    onBox({ left: box.left + x, right: box.right + x, top: box.top + y, bottom: box.bottom + y });
+    onBox(next);
   };
   const shown = dragged ?? box;
   return (

@@ -2,7 +2,6 @@ import { useState } from 'preact/hooks';
 import { formatPercent } from 'onnxray/views';
 import type { Explanation, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useModel, useParam, useWords } from '../../frame/context.ts';
-import { takeFiles } from '../../frame/drop.tsx';
 import { explanationsOf, hasTurn, withOutcome } from '../../frame/outcomes.ts';
 import type { Outcomes } from '../../frame/outcomes.ts';
 import { readChoice, readNames, readPercent } from '../../frame/params.ts';
@@ -10,8 +9,10 @@ import { WORDS } from '../../frame/words.ts';
 import { Answers } from '../../parts/answers.tsx';
 import { MethodChooser } from '../../parts/method-chooser.tsx';
 import { ModelPicker } from '../../parts/model-picker.tsx';
+import { PicturePicker } from '../../parts/picture-picker.tsx';
 import { usePicture } from '../../parts/use-picture.ts';
-import { boxArea, readBox } from './box.ts';
+import { readBox } from './box.ts';
+import { boxArea } from './box-scores.ts';
 import { LIVE_METHOD, LiveCard } from './live-card.tsx';
 import { PictureCard } from './picture-card.tsx';
 import { IMAGE_WORDS } from './words.ts';
@@ -60,27 +61,13 @@ export default function ImageRoom() {
       <section class="side" aria-label={words.picture}>
         <ModelPicker suits={suits} model={model} />
         <h2>{words.pictures}</h2>
-        <div class="thumbs" role="group" aria-label={words.pictures}>
-          {model.pictures.map((address) => (
-            <button
-              key={address}
-              type="button"
-              aria-pressed={address === id}
-              aria-label={address.replace(/^.*\/|\.\w+$/g, '')}
-              onClick={() => state.change({ picture: address, target: undefined, box: undefined })}
-            >
-              <img src={address} alt="" loading="lazy" />
-            </button>
-          ))}
-        </div>
-        <label class="file">
-          <span>{words.choose}</span>
-          <input
-            type="file"
-            accept="image/png,image/jpeg,image/webp"
-            onChange={(event) => drop(takeFiles(event.currentTarget))}
-          />
-        </label>{' '}
+        <PicturePicker
+          pictures={model.pictures}
+          chosen={id}
+          words={words}
+          onChoose={(address) => state.change({ picture: address, target: undefined, box: undefined })}
+          onFiles={drop}
+        />{' '}
         {studio.methods.some(({ name }) => name === LIVE_METHOD) && (
           <button type="button" class="chip" aria-pressed={live} onClick={() => setLive(!live)}>
             {words.camera}

@@ -13,7 +13,7 @@ const en = {
   heat: 'scores alone',
   region: 'Region',
   regionHint:
-    'Drag a box on any picture to ask what it holds. Enter places one in the middle, arrow keys move it, Escape takes it away.',
+    'Drag a box on any picture to ask what it holds. Enter places one in the middle, arrow keys move it, with Shift they change its size, Escape takes it away.',
   inBox: (sum: string, share: string) => `In the box: ${sum}, ${share} of all |score|`,
   area: (share: string) => `The box covers ${share} of what the model sees.`,
   clear: 'Remove the box',
@@ -51,7 +51,7 @@ const zh: typeof en = {
   overlay: '叠加在图片上',
   heat: '仅分数',
   region: '区域',
-  regionHint: '在任一图片上拖出方框，查看其中的分数。回车在中央放置方框，方向键移动，Esc 取消。',
+  regionHint: '在任一图片上拖出方框，查看其中的分数。回车在中央放置方框，方向键移动，按住 Shift 改变大小，Esc 取消。',
   inBox: (sum, share) => `框内：${sum}，占全部 |分数| 的 ${share}`,
   area: (share) => `方框覆盖模型所见区域的 ${share}。`,
   clear: '移除方框',

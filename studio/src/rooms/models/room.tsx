@@ -2,6 +2,7 @@ import type { Inspected, ModelSummary } from '../../engine/engine.ts';
 import { useFrame, useHistory, useJob, useWords } from '../../frame/context.ts';
 import { takeFiles } from '../../frame/drop.tsx';
 import { sharedParams, writeAddress } from '../../frame/state.ts';
+import { Icon } from '../../frame/top-bar.tsx';
 import { WORDS } from '../../frame/words.ts';
 import { Failure } from '../../parts/failure.tsx';
 import { GraphView, dimsText } from './graph-view.tsx';
@@ -12,7 +13,7 @@ type Words = (typeof MODEL_WORDS)['en'];
 
 /** What models there are, and what each of them is: inputs, outputs, operators, attention, the graph. */
 export default function ModelRoom() {
-  const { engine, models, state, language, drop } = useFrame();
+  const { engine, models, state, language, drop, removeModel } = useFrame();
   const words = useWords(MODEL_WORDS);
   const chosen = useHistory().state.params['model'];
   const model = models.find(({ id }) => id === chosen) ?? models[0];
@@ -41,6 +42,17 @@ export default function ModelRoom() {
                   {words.tasks[each.task]} · {words.origin[each.origin]}
                 </span>
               </button>
+              {(each.origin === 'dropped' || each.origin === 'hub') && (
+                <button
+                  type="button"
+                  class="icon"
+                  aria-label={words.remove(each.name)}
+                  title={words.remove(each.name)}
+                  onClick={() => removeModel(each)}
+                >
+                  <Icon path="M7 7l10 10M17 7L7 17" />
+                </button>
+              )}
             </li>
           ))}
         </ul>

@@ -10,6 +10,7 @@ const en = {
     `When you press the button, this name goes to ${host} and the model comes back. No text, no picture, nothing else leaves this machine.`,
   hubElsewhere: 'Models of the hub are fetched by the server: choose at the top that models run there.',
   origin: { embedded: 'comes along', given: 'named at the start', dropped: 'dropped', hub: 'from the hub' },
+  remove: (name: string) => `Remove ${name}`,
   facts: 'What it is',
   task: 'Task',
   tasks: {
@@ -56,6 +57,7 @@ const zh: typeof en = {
   hubHint: (host) => `按下按钮后，仅此名称会发往 ${host}，并取回模型。文本、图片及其他一切都不会离开本机。`,
   hubElsewhere: 'Hub 上的模型由本机服务获取：请在顶部选择由服务运行模型。',
   origin: { embedded: '自带', given: '启动时给出', dropped: '拖入', hub: '来自 Hub' },
+  remove: (name) => `移除 ${name}`,
   facts: '概况',
   task: '任务',
   tasks: {
