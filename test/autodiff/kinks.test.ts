@@ -75,6 +75,21 @@ const KINKS: [string, Case, number[][]][] = [
       [6, 0, 5, 0, 0],
     ],
   ],
+  [
+    'a running product sees the others through its first zero',
+    one('CumProd', '', [at([2, 0, 3, 0, 5]), i(0)], {}, { opset: 26 }),
+    [[1, 8, 0, 0, 0]],
+  ],
+  [
+    'a running product from the end sees the others through the zero it meets first',
+    one('CumProd', '', [at([2, 0, 3]), i(0)], { reverse: int(1) }, { opset: 26 }),
+    [[0, 9, 1]],
+  ],
+  [
+    'a running product of what stands before leaves the last out',
+    one('CumProd', '', [at([2, 0, 3]), i(0)], { exclusive: int(1) }, { opset: 26 }),
+    [[1, 2, 0]],
+  ],
   ['repeated picks add up', one('Gather', '', [at([1, 2]), i([1, 1, 1])]), [[0, 3]]],
 ];
 
