@@ -108,6 +108,40 @@ test('the gradient of Loop reaches its states, what it reads from outside, and i
   expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
 });
 
+test.each([0, 2])(
+  'a loop that may have no iteration passes the gradients of its states on: %s iterations',
+  async (n) => {
+    const body = graph(
+      'body',
+      [scalar('i', 'int64'), scalar('go', 'bool'), float('v', [1, 3])],
+      [scalar('on', 'bool'), float('next', [1, 3]), float('each', [1, 3])],
+      [
+        makeNode('Identity', ['go'], ['on']),
+        makeNode('MatMul', ['v', 'm'], ['vm']),
+        makeNode('Tanh', ['vm'], ['next']),
+        makeNode('Mul', ['v', 'x'], ['each']),
+      ],
+    );
+    const model = makeModel({
+      inputs: [scalar('n', 'int64'), float('x', [1, 3]), float('m', [3, 3])],
+      outputs: [float('z', [1, 3]), { name: 'total', type: 'float32', dims: [] }],
+      nodes: [
+        makeNode('Loop', ['n', '', 'x'], ['y', 'all'], { body }),
+        makeNode('Exp', ['y'], ['z']),
+        makeNode('ReduceSum', ['all'], ['total'], { keepdims: int(0) }),
+      ],
+    });
+    const found = await checkGradient({
+      name: `loop of ${n}`,
+      model: normalizeModel(model),
+      feeds: { n: count(n), x: tensor([1, 3]), m: tensor([3, 3]) },
+      wrt: ['x', 'm'],
+      outputs: ['z', 'total'],
+    });
+    expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
+  },
+);
+
 test('the gradient of Scan runs against its directions, along its axes', async () => {
   const body = graph(
     'body',
