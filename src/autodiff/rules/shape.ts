@@ -1,13 +1,6 @@
 /** Operators that move elements without changing them: each gradient moves them back. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import {
-  int,
-  intAttribute,
-  intsAttribute,
-  isStatic,
-  string,
-  stringAttribute,
-} from '../../onnx/index.ts';
+import { int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -262,12 +255,7 @@ function paddedAxes(b: GraphBuilder, { inputs }: Node): readonly number[] | unde
 }
 
 /** The part of a padded tensor that is not padding. */
-function padInterior(
-  b: GraphBuilder,
-  inputs: readonly ValueName[],
-  axes: readonly number[],
-  dY: ValueName,
-): ValueName {
+function padInterior(b: GraphBuilder, inputs: readonly ValueName[], axes: readonly number[], dY: ValueName): ValueName {
   const [x, pads] = [inputs[0]!, inputs[1]!];
   const begins = b.slice(pads, b.int64s([0]), b.int64s([axes.length]), [0]);
   const lengths = b.gather(b.shape(x), b.int64s(axes), 0);
