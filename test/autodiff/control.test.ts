@@ -222,3 +222,49 @@ test('an If within a Loop within an If has a gradient', async () => {
     expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
   }
 });
+
+test('behind branches of different ranks what needs no rank has a gradient, and what does is refused with the If', async () => {
+  const divided = makeNode('If', ['f'], ['c'], {
+    then_branch: graph(
+      'then',
+      [],
+      [{ name: 'a', type: 'float32', dims: undefined }],
+      [makeNode('Squeeze', ['x', 'axes'], ['a'])],
+    ),
+    else_branch: graph(
+      'else',
+      [],
+      [{ name: 'b', type: 'float32', dims: undefined }],
+      [makeNode('Identity', ['x'], ['b'])],
+    ),
+  });
+  const modelOf = (...nodes: Node[]) =>
+    normalizeModel(
+      makeModel({
+        inputs: [{ name: 'x', type: 'float32', dims: ['n', 3] }, scalar('f', 'bool')],
+        outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+        nodes: [divided, ...nodes],
+        initializers: [
+          ['axes', numbersWeight('int64', [1], [0])],
+          ['one', numbersWeight('int64', [1], [1])],
+          ['rows', numbersWeight('int64', [2], [-1, 3])],
+          ['w', numbersWeight('float32', [3, 1], [1, 2, 3])],
+        ],
+      }),
+    );
+  const settled = modelOf(makeNode('Reshape', ['c', 'rows'], ['r']), makeNode('MatMul', ['r', 'w'], ['y']));
+  const sliced = modelOf(makeNode('Slice', ['c', 'axes', 'one', 'axes'], ['y']));
+  for (const [model, taken, expected] of [
+    [settled, true, [1, 2, 3]],
+    [settled, false, [1, 2, 3]],
+    [sliced, true, [1, 0, 0]],
+    [sliced, false, [1, 1, 1]],
+  ] as const) {
+    const { model: program, gradients } = differentiate(model, { of: 'y', wrt: ['x'] });
+    const results = await runModel(program, { x: tensor([1, 3]), f: flag(taken) });
+    expect(Array.from(results[gradients.get('x')!]!.data as Float32Array)).toEqual(expected);
+  }
+  expect(() => differentiate(modelOf(makeNode('Softmax', ['c'], ['y'])), { of: 'y', wrt: ['x'] })).toThrow(
+    /^the branches of If "If_c" give values of different ranks, .*: fix the dims that decide it/,
+  );
+});
