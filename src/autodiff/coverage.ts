@@ -1,4 +1,4 @@
-import { UserError, isFloat, inferGraph, opsetOf } from '../onnx/index.ts';
+import { UserError, isFloat, inferGraph, nodeLabel, opsetOf } from '../onnx/index.ts';
 import type { Graph, Model, Node } from '../onnx/index.ts';
 import { ruleKey } from './rule.ts';
 import { GRADIENT_RULES } from './rules/index.ts';
@@ -35,15 +35,35 @@ function allNodes(graph: Graph): Node[] {
   });
 }
 
-/** Behind an operator nobody knows no shape is known either: then the operators are the thing to say. */
+/**
+ * Behind an operator nobody knows no shape is known either: then the operators are the thing to say; or the If whose branches
+ * do not agree on a rank, as exports have them where an axis is squeezed if it is 1 long.
+ */
 export function nameUnknownOperators(error: UserError, model: Model): UserError {
   const { missing } = gradientCoverage(model);
   const [first] = missing;
-  if (first === undefined) return error;
+  if (first === undefined) {
+    const divided = dividedBranches(model);
+    if (divided === undefined) return error;
+    const label = nodeLabel(divided);
+    return new UserError(
+      `the branches of If "${label}" give values of different ranks, so the ranks behind it are unknown: fix the dims that decide it, or simplify the model with those dims`,
+      { cause: error },
+    );
+  }
   const others = new Set(missing.map(({ operator }) => operator));
   others.delete(first.operator);
   const rest = others.size === 0 ? '' : `; also missing: ${[...others].sort().join(', ')}`;
   return new UserError(`no gradient rule for ${first.operator} (node "${first.node}", opset ${first.opset})${rest}`, {
     cause: error,
   });
+}
+
+/** The first If of which no rank is known, although those of all it reads are. */
+function dividedBranches(model: Model): Node | undefined {
+  const { graph } = model;
+  const facts = inferGraph(graph, opsetOf(model));
+  const unknown = (name: string) => name !== '' && facts.get(name)?.dims === undefined;
+  const first = graph.nodes.find(({ outputs }) => outputs.some(unknown));
+  return first?.operator === 'If' && first.domain === '' ? first : undefined;
 }

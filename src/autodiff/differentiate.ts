@@ -89,7 +89,10 @@ export function differentiatedNode({ name }: Node): string | undefined {
   return name.startsWith(GRADIENT_SCOPE) ? name.slice(GRADIENT_SCOPE.length, name.lastIndexOf('/')) : undefined;
 }
 
-/** What a node depends on, in the order of a rule's pullbacks: its inputs, then what its subgraphs read from outside. */
+/**
+ * What a node depends on, in the order of a rule's pullbacks: its inputs, then what its subgraphs read from outside. Unlike
+ * `valuesRead` it keeps the places of inputs that are absent.
+ */
 const dependencies = (node: Node): readonly ValueName[] => [...node.inputs, ...valuesCaptured(node)];
 
 /** Nodes and values through which `ofs` depend differentiably on `wrt`. */

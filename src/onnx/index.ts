@@ -31,6 +31,7 @@ export { inlineFunctions } from './inline.ts';
 export { keptApart } from './rename.ts';
 export { joinModels, weightsOf } from './join.ts';
 export type { ModelPart } from './join.ts';
+export { NEWEST_IR_VERSION, NEWEST_OPSETS } from './upgrade.ts';
 export { COMPOSITE_OPERATORS } from './decompose/index.ts';
 export { normalizeModel } from './normalize.ts';
 export { unpackIntegers } from './packed.ts';

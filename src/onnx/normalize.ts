@@ -4,6 +4,7 @@ import { isStatic } from './dims.ts';
 import { UserError } from './errors.ts';
 import { inlineFunctions } from './inline.ts';
 import { inferGraph } from './infer/index.ts';
+import { explicitLengths } from './lengths.ts';
 import type { Graph, Model, Node, ValueName } from './model.ts';
 import { opsetOf, withSubgraphs } from './model.ts';
 import { explicitPadding } from './padding.ts';
@@ -29,7 +30,7 @@ export interface NormalizeOptions {
 export function normalizeModel(model: Model, options: NormalizeOptions = {}): Model {
   const bound = bindValues(bindDims(model, options.dims ?? {}), options.values ?? {});
   const upgraded = upgradeModel(constantsToInitializers(inlineFunctions(bound)));
-  return foldShapes(decomposeModel(explicitPadding(resolveSequences(knownBranches(upgraded)))));
+  return foldShapes(explicitLengths(decomposeModel(explicitPadding(resolveSequences(knownBranches(upgraded))))));
 }
 
 function bindDims(model: Model, dims: Readonly<Record<ValueName, readonly Dim[]>>): Model {

@@ -15,6 +15,7 @@ export const EMITTED_OPERATORS = [
   'ConvTranspose',
   'Cos',
   'Cosh',
+  'CumProd',
   'CumSum',
   'DepthToSpace',
   'Div',

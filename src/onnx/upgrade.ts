@@ -21,6 +21,9 @@ import { numbersWeight, weightNumbers } from './weight.ts';
 /** The operator set all passes work on: the first in which every reduction takes its axes as an input. */
 export const CANONICAL_OPSET = 18;
 const OLDEST_OPSET = 7;
+/** The newest that the installed onnxruntime runs, of each domain it has a limit for, and the newest form of file it reads. */
+export const NEWEST_OPSETS = { '': 26, 'ai.onnx.ml': 5 } as const;
+export const NEWEST_IR_VERSION = 13;
 
 /** What an upgrade of a node needs from around it. */
 interface Context {
@@ -38,6 +41,7 @@ type Upgrade = (node: Node, context: Context) => Node | Node[];
 
 /** The same model in ai.onnx opset 18, or as it is when newer. Names of all values stay. */
 export function upgradeModel(model: Model): Model {
+  refuseNewer(model);
   // Models of other domains only, such as trees, may not name ai.onnx: what is appended needs it.
   if (!model.opsets.has('')) return { ...model, opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]) };
   const opset = opsetOf(model);
@@ -53,6 +57,20 @@ export function upgradeModel(model: Model): Model {
     opsets: new Map([...model.opsets, ['', CANONICAL_OPSET]]),
     graph,
   };
+}
+
+function refuseNewer(model: Model): void {
+  for (const [domain, newest] of Object.entries(NEWEST_OPSETS)) {
+    const opset = model.opsets.get(domain) ?? 0;
+    if (opset > newest)
+      throw new UserError(
+        `the model uses opset ${opset}${domain === '' ? '' : ` of ${domain}`}; onnxruntime runs opsets up to ${newest}: export it with an older one, or convert it with onnx.version_converter`,
+      );
+  }
+  if (model.irVersion > NEWEST_IR_VERSION)
+    throw new UserError(
+      `the model's file has IR version ${model.irVersion}; onnxruntime reads versions up to ${NEWEST_IR_VERSION}: export it with an older onnx, or set ir_version to ${NEWEST_IR_VERSION} if nothing newer is used`,
+    );
 }
 
 function upgradeGraph(graph: Graph, opset: number, outer?: Surroundings): Graph {

@@ -108,6 +108,40 @@ test('the gradient of Loop reaches its states, what it reads from outside, and i
   expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
 });
 
+test.each([0, 2])(
+  'a loop that may have no iteration passes the gradients of its states on: %s iterations',
+  async (n) => {
+    const body = graph(
+      'body',
+      [scalar('i', 'int64'), scalar('go', 'bool'), float('v', [1, 3])],
+      [scalar('on', 'bool'), float('next', [1, 3]), float('each', [1, 3])],
+      [
+        makeNode('Identity', ['go'], ['on']),
+        makeNode('MatMul', ['v', 'm'], ['vm']),
+        makeNode('Tanh', ['vm'], ['next']),
+        makeNode('Mul', ['v', 'x'], ['each']),
+      ],
+    );
+    const model = makeModel({
+      inputs: [scalar('n', 'int64'), float('x', [1, 3]), float('m', [3, 3])],
+      outputs: [float('z', [1, 3]), { name: 'total', type: 'float32', dims: [] }],
+      nodes: [
+        makeNode('Loop', ['n', '', 'x'], ['y', 'all'], { body }),
+        makeNode('Exp', ['y'], ['z']),
+        makeNode('ReduceSum', ['all'], ['total'], { keepdims: int(0) }),
+      ],
+    });
+    const found = await checkGradient({
+      name: `loop of ${n}`,
+      model: normalizeModel(model),
+      feeds: { n: count(n), x: tensor([1, 3]), m: tensor([3, 3]) },
+      wrt: ['x', 'm'],
+      outputs: ['z', 'total'],
+    });
+    expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
+  },
+);
+
 test('the gradient of Scan runs against its directions, along its axes', async () => {
   const body = graph(
     'body',
@@ -187,4 +221,50 @@ test('an If within a Loop within an If has a gradient', async () => {
     });
     expect(found).toMatchObject({ first: { status: 'verified' }, second: { status: 'verified' } });
   }
+});
+
+test('behind branches of different ranks what needs no rank has a gradient, and what does is refused with the If', async () => {
+  const divided = makeNode('If', ['f'], ['c'], {
+    then_branch: graph(
+      'then',
+      [],
+      [{ name: 'a', type: 'float32', dims: undefined }],
+      [makeNode('Squeeze', ['x', 'axes'], ['a'])],
+    ),
+    else_branch: graph(
+      'else',
+      [],
+      [{ name: 'b', type: 'float32', dims: undefined }],
+      [makeNode('Identity', ['x'], ['b'])],
+    ),
+  });
+  const modelOf = (...nodes: Node[]) =>
+    normalizeModel(
+      makeModel({
+        inputs: [{ name: 'x', type: 'float32', dims: ['n', 3] }, scalar('f', 'bool')],
+        outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+        nodes: [divided, ...nodes],
+        initializers: [
+          ['axes', numbersWeight('int64', [1], [0])],
+          ['one', numbersWeight('int64', [1], [1])],
+          ['rows', numbersWeight('int64', [2], [-1, 3])],
+          ['w', numbersWeight('float32', [3, 1], [1, 2, 3])],
+        ],
+      }),
+    );
+  const settled = modelOf(makeNode('Reshape', ['c', 'rows'], ['r']), makeNode('MatMul', ['r', 'w'], ['y']));
+  const sliced = modelOf(makeNode('Slice', ['c', 'axes', 'one', 'axes'], ['y']));
+  for (const [model, taken, expected] of [
+    [settled, true, [1, 2, 3]],
+    [settled, false, [1, 2, 3]],
+    [sliced, true, [1, 0, 0]],
+    [sliced, false, [1, 1, 1]],
+  ] as const) {
+    const { model: program, gradients } = differentiate(model, { of: 'y', wrt: ['x'] });
+    const results = await runModel(program, { x: tensor([1, 3]), f: flag(taken) });
+    expect(Array.from(results[gradients.get('x')!]!.data as Float32Array)).toEqual(expected);
+  }
+  expect(() => differentiate(modelOf(makeNode('Softmax', ['c'], ['y'])), { of: 'y', wrt: ['x'] })).toThrow(
+    /^the branches of If "If_c" give values of different ranks, .*: fix the dims that decide it/,
+  );
 });

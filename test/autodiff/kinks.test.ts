@@ -5,7 +5,7 @@ import type { Node } from '../../src/onnx/index.ts';
 import { float, int, ints, normalizeModel, numbersToData, numbersWeight, string } from '../../src/onnx/index.ts';
 import { makeModel, makeNode, numbersOf, runModel } from '../models.ts';
 import type { Case } from './case.ts';
-import { caseModel, i, k, one, x } from './case.ts';
+import { caseModel, i, k, one, typed, variables, x } from './case.ts';
 
 const at = (values: number[], dims = [values.length]) => x(dims, { values });
 
@@ -75,6 +75,21 @@ const KINKS: [string, Case, number[][]][] = [
       [6, 0, 5, 0, 0],
     ],
   ],
+  [
+    'a running product sees the others through its first zero',
+    one('CumProd', '', [at([2, 0, 3, 0, 5]), i(0)], {}, { opset: 26 }),
+    [[1, 8, 0, 0, 0]],
+  ],
+  [
+    'a running product from the end sees the others through the zero it meets first',
+    one('CumProd', '', [at([2, 0, 3]), i(0)], { reverse: int(1) }, { opset: 26 }),
+    [[0, 9, 1]],
+  ],
+  [
+    'a running product of what stands before leaves the last out',
+    one('CumProd', '', [at([2, 0, 3]), i(0)], { exclusive: int(1) }, { opset: 26 }),
+    [[1, 2, 0]],
+  ],
   ['repeated picks add up', one('Gather', '', [at([1, 2]), i([1, 1, 1])]), [[0, 3]]],
 ];
 
@@ -128,6 +143,46 @@ test.each([
     expect(await slopes([clamp, ...nodes], [-1, 4])).toEqual([0, first]);
     expect(await slopes([clamp, ...nodes], [-1, 4], [2], 2)).toEqual([0, second]);
   }
+});
+
+/** Selections, at which the second element is not selected, and how much of the first one's gradient passes. */
+const CLOSED: [string, Case, number][] = [
+  ['Relu', one('Relu', '', [at([1, -1])]), 1],
+  ['ThresholdedRelu', one('ThresholdedRelu', '', [at([2, 0.5])]), 1],
+  ['HardSigmoid', one('HardSigmoid', '', [at([0, -9])], { alpha: float(0.5) }), 0.5],
+  ['HardSwish', one('HardSwish', '', [at([4, -4])]), 1],
+  ['Shrink', one('Shrink', '', [at([1, 0])]), 1],
+  ['Clip', one('Clip', '', [at([0, 2]), k(-1), k(1)]), 1],
+  ['Max', one('Max', '', [at([2, 0]), k([1, 1])]), 1],
+  ['Min', one('Min', '', [at([0, 2]), k([1, 1])]), 1],
+  ['Where', one('Where', '', [typed('bool', [2], [1, 0]), at([0, 0]), k([1, 1])]), 1],
+];
+
+test.each(CLOSED)('%s stops an infinity, or what is no number, where it passes nothing on', async (_, c, slope) => {
+  const { model, gradients } = differentiate(caseModel(c, 'float64', 'static'), {
+    of: 'y',
+    wrt: [variables(c)[0]!],
+    seed: { input: 'seed' },
+  });
+  for (const spoilt of [Infinity, Number.NaN]) {
+    const seed = { type: 'float64', dims: [2], data: Float64Array.of(1, spoilt) } as const;
+    const results = await runModel(model, { ...feedsOf(c, variables(c)), seed });
+    expect(numbersOf([...gradients.values()].map((name) => results[name]!)[0]!)).toEqual([slope, 0]);
+  }
+});
+
+test('an infinity that one extreme gets does not reach the others', async () => {
+  const of = async (c: Case, dims: number[]) => {
+    const { model, gradients } = differentiate(caseModel(c, 'float64', 'static'), {
+      of: 'y',
+      wrt: ['x0'],
+      seed: { input: 'seed' },
+    });
+    const seed = { type: 'float64', dims, data: Float64Array.of(Infinity) } as const;
+    return numbersOf((await runModel(model, { ...feedsOf(c, ['x0']), seed }))[gradients.get('x0')!]!);
+  };
+  expect(await of(one('ReduceMax', '', [at([2, 1])], { keepdims: int(0) }), [])).toEqual([Infinity, 0]);
+  expect(await of(one('ReduceMin', '', [at([2, 1])], { keepdims: int(0) }), [])).toEqual([0, Infinity]);
 });
 
 test('elsewhere a root has the infinite slope at 0 that it has', async () => {

@@ -339,3 +339,35 @@ describe('pruning', () => {
     expect(model.graph.initializers.size).toBe(3);
   });
 });
+
+describe('a Resize whose length onnxruntime reckons in two ways has the one of its kernel', () => {
+  const resize = (mode: string, coordinate: string, scales: number[], axes?: number[]) =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: axes === undefined ? [1, 2, 10, 10] : ['batch', 2, 10, 10] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('Resize', ['x', '', 'scales'], ['y'], {
+          mode: string(mode),
+          coordinate_transformation_mode: string(coordinate),
+          ...(axes === undefined ? {} : { axes: ints(axes) }),
+        }),
+      ],
+      initializers: [['scales', numbersWeight('float32', [scales.length], scales)]],
+    });
+  const cases = ['nearest', 'linear', 'cubic'].flatMap((mode) =>
+    ['half_pixel', 'asymmetric', 'align_corners', 'pytorch_half_pixel'].flatMap((coordinate) => [
+      [`${mode}, ${coordinate}`, resize(mode, coordinate, [1, 1, 0.7, 1.13])] as const,
+      [`${mode}, ${coordinate}, on chosen axes`, resize(mode, coordinate, [1.13, 0.7], [-2, -1])] as const,
+    ]),
+  );
+  test.each(cases)('%s', async (_, model) => {
+    const random = chance(3);
+    const data = Float32Array.from({ length: 200 }, () => random());
+    const feeds = { x: { type: 'float32', dims: [1, 2, 10, 10], data } } as const;
+    const [expected, found] = [await runModel(model, feeds), await runModel(normalizeModel(model), feeds)];
+    expect(found['y']!.dims).toEqual(expected['y']!.dims);
+    expect(expected['y']!.dims).toContain(7);
+    const values = numbersOf(expected['y']!);
+    numbersOf(found['y']!).forEach((value, at) => expect(value).toBeCloseTo(values[at]!, 5));
+  });
+});

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Attribute, DenseTensor, Node, Weight } from '../../src/onnx/index.ts';
 import {
+  NEWEST_IR_VERSION,
+  NEWEST_OPSETS,
   UserError,
   float,
   int,
@@ -292,4 +294,60 @@ test('a long file of an old opset is brought up in time that grows as its length
   const start = performance.now();
   expect(normalizeModel(model).graph.nodes).toHaveLength(5000);
   expect(performance.now() - start).toBeLessThan(20_000);
+});
+
+test('the newest opsets and IR version are those that the installed onnxruntime runs; newer ones are refused in one line', async () => {
+  const versioned = (opsets: [string, number][], irVersion = 8) => ({
+    ...makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 2] }],
+      outputs: [{ name: 'y', type: 'float32', dims: [1, 2] }],
+      nodes: [
+        makeNode('Relu', ['x'], ['r']),
+        makeNode('Scaler', ['r'], ['y'], { scale: floats([2]), offset: floats([0]) }, 'ai.onnx.ml'),
+      ],
+    }),
+    irVersion,
+    opsets: new Map(opsets),
+  });
+  const feeds = { x: { type: 'float32', dims: [1, 2], data: Float32Array.of(1, -1) } } as const;
+  const [newest, newestTrees] = [NEWEST_OPSETS[''], NEWEST_OPSETS['ai.onnx.ml']];
+  const taken = versioned(
+    [
+      ['', newest],
+      ['ai.onnx.ml', newestTrees],
+    ],
+    NEWEST_IR_VERSION,
+  );
+  expect(numbersOf((await runModel(taken, feeds))['y']!)).toEqual([2, 0]);
+  expect(numbersOf((await runModel(normalizeModel(taken), feeds))['y']!)).toEqual([2, 0]);
+  const refused: [ReturnType<typeof versioned>, RegExp][] = [
+    [
+      versioned([
+        ['', newest + 1],
+        ['ai.onnx.ml', 3],
+      ]),
+      /^the model uses opset \d+; onnxruntime runs opsets up to \d+: export it with an older one/,
+    ],
+    [
+      versioned([
+        ['', 18],
+        ['ai.onnx.ml', newestTrees + 1],
+      ]),
+      /^the model uses opset \d+ of ai.onnx.ml; onnxruntime runs/,
+    ],
+    [
+      versioned(
+        [
+          ['', 18],
+          ['ai.onnx.ml', 3],
+        ],
+        NEWEST_IR_VERSION + 1,
+      ),
+      /^the model's file has IR version \d+; onnxruntime reads versions up to \d+: export it/,
+    ],
+  ];
+  for (const [model, message] of refused) {
+    await expect(runModel(model, feeds)).rejects.toThrow(UserError);
+    expect(() => normalizeModel(model)).toThrow(message);
+  }
 });

@@ -6,7 +6,7 @@ import type { Rule } from '../rule.ts';
 import { rule, unary } from '../rule.ts';
 
 const positive = (b: GraphBuilder, x: ValueName) => b.greater(x, b.scalar(0, x));
-/** dY where the condition holds, 0 elsewhere. */
+/** dY where the condition holds, 0 elsewhere, whatever dY is there: a product with 0 would make an infinity no number. */
 const gate = (b: GraphBuilder, condition: ValueName, dY: ValueName) => b.where(condition, dY, b.scalar(0, dY));
 const scale = (b: GraphBuilder, factor: number, x: ValueName) => b.mul(x, b.scalar(factor, x));
 /** e^x where x is not positive. Elsewhere, where nobody asks, it must not become infinite: second derivatives multiply it by 0. */
@@ -15,13 +15,13 @@ const oneMinus = (b: GraphBuilder, x: ValueName) => b.sub(b.scalar(1, x), x);
 
 /**
  * d clip(x, l, h) = dx inside [l, h], both ends included, as PyTorch's clamp; the bounds get what the outside loses: h where
- * max(x, l) is beyond it, which is everywhere when l > h. Inside is where the clipped value is x itself: one comparison, and a product is several times faster than Where.
+ * max(x, l) is beyond it, which is everywhere when l > h. Inside is where the clipped value is x itself: one comparison.
  */
 const clip = rule((b, node, dY) => {
   const [x, low, high] = node.inputs;
   const outside = (condition: ValueName, bound: ValueName) => unbroadcast(b, gate(b, condition, dY), bound);
   return [
-    () => b.mul(dY, b.cast(b.equal(x!, node.outputs[0]!), b.type(dY))),
+    () => gate(b, b.equal(x!, node.outputs[0]!), dY),
     low ? () => outside(high ? b.and(b.less(x!, low), b.lessOrEqual(low, high)) : b.less(x!, low), low) : undefined,
     high ? () => outside(b.greater(low ? b.op('Max', [x!, low]) : x!, high), high) : undefined,
   ];
@@ -57,8 +57,8 @@ const prelu = rule((b, node, dY) => {
 });
 
 export const activation = {
-  // y > 0 where y is not 0: two casts cost less than a comparison, and x need not be kept.
-  Relu: unary((b, _x, y, dY) => b.mul(dY, b.cast(b.cast(y, 'bool'), b.type(dY)))),
+  // y > 0 where y is not 0: a cast costs less than a comparison, and x need not be kept.
+  Relu: unary((b, _x, y, dY) => gate(b, b.cast(y, 'bool'), dY)),
   LeakyRelu: unary((b, x, _y, dY, node) =>
     b.where(positive(b, x), dY, scale(b, floatAttribute(node, 'alpha', 0.01), dY)),
   ),

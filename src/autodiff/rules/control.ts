@@ -339,6 +339,54 @@ function stackedAxis(b: GraphBuilder, node: Node, index: number, count: number):
   return axis < 0 ? axis + b.rank(node.outputs[count + index]!) : axis;
 }
 
+/** Whether a loop is known to have a first iteration: onnxruntime's Scan, which runs it backwards, takes none of length 0. */
+function runsAtLeastOnce(b: GraphBuilder, node: Node): boolean {
+  const [count, condition] = node.inputs;
+  const known = (value: ValueName | undefined) => (value ? b.numbers(value)?.[0] : 1);
+  return (known(count) ?? 0) >= 1 && known(condition) === 1;
+}
+
+/** The reverse pass where there were iterations; where there were none, states pass their gradients on and nothing was read. */
+function unlessEmpty(
+  b: GraphBuilder,
+  anyStacked: ValueName,
+  { states }: Iteration,
+  gradients: readonly (ValueName | undefined)[],
+  captured: readonly ValueName[],
+  back: (inner: GraphBuilder) => Reversed,
+): Reversed {
+  const float = states.map((_, index) => index).filter((index) => isFloat(b.type(states[index]!.first)));
+  const branches = {
+    then_branch: b.subgraph([], (inner) => {
+      const reversed = back(inner);
+      return [
+        ...float.map((index) => reversed.states.get(index)!),
+        ...captured.map((value) => reversed.captured.get(value)!),
+      ];
+    }),
+    else_branch: b.subgraph([], (inner) => [
+      ...float.map((index) => gradients[index] ?? inner.zerosLike(states[index]!.first)),
+      ...captured.map((value) => inner.zerosLike(value)),
+    ]),
+  };
+  const any = b.greater(b.dimension(anyStacked, 0), b.int64s([0]));
+  const values = [...float.map((index) => states[index]!.first), ...captured];
+  const outputs = b.emit(
+    'If',
+    [any],
+    {
+      then_branch: { kind: 'graph', value: branches.then_branch },
+      else_branch: { kind: 'graph', value: branches.else_branch },
+    },
+    { outputs: values.length, facts: values.map((value) => ({ type: b.type(value), dims: b.dims(value) })) },
+  );
+  return {
+    states: new Map(float.map((index, at) => [index, outputs[at]!])),
+    captured: new Map(captured.map((value, at) => [value, outputs[float.length + at]!])),
+    slices: new Map(),
+  };
+}
+
 const loop: Rule = (b, node, gradients, context) => {
   const body = subgraph(b, node, 'body');
   refuseSequences(node, body);
@@ -369,7 +417,8 @@ const loop: Rule = (b, node, gradients, context) => {
       stacked,
       prepare,
     };
-    made = reverse(b, iteration, gradients, wrt, [], context);
+    const back = (inner: GraphBuilder) => reverse(inner, iteration, gradients, wrt, [], context);
+    made = runsAtLeastOnce(b, node) ? back(b) : unlessEmpty(b, anyStacked, iteration, gradients, wrt, back);
     return made;
   };
   return [

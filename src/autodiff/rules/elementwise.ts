@@ -37,8 +37,8 @@ const div = binary(
 );
 
 /**
- * PyTorch masks what a clamp cut off. We multiply by 0, which an infinity would make no number, so behind a clamp a slope
- * that is infinite at 0 counts as 0 there. `at` is the value that is 0 with x, `slope` what is built from it.
+ * PyTorch masks what a clamp cut off. Rules for the CPU, and second derivatives, multiply by 0, which an infinity would make
+ * no number, so behind a clamp a slope that is infinite at 0 counts as 0 there. `at` is the value that is 0 with x, `slope` what is built from it.
  */
 function behindClamp(b: GraphBuilder, x: ValueName, at: ValueName, slope: (at: ValueName) => ValueName): ValueName {
   const operator = b.producer(x)?.operator;
@@ -78,11 +78,11 @@ const pow = rule((b, node, dZ) => {
 /** Min, Max of many: the gradient goes to where the extreme is; ties share it equally. */
 const extreme = rule((b, node, dZ) => {
   const z = node.outputs[0]!;
-  const hit = (x: ValueName) => b.cast(b.equal(x, z), b.type(z));
+  const hit = (x: ValueName) => b.equal(x, z);
   return node.inputs.map((x): Pullback => () => {
     if (node.inputs.length === 1) return dZ;
-    const hits = node.inputs.map(hit).reduce((left, right) => b.add(left, right));
-    return unbroadcast(b, b.mul(dZ, b.div(hit(x), hits)), x);
+    const hits = node.inputs.map((each) => b.cast(hit(each), b.type(z))).reduce((left, right) => b.add(left, right));
+    return unbroadcast(b, b.where(hit(x), b.div(dZ, hits), b.scalar(0, dZ)), x);
   });
 });
 

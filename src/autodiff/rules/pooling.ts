@@ -109,8 +109,8 @@ const globalAveragePool = rule((b, node, dY) => [
 const globalMaxPool = rule((b, node, dY) => [
   () => {
     const x = node.inputs[0]!;
-    const hits = b.cast(b.equal(x, node.outputs[0]!), b.type(x));
-    return b.mul(hits, b.div(dY, b.sum(hits, spatialAxes(b, x))));
+    const hits = b.equal(x, node.outputs[0]!);
+    return b.where(hits, b.div(dY, b.sum(b.cast(hits, b.type(x)), spatialAxes(b, x))), b.scalar(0, dY));
   },
 ]);
 

@@ -1,6 +1,6 @@
 /** Products of quantised values, straight-through: as the float products they stand for, in quantised units. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { UserError, intAttribute, unpackIntegers } from '../../onnx/index.ts';
+import { UserError, intAttribute, nodeLabel, unpackIntegers } from '../../onnx/index.ts';
 import type { Rule } from '../rule.ts';
 import { PIECEWISE_CONSTANT, rule } from '../rule.ts';
 import { convInput, geometry } from './convolution.ts';
@@ -69,7 +69,7 @@ const qLinearConv = rule((b, node, dY) => {
  */
 const matmulNBits: Rule = rule((b, node, dY) => {
   const [a, , , , groups, bias] = node.inputs;
-  if (groups) throw new UserError(`MatMulNBits "${node.name}": group indices have no gradient rule`);
+  if (groups) throw new UserError(`MatMulNBits "${nodeLabel(node)}": group indices have no gradient rule`);
   return [
     () => b.matmul(dY, b.cast(unpackedWeight(b, node, dY), b.type(a!))),
     undefined,
@@ -122,7 +122,7 @@ const FOUR_BITS: readonly (readonly number[])[] = [
 const matmulBnb4: Rule = rule((b, node, dY) => {
   // onnxruntime's kernel gives another answer at each run then.
   if (intAttribute(node, 'transB', 1) !== 1)
-    throw new UserError(`MatMulBnb4 "${node.name}": with transB 0 there is no gradient rule`);
+    throw new UserError(`MatMulBnb4 "${nodeLabel(node)}": with transB 0 there is no gradient rule`);
   return [() => b.matmul(dY, b.cast(unpackedBnb4(b, node, dY), b.type(node.inputs[0]!)))];
 });
 

@@ -73,8 +73,8 @@ function reducedAtRunTime(b: GraphBuilder, node: Node, dY: ValueName): Reduction
 
 /** The gradient goes to the extreme; ties share it equally. */
 const extreme: Spread = ({ b, x, y, dY, total }) => {
-  const hits = b.cast(b.equal(x, y), b.type(x));
-  return b.mul(hits, b.div(dY, total(hits)));
+  const hits = b.equal(x, y);
+  return b.where(hits, b.div(dY, total(b.cast(hits, b.type(x)))), b.scalar(0, dY));
 };
 /**
  * d prod = (product of the others) dx, exact for zeros too: with one zero only that element gets a gradient,

@@ -56,12 +56,14 @@ const scatter = ({ read, write }: Places): Rule =>
         },
       ];
     }
-    const hit = (value: ValueName, at: ValueName) => b.cast(b.equal(value, at), b.type(dY));
-    const share = () => b.div(dY, write(b, node, hit(data, y), hit(updates, read(b, node, y)), 'add'));
+    const kept = () => b.equal(data, y);
+    const added = () => b.equal(updates, read(b, node, y));
+    const one = (hit: ValueName) => b.cast(hit, b.type(dY));
+    const share = () => b.div(dY, write(b, node, one(kept()), one(added()), 'add'));
     return [
-      () => b.mul(hit(data, y), share()),
+      () => b.where(kept(), share(), b.scalar(0, dY)),
       undefined,
-      () => b.mul(hit(updates, read(b, node, y)), read(b, node, share())),
+      () => b.where(added(), read(b, node, share()), b.scalar(0, dY)),
     ];
   });
 

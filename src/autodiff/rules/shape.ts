@@ -1,18 +1,10 @@
 /** Operators that move elements without changing them: each gradient moves them back. */
-import type { GraphBuilder, ValueName } from '../../onnx/index.ts';
-import {
-  UserError,
-  int,
-  intAttribute,
-  intsAttribute,
-  isStatic,
-  nodeLabel,
-  string,
-  stringAttribute,
-} from '../../onnx/index.ts';
+import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
+import { int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
+import { paddedBack, pickedBack } from './picking.ts';
 
 const reshapeBack = rule((b, node, dY) => [() => b.reshapeLike(dY, node.inputs[0]!), undefined]);
 
@@ -119,8 +111,7 @@ const slice = rule((b, node, dY) => [
         ? Array.from({ length: count }, (_, axis) => axis)
         : undefined;
     const steps = stepsInput ? b.numbers(stepsInput) : axes?.map(() => 1);
-    if (axes === undefined || steps === undefined)
-      throw new UserError(`Slice "${nodeLabel(node)}": axes or steps that are computed have no gradient rule`);
+    if (axes === undefined || steps === undefined || b.dims(x) === undefined) return pickedBack(b, node, dY);
     const [y, rank] = [node.outputs[0]!, b.rank(x)];
     let gradient = dY;
     // Axes of known lengths are padded all at once: onnxruntime cannot optimise a Pad of a Pad before a convolution.
@@ -208,13 +199,10 @@ export function scatterAlong(
 /** Constant padding is cut off again; reflect, edge and wrap send the folded part back where it came from. */
 const pad = rule((b, node, dY) => [
   () => {
-    const [x, pads, , axesInput] = node.inputs as [ValueName, ValueName, ValueName?, ValueName?];
+    const [x, pads] = node.inputs as [ValueName, ValueName];
+    const axes = paddedAxes(b, node);
+    if (axes === undefined) return paddedBack(b, node, dY).x();
     const rank = b.rank(x);
-    const axes = axesInput
-      ? b.numbers(axesInput)?.map((axis) => (axis < 0 ? axis + rank : axis))
-      : Array.from({ length: rank }, (_, axis) => axis);
-    if (axes === undefined)
-      throw new UserError(`Pad "${nodeLabel(node)}": axes that are computed have no gradient rule`);
     const mode = stringAttribute(node, 'mode', 'constant');
     const known = b.numbers(pads);
     let gradient = dY;
@@ -249,17 +237,26 @@ const pad = rule((b, node, dY) => [
   // The value stands wherever x does not.
   node.inputs[2]
     ? () => {
+        const axes = paddedAxes(b, node);
+        if (axes === undefined) return paddedBack(b, node, dY).value(node.inputs[2]!);
         const total = (value: ValueName) => b.op('ReduceSum', [value], { keepdims: int(0) });
-        const outside = b.sub(total(dY), total(padInterior(b, node.inputs, dY)));
+        const outside = b.sub(total(dY), total(padInterior(b, node.inputs, axes, dY)));
         return b.reshapeLike(outside, node.inputs[2]!);
       }
     : undefined,
 ]);
 
+/** The axes that are padded, counted from the front; undefined where only the graph itself will know them. */
+function paddedAxes(b: GraphBuilder, { inputs }: Node): readonly number[] | undefined {
+  const rank = b.dims(inputs[0]!)?.length;
+  if (rank === undefined) return undefined;
+  if (!inputs[3]) return Array.from({ length: rank }, (_, axis) => axis);
+  return b.numbers(inputs[3])?.map((axis) => (axis < 0 ? axis + rank : axis));
+}
+
 /** The part of a padded tensor that is not padding. */
-function padInterior(b: GraphBuilder, inputs: readonly ValueName[], dY: ValueName): ValueName {
+function padInterior(b: GraphBuilder, inputs: readonly ValueName[], axes: readonly number[], dY: ValueName): ValueName {
   const [x, pads] = [inputs[0]!, inputs[1]!];
-  const axes = inputs[3] ? b.numbers(inputs[3])! : Array.from({ length: b.rank(x) }, (_, axis) => axis);
   const begins = b.slice(pads, b.int64s([0]), b.int64s([axes.length]), [0]);
   const lengths = b.gather(b.shape(x), b.int64s(axes), 0);
   // Where padding is negative, x begins before the output does.

@@ -8,7 +8,7 @@
  * has no rule for these (attention products, norms), and its softmax rule loses completeness where the input differences
  * do not sum to 0; results differ there on purpose.
  */
-import { intAttribute } from '../../onnx/index.ts';
+import { UserError, intAttribute, nodeLabel } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { NodeRule, Pullback, Rule, RuleEntry, RuleTable } from '../rule.ts';
@@ -112,7 +112,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
     (b, node, [dY]) => {
       if (!bothMove(node)) return gradient(operator)(b, node, [dY]);
       if (node.inputs.length > 2)
-        throw new Error(`${operator} "${node.name}" of more than two values has no DeepLIFT rule`);
+        throw new UserError(`${operator} "${nodeLabel(node)}" of more than two values has no DeepLIFT rule`);
       const inputs = node.inputs.map((value) => mean(b, ...both(value)));
       return gradient(operator)(b, { ...node, inputs }, [dY]);
     };
@@ -129,7 +129,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
   };
   const pow: Rule = (b, node, gradients) => {
     if (moving.has(node.inputs[1]!))
-      throw new Error(`Pow "${node.name}" with a computed exponent has no DeepLIFT rule`);
+      throw new UserError(`Pow "${nodeLabel(node)}" with a computed exponent has no DeepLIFT rule`);
     return rescale('Pow')(b, node, gradients);
   };
   /** max(x, y) = (x + y + |x - y|) / 2, min with a minus. */
@@ -139,7 +139,7 @@ export function deepLiftRules(scene: Scene, { revealCancel }: { readonly revealC
       const [x, y] = [node.inputs[0]!, node.inputs[1]!];
       if (dY === undefined || node.inputs.length === 1) return [dY === undefined ? undefined : () => dY];
       if (node.inputs.length > 2)
-        throw new Error(`${node.operator} "${node.name}" of more than two values has no DeepLIFT rule`);
+        throw new UserError(`${node.operator} "${nodeLabel(node)}" of more than two values has no DeepLIFT rule`);
       const d = b.sub(x, y);
       const d0 = b.sub(reference(x), reference(y));
       const m = b.mul(b.scalar(sign, d), quotient(b, [d, d0], [b.abs(d), b.abs(d0)], b.sign(d)));

@@ -1,5 +1,6 @@
 import { GraphBuilder, floatAttribute, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
+import { readerCounts } from './scene.ts';
 
 /** Operators whose weight and bias can take a batch normalisation in; the weight's axis of output channels. */
 const CHANNEL_AXIS: Readonly<Record<string, number>> = { Conv: 0, Gemm: 1 };
@@ -11,16 +12,13 @@ const CHANNEL_AXIS: Readonly<Record<string, number>> = { Conv: 0, Gemm: 1 };
  */
 export function mergeBatchNorm(model: Model, kept: readonly ValueName[]): Model {
   const { graph } = model;
-  const readers = new Map<ValueName, number>();
-  for (const node of graph.nodes) for (const input of node.inputs) readers.set(input, (readers.get(input) ?? 0) + 1);
-  const outside = new Set([...graph.outputs.map(({ name }) => name), ...kept]);
+  const readers = readerCounts(model, kept);
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   const merged = new Map<Node, Node>();
   for (const node of graph.nodes) {
     if (node.operator !== 'BatchNormalization') continue;
     const before = producers.get(node.inputs[0]!);
-    const output = before?.outputs[0] ?? '';
-    if (before !== undefined && before.operator in CHANNEL_AXIS && readers.get(output) === 1 && !outside.has(output))
+    if (before !== undefined && before.operator in CHANNEL_AXIS && readers.get(before.outputs[0]!) === 1)
       merged.set(node, before);
   }
   if (merged.size === 0) return model;

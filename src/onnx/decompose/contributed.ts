@@ -5,7 +5,7 @@
 import type { GraphBuilder } from '../builder.ts';
 import { UserError } from '../errors.ts';
 import type { Node, ValueName } from '../model.ts';
-import { floatAttribute, intAttribute, stringAttribute } from '../model.ts';
+import { floatAttribute, intAttribute, nodeLabel, stringAttribute } from '../model.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
 import { gelu } from './fused.ts';
@@ -28,7 +28,7 @@ const expandDims: Decomposition = (b, node) => {
 const distances: Decomposition = (b, node) => {
   const metric = stringAttribute(node, 'metric', 'sqeuclidean');
   if (metric !== 'sqeuclidean' && metric !== 'euclidean')
-    throw new UserError(`CDist "${node.name}": the metric "${metric}" has no gradient rule`);
+    throw new UserError(`CDist "${nodeLabel(node)}": the metric "${metric}" has no gradient rule`);
   const difference = b.sub(b.unsqueeze(node.inputs[0]!, [1]), b.unsqueeze(node.inputs[1]!, [0]));
   const squares = b.sum(b.square(difference), [2], false);
   return [metric === 'euclidean' ? b.sqrt(squares) : squares];

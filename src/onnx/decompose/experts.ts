@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../builder.ts';
 import { UserError } from '../errors.ts';
 import type { Node, ValueName } from '../model.ts';
-import { floatAttribute, int, intAttribute, stringAttribute } from '../model.ts';
+import { floatAttribute, int, intAttribute, nodeLabel, stringAttribute } from '../model.ts';
 import { unpackIntegers } from '../packed.ts';
 import type { Decomposition } from './decomposition.ts';
 import { given } from './decomposition.ts';
@@ -24,7 +24,7 @@ interface Experts {
 }
 
 const refuse = (node: Node, what: string): never => {
-  throw new UserError(`${node.operator} "${node.name}": ${what} has no gradient rule`);
+  throw new UserError(`${node.operator} "${nodeLabel(node)}": ${what} has no gradient rule`);
 };
 
 /** x W' + bias for every expert: [experts, tokens, out]. */

@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../builder.ts';
 import { UserError } from '../errors.ts';
 import type { Node, ValueName } from '../model.ts';
-import { float, floatAttribute, int, intAttribute, stringAttribute } from '../model.ts';
+import { float, floatAttribute, int, intAttribute, nodeLabel, stringAttribute } from '../model.ts';
 import type { Decomposition } from './decomposition.ts';
 import { asked, given } from './decomposition.ts';
 
@@ -65,7 +65,7 @@ function activated(b: GraphBuilder, node: Node, x: ValueName): ValueName {
     case 'Clip':
       return b.op('Clip', [x, b.scalar(parameter('min', 0, -Infinity), x), b.scalar(parameter('max', 1, Infinity), x)]);
     default:
-      throw new UserError(`${node.operator} "${node.name}": the fused activation "${name}" is unknown`);
+      throw new UserError(`${node.operator} "${nodeLabel(node)}": the fused activation "${name}" is unknown`);
   }
 }
 

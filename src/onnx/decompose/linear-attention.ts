@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../builder.ts';
 import { UserError } from '../errors.ts';
 import type { Node, ValueName } from '../model.ts';
-import { floatAttribute, int, intAttribute, stringAttribute } from '../model.ts';
+import { floatAttribute, int, intAttribute, nodeLabel, stringAttribute } from '../model.ts';
 import type { DataType } from '../tensor.ts';
 import type { Decomposition } from './decomposition.ts';
 import { asked, given } from './decomposition.ts';
@@ -158,7 +158,7 @@ function gateOf(b: GraphBuilder, node: Node, gate: ValueName): ValueName {
   const kind = stringAttribute(node, 'activation', 'silu');
   if (kind === 'sigmoid') return b.sigmoid(gate);
   if (kind === 'silu' || kind === 'swish') return silu(b, gate);
-  throw new UserError(`${node.operator} "${node.name}": the activation "${kind}" of the gate is unknown`);
+  throw new UserError(`${node.operator} "${nodeLabel(node)}": the activation "${kind}" of the gate is unknown`);
 }
 
 export const linearAttentionFamily = {

@@ -73,6 +73,13 @@ export const resize: Case[] = [
       ),
     ),
   ),
+  one(
+    'Resize',
+    'by a scale for which shape inference and kernel find two lengths',
+    [x([1, 1, 10, 10]), undefined, scales(1, 1, 0.7, 1.13)],
+    { mode: string('linear') },
+    linear,
+  ),
   more('with the same size', { mode: string('linear') }, undefined, scales(1, 1, 1, 1)),
   one(
     'Resize',

@@ -80,6 +80,23 @@ export const shape: Case[] = [
   ...slice('backwards', [5, 3], [-1], [-BIG], [0], [-1]),
   ...slice('backwards by two', [6, 3], [4], [0], [0], [-2]),
   ...slice('with steps on two axes', [5, 4], [0, 3], [5, 0], [0, 1], [2, -1]),
+  one('Slice', 'along axes that are computed', [x([3, 4, 5]), late([1, 0]), late([3, 9]), late([1, -1])], {}, linear),
+  one(
+    'Slice',
+    'by steps that are computed',
+    [x([5, 4]), late([4, -1]), late([-9, 0]), i([0, 1]), late([-2, -1])],
+    {},
+    linear,
+  ),
+  ...['constant', 'reflect', 'edge'].map((mode) =>
+    one(
+      'Pad',
+      `by ${mode} along axes that are computed`,
+      [x([3, 4]), late([1, 2, 0, 1]), mode === 'constant' ? x([]) : undefined, late([-1, 0])],
+      { mode: string(mode) },
+      linear,
+    ),
+  ),
   one(
     'Slice',
     'with int32 indices',

@@ -1,0 +1,45 @@
+/** Lengths that two parts of onnxruntime would not agree about, said outright. */
+import type { Decomposition } from './decompose/decomposition.ts';
+import { decomposeModel } from './decompose/index.ts';
+import { positiveAxis } from './dims.ts';
+import type { Model } from './model.ts';
+import { ints, intsAttribute, stringAttribute } from './model.ts';
+
+/**
+ * Resize by scales: 10 by 0.7 is 7 for onnxruntime's kernel, which reckons in float32, and 6 for its shape inference, so that a
+ * graph which goes on from there does not load. Such axes are resized to the kernel's length instead, which is the same
+ * ratio; the others then follow by their scales, since an axis does not depend on another.
+ */
+const resize: Decomposition = (b, node) => {
+  const [x, roi, scaled] = node.inputs;
+  const [dims, scales] = [b.dims(x!), scaled ? b.numbers(scaled) : undefined];
+  const crops = stringAttribute(node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize';
+  if (dims === undefined || scales === undefined || crops) return undefined;
+  const axes = intsAttribute(node, 'axes')?.map((axis) => positiveAxis(axis, dims.length)) ?? dims.map((_, at) => at);
+  const disputed = axes.flatMap((axis, index) => {
+    const [length, scale] = [dims[axis], scales[index]];
+    if (typeof length !== 'number' || scale === undefined) return [];
+    const kernels = Math.floor(Math.fround(length * scale));
+    return kernels === Math.floor(length * scale) ? [] : [{ axis, length: kernels }];
+  });
+  if (disputed.length === 0) return undefined;
+  const { keep_aspect_ratio_policy: _, ...attributes } = node.attributes;
+  const settled = b.op('Resize', [x!, roi ?? '', '', b.int64s(disputed.map(({ length }) => length))], {
+    ...attributes,
+    axes: ints(disputed.map(({ axis }) => axis)),
+  });
+  const others = axes
+    .map((axis, index) => ({ axis, scale: scales[index]! }))
+    .filter(({ axis, scale }) => scale !== 1 && !disputed.some((each) => each.axis === axis));
+  if (others.length === 0) return [settled];
+  const rest = b.constant(
+    'float32',
+    [others.length],
+    others.map(({ scale }) => scale),
+  );
+  return [b.op('Resize', [settled, '', rest], { ...attributes, axes: ints(others.map(({ axis }) => axis)) })];
+};
+
+const DISPUTED = new Map([['Resize', resize]]);
+
+export const explicitLengths = (model: Model): Model => decomposeModel(model, DISPUTED);
