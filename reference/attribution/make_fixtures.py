@@ -134,12 +134,13 @@ def lrp_cases(model, x, name):
             module.eps = 0.0
     low, high = torch.full_like(x, x.min().item()), torch.full_like(x, x.max().item())
     canonizers = [SequentialMergeBatchNorm()]
-    everywhere = lambda rule: LayerMapComposite([*layer_map_base(), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
+    # The stabilizer is that of pools and sums.
+    everywhere = lambda rule, stabilizer=1e-6: LayerMapComposite([*layer_map_base(stabilizer), (Convolution, rule), (torch.nn.Linear, rule)], canonizers=canonizers)
     boxed = SpecialFirstLayerMapComposite(
         [*layer_map_base(), (Convolution, Epsilon(1e-6)), (torch.nn.Linear, Epsilon(1e-6))],
         [(Convolution, ZBox(low, high)), (torch.nn.Linear, ZBox(low, high))], canonizers=canonizers)
     composites = {
-        "lrp-0": everywhere(Epsilon(1e-12)),
+        "lrp-0": everywhere(Epsilon(1e-12), 1e-12),
         "lrp-epsilon": everywhere(Epsilon(1e-6)),
         "lrp-gamma": everywhere(Gamma(0.25)),
         "lrp-alpha1-beta0": everywhere(AlphaBeta(1, 0)),
@@ -287,9 +288,8 @@ def main(folder):
         if token:
             document["answer"] = numbers(model(ids))
         else:
-            # Boxes and flat shares would see the padding among the gathered patches, composites ask for convolutions, and
-            # Zennit stabilises the pools and sums of its LRP-0 with 1e-6.
-            convolved = ("lrp-0", "lrp-zb", "lrp-flat", "lrp-w-square", "lrp-epsilon-") if name in ("cnn", "resnet") else ()
+            # Boxes and flat shares would see the padding among the gathered patches, and composites ask for convolutions.
+            convolved = ("lrp-zb", "lrp-flat", "lrp-w-square", "lrp-epsilon-") if name in ("cnn", "resnet") else ()
             cases = [each for each in cases if "layer" not in each and not each["method"].startswith(convolved)]
             # Captum's Shapley values are summed up in float32.
             cases = [each for each in cases if "ShapleyValues" not in each["reference"]]

@@ -5,7 +5,8 @@ import { defineMethod } from '../../programs/index.ts';
 import type { DetectionAim, RunResult } from '../../programs/index.ts';
 import { intersectionOverUnion, proposals } from '../../tasks/core.ts';
 import { pictureOf } from './cam/picture.ts';
-import { randomMask } from './rise.ts';
+import { addMask, drawMask, enlargeMask, sumOfMasks } from './grid-masks.ts';
+import type { MaskSums } from './grid-masks.ts';
 
 /** Masks made and run at once. */
 const CHUNK = 64;
@@ -39,21 +40,21 @@ export const dRise = defineMethod({
     });
     const target = await context.target(runner);
     const random = seededRandom(context.seed);
-    const sums = new Float64Array(height * width);
+    const grid = { height, width, cells, keep };
+    const sums: MaskSums = new Map();
     for (let done = 0; done < n_masks; done += CHUNK) {
-      const masks = Array.from({ length: Math.min(CHUNK, n_masks - done) }, () =>
-        randomMask({ height, width }, cells, keep, random).subarray(0, height * width),
-      );
-      const result = await runner.run({ weights: masks.map(() => 1), masks: (row) => masks[row]! }, target);
+      const masks = Array.from({ length: Math.min(CHUNK, n_masks - done) }, () => drawMask(grid, random));
+      const points = (row: number) => enlargeMask(grid, masks[row]!).subarray(0, height * width);
+      const result = await runner.run({ weights: masks.map(() => 1), masks: points }, target);
       masks.forEach((mask, row) => {
         const similar = similarity(detection, outputsOf(detection, result, row));
-        for (let at = 0; at < sums.length; at++) sums[at]! += similar * mask[at]!;
+        addMask(sums, mask, similar / (n_masks * keep));
       });
     }
     const whole = await runner.run({ weights: [1] }, target, { quietly: true });
     const dims = layout === 'NCHW' ? [1, 1, height, width] : [1, height, width, 1];
     return {
-      scores: { [feature.input]: { dims, data: Float32Array.from(sums, (sum) => sum / (n_masks * keep)) } },
+      scores: { [feature.input]: { dims, data: new Float32Array(sumOfMasks(grid, sums)) } },
       value: whole.values[0]!,
       baselineValue: null,
       sumsTo: null,

@@ -69,7 +69,8 @@ export function spreadPositions(
   values: Float64Array,
 ): Readonly<Record<string, Scores>> {
   const { input } = planeFeatures(context)[0]!;
-  const data = Float64Array.from(positions, (position) => values[position] ?? 0);
+  const data = new Float64Array(positions.length);
+  for (let at = 0; at < data.length; at++) data[at] = values[positions[at]!] ?? 0;
   return { [input]: { dims: context.inputs[input]!.dims, data } };
 }
 

@@ -1,8 +1,8 @@
 import { UsageError } from '../../onnx/index.ts';
 import { seededRandom } from '../../inputs/core.ts';
-import type { Random } from '../../inputs/core.ts';
 import { defineMethod } from '../../programs/index.ts';
-import type { Plane } from './plane.ts';
+import { addMask, drawMask, enlargeMask, sumOfMasks } from './grid-masks.ts';
+import type { MaskSums } from './grid-masks.ts';
 import { openMasked, planeOf, spreadPositions } from './plane.ts';
 
 /** Masks made and run at once. */
@@ -33,28 +33,20 @@ export const rise = defineMethod({
     const length = runner.groupCount();
     const target = await context.target(runner);
     const random = seededRandom(context.seed);
-    const sums = new Float64Array(plane.height * plane.width);
+    const grid = { height: plane.height, width: plane.width, cells: cells!, keep: keep! };
+    const sums: MaskSums = new Map();
     for (let done = 0; done < n_masks!; done += CHUNK) {
-      const masks = Array.from({ length: Math.min(CHUNK, n_masks! - done) }, () =>
-        randomMask(plane, cells!, keep!, random),
-      );
+      const masks = Array.from({ length: Math.min(CHUNK, n_masks! - done) }, () => drawMask(grid, random));
       const { values } = await runner.run(
-        { weights: masks.map(() => 1), masks: (row) => masks[row]!.subarray(0, length) },
+        { weights: masks.map(() => 1), masks: (row) => enlargeMask(grid, masks[row]!).subarray(0, length) },
         target,
         { part: { done, total: n_masks! } },
       );
-      masks.forEach((mask, row) => {
-        const value = values[row]!;
-        for (let at = 0; at < sums.length; at++) sums[at]! += value * mask[at]!;
-      });
+      masks.forEach((mask, row) => addMask(sums, mask, values[row]! / (n_masks! * keep!)));
     }
     const whole = await runner.run({ weights: [1] }, target, { quietly: true });
     return {
-      scores: spreadPositions(
-        context,
-        plane,
-        sums.map((sum) => sum / (n_masks! * keep!)),
-      ),
+      scores: spreadPositions(context, plane, sumOfMasks(grid, sums)),
       value: whole.values[0]!,
       baselineValue: null,
       sumsTo: null,
@@ -62,40 +54,3 @@ export const rise = defineMethod({
     };
   },
 });
-
-/** A coarse grid of coin flips, enlarged and shifted. The last entry, of what always stays, is 1. */
-export function randomMask(
-  { height, width }: Pick<Plane, 'height' | 'width'>,
-  cells: number,
-  keep: number,
-  random: Random,
-): Float32Array {
-  const mask = new Float32Array(height * width + 1).fill(1);
-  if (height === 1) {
-    for (let at = 0; at < width; at++) mask[at] = random() < keep ? 1 : 0;
-    return mask;
-  }
-  const side = cells + 1;
-  const grid = Float32Array.from({ length: side * side }, () => (random() < keep ? 1 : 0));
-  const [cellHeight, cellWidth] = [Math.ceil(height / cells), Math.ceil(width / cells)];
-  const [top, left] = [Math.floor(random() * cellHeight), Math.floor(random() * cellWidth)];
-  // Bilinear, first along the lines of the grid, then between them.
-  const lines = new Float64Array(side * width);
-  for (let row = 0; row < side; row++)
-    for (let x = 0; x < width; x++) {
-      const [at, next, share] = between((x + left) / cellWidth, side);
-      lines[row * width + x] = (1 - share) * grid[row * side + at]! + share * grid[row * side + next]!;
-    }
-  for (let y = 0; y < height; y++) {
-    const [at, next, share] = between((y + top) / cellHeight, side);
-    const [above, below] = [at * width, next * width];
-    for (let x = 0; x < width; x++) mask[y * width + x] = (1 - share) * lines[above + x]! + share * lines[below + x]!;
-  }
-  return mask;
-}
-
-/** The grid's two lines around a place, and how far it is to the second. */
-function between(place: number, side: number): readonly [number, number, number] {
-  const at = Math.min(side - 1, Math.floor(place));
-  return [at, Math.min(side - 1, at + 1), place - at];
-}
