@@ -15,6 +15,11 @@ export const BASELINES = ['zero', 'pad', 'mask', 'unk', 'mean', 'blur', 'noise',
  */
 export type Baseline = (typeof BASELINES)[number] | number | NamedTensors;
 
+/** The baseline of a name, or undefined where there is none. */
+export function findBaseline(name: string | undefined): (typeof BASELINES)[number] | undefined {
+  return BASELINES.find((each) => each === name);
+}
+
 /** How the baseline is called in the result. */
 export function baselineName(baseline: Baseline, encoded: Encoded): string {
   if (typeof baseline === 'object') return 'given';

@@ -1,4 +1,5 @@
 /** What is explained, what it became for the model, and what is said of it in the result. */
+import type { TokenText } from '../attention/index.ts';
 import type { ImageFileEncoding, ImageSource, Rectangle, TextEncoding } from '../inputs/core.ts';
 import type { NamedTensors } from '../onnx/index.ts';
 import type { Explanation } from '../explanation/index.ts';
@@ -29,6 +30,14 @@ export const textOf = (encoded: Encoded): TextEncoding | undefined =>
   encoded.kind === 'text' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.text : undefined;
 export const pictureOf = (encoded: Encoded): ImageFileEncoding | undefined =>
   encoded.kind === 'image' ? encoded.encoding : encoded.kind === 'image-text' ? encoded.image : undefined;
+
+/** A text as the measures of attention take it. */
+export function tokenText(encoded: Encoded): TokenText | undefined {
+  const text = textOf(encoded);
+  if (text === undefined) return undefined;
+  const { tokens, offsets, ids } = text;
+  return { tokens, ids, special: offsets.map((range) => range === null) };
+}
 
 /** What the input is, for methods that group its elements. */
 export function modalityOf(encoded: Encoded): Modality {

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { readTensors } from '../inputs/index.ts';
 import { UsageError, UserError, fileProblem } from '../onnx/index.ts';
 import type { NamedTensors, ValueInfo } from '../onnx/index.ts';
-import { BASELINES } from '../attribution/index.ts';
+import { BASELINES, findBaseline } from '../attribution/index.ts';
 import type { Baseline, Subject } from '../attribution/index.ts';
 import type { OptionSpecs, OptionValue } from '../programs/index.ts';
 import { PROVIDERS, defaultThreads } from '../runtime/index.ts';
@@ -134,7 +134,7 @@ export function readBaseline(spec: string, declared: readonly ValueInfo[]): Base
   }
   const number = readNumber(spec);
   if (!Number.isNaN(number)) return number;
-  const name = BASELINES.find((each) => each === spec);
+  const name = findBaseline(spec);
   if (name === undefined)
     throw new UsageError(`unknown baseline "${spec}"; use ${BASELINES.join(', ')}, a number, or @FILE.json`);
   return name;

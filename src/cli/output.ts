@@ -31,6 +31,16 @@ async function linkedPlace(file: string): Promise<string> {
   return target === undefined ? file : path.resolve(path.dirname(file), target);
 }
 
+/** DEL and C1 controls, which a terminal acts on, and those that turn the direction of reading. JSON itself escapes only C0. */
+// eslint-disable-next-line no-control-regex
+const ACTED_ON = /[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Writes one JSON document to stdout: the same to every reader, and nothing in it that a terminal acts on. */
+export function printJson(document: string): void {
+  const escaped = document.replace(ACTED_ON, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  process.stdout.write(`${escaped.trimEnd()}\n`);
+}
+
 /** The format a file's name asks for. Throws a UsageError that lists those there are. */
 export function fileFormat<const T extends string>(file: string, formats: readonly T[]): T {
   const extension = path.extname(file).slice(1).toLowerCase();

@@ -5,9 +5,9 @@ import type {
   Intervention,
   InterventionSubject,
   Patch,
-  TokenText,
 } from '../attention/index.ts';
-import type { Encoded, ExplainableModel, Subject } from '../attribution/core.ts';
+import { tokenText } from '../attribution/core.ts';
+import type { ExplainableModel, Subject } from '../attribution/core.ts';
 import { drawableGraph, inspectModel } from '../inspection/index.ts';
 import type { DenseTensor } from '../onnx/index.ts';
 import type { OptionValue } from '../programs/index.ts';
@@ -35,7 +35,7 @@ export async function captureSubject(
   readonly overview: AttentionOverview & { readonly pixels: Uint8Array };
 }> {
   const encoded = await model.encode(subject);
-  const captured = new CapturedAttention(model.host, encoded.tensors, textOf(encoded)?.tokens);
+  const captured = new CapturedAttention(model.host, encoded.tensors, tokenText(encoded)?.tokens);
   return { captured, overview: await captured.overview(signal, onProgress) };
 }
 
@@ -56,7 +56,7 @@ export async function analyse(
   control: Control,
 ): Promise<AttentionResult> {
   const encoded = await model.encode(subject);
-  const text = textOf(encoded);
+  const text = tokenText(encoded);
   return analyseAttention(model.host, {
     analysis,
     options,
@@ -84,7 +84,7 @@ export async function patchSubjects(
 ): Promise<Intervention> {
   const prepare = async (subject: Subject): Promise<InterventionSubject> => {
     const encoded = await model.encode(subject);
-    return { inputs: encoded.tensors, tokens: textOf(encoded)?.tokens };
+    return { inputs: encoded.tensors, tokens: tokenText(encoded)?.tokens };
   };
   return patch(model.host, {
     clean: await prepare(clean),
@@ -93,11 +93,4 @@ export async function patchSubjects(
     target: (answer: DenseTensor) => parseTarget(target, answer, model.folder.labels),
     ...control,
   });
-}
-
-/** A text as the measures of attention take it. */
-function textOf(encoded: Encoded): TokenText | undefined {
-  if (encoded.kind !== 'text') return undefined;
-  const { tokens, offsets, ids } = encoded.encoding;
-  return { tokens, ids, special: offsets.map((range) => range === null) };
 }

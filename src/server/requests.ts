@@ -1,6 +1,6 @@
 /** What the page may ask for, read from JSON with every field checked. */
 import { PATCHES, findAnalysis } from '../attention/index.ts';
-import { BASELINES } from '../attribution/index.ts';
+import { findBaseline } from '../attribution/index.ts';
 import type { ExplainOptions, Subject } from '../attribution/index.ts';
 import type { AnalysisRequest, PatchingRequest } from '../jobs/index.ts';
 import { UsageError } from '../onnx/index.ts';
@@ -19,7 +19,7 @@ export function readExplainBody(body: unknown, pictures: PictureLookup): Explain
   const output = optionalText(fields, 'output');
   const layer = optionalText(fields, 'layer');
   const baseline = optionalText(fields, 'baseline');
-  const named = BASELINES.find((each) => each === baseline);
+  const named = findBaseline(baseline);
   if (baseline !== undefined && named === undefined) throw new UsageError('that baseline is not known');
   const seed = fields['seed'] ?? 0;
   if (typeof seed !== 'number' || !Number.isInteger(seed) || seed < 0) throw new UsageError('"seed" is a whole number');

@@ -45,7 +45,10 @@ export interface SheetOptions extends ImageScoreOptions {
 }
 
 const GAP = 14;
-const TEXT = 36;
+/** Between the baselines of a caption's lines, and from the picture to the first. */
+const LINE = 15;
+/** A title or a label takes no more lines than this. */
+const MOST_LINES = 3;
 
 /**
  * Many explanations of pictures on one page, as an SVG document: for each picture itself and its overlays, with method,
@@ -74,7 +77,8 @@ export async function contactSheet(rows: readonly SheetRow[], options: SheetOpti
       return {
         image: images[at]?.overlay ?? images[at]?.heat,
         first: single ? title : method,
-        second: `${target.label}: ${formatNumber(value, 3)}${limit}`,
+        second: target.label,
+        numbers: `${formatNumber(value, 3)}${limit}`,
       };
     });
     const original = images.find((each) => each?.original !== undefined)?.original;
@@ -114,6 +118,8 @@ interface Cell {
   readonly image: RgbaImage | undefined;
   readonly first: string;
   readonly second: string;
+  /** What `second` is worth; it is never cut. */
+  readonly numbers?: string;
 }
 
 function chunks<T>(list: readonly T[], size: number): T[][] {
@@ -162,21 +168,43 @@ async function lineOf(
     return { width: (image?.width ?? 0) * factor, height: (image?.height ?? 0) * factor };
   });
   const tall = Math.max(0, ...sizes.map(({ height }) => height));
-  for (const [column, { image, first, second }] of line.entries()) {
+  let captions = 0;
+  for (const [column, { image, first, second, numbers }] of line.entries()) {
     const x = column * (cell + GAP);
     const { width, height } = sizes[column]!;
     if (image !== undefined) {
       const size = `x="${(x + (cell - width) / 2).toFixed(1)}" y="${(tall - height).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"`;
-      const title = `<title>${escapeMarkup(`${first}: ${second}`)}</title>`;
+      const said = numbers === undefined ? second : `${second}: ${numbers}`;
+      const title = `<title>${escapeMarkup(`${first}: ${said}`)}</title>`;
       body.push(`<image ${size} href="${dataUri(await encode(image))}">${title}</image>`);
     }
-    const fit = (words: string) => truncate(words, cell / 12.5, ems);
+    const titles = wrapped(first, cell / 12.5);
+    const notes = noted(second, numbers, cell / 11.5);
     body.push(
-      label(x, tall + 15, fit(first), { size: 12, weight: 600, attributes: solid(INK[theme]) }),
-      label(x, tall + 30, fit(second), { size: 11, attributes: solid(MUTED[theme]) }),
+      ...titles.map((words, at) =>
+        label(x, tall + LINE * (at + 1), words, { size: 12, weight: 600, attributes: solid(INK[theme]) }),
+      ),
+      ...notes.map((words, at) =>
+        label(x, tall + LINE * (titles.length + at + 1), words, { size: 11, attributes: solid(MUTED[theme]) }),
+      ),
     );
+    captions = Math.max(captions, titles.length + notes.length);
   }
-  return { width: line.length * (cell + GAP) - GAP, height: tall + TEXT, body: body.join('') };
+  return { width: line.length * (cell + GAP) - GAP, height: tall + LINE * captions + 6, body: body.join('') };
+}
+
+/** Lines of at most `width` ems; the last is cut where there would be too many, and a word that is longer than a line is too. */
+function wrapped(text: string, width: number): readonly string[] {
+  const lines = wrapText(text, width, ems);
+  const [kept, rest] = [lines.slice(0, MOST_LINES - 1), lines.slice(MOST_LINES - 1)];
+  return [...kept, ...(rest.length > 0 ? [rest.join(' ')] : [])].map((line) => truncate(line, width, ems));
+}
+
+/** What was explained and what it is worth, in one line where there is room. */
+function noted(text: string, numbers: string | undefined, width: number): readonly string[] {
+  if (numbers === undefined) return wrapped(text, width);
+  const whole = `${text}: ${numbers}`;
+  return ems(whole) <= width ? [whole] : [...wrapped(`${text}:`, width), numbers];
 }
 
 /** A colour bar for each kind of scale there is, and what to know. */

@@ -44,6 +44,8 @@ describe('names in a hostile model do nothing to the terminal', () => {
     ['explain', ['explain', file, ...subject, '--option', 'steps=2']],
     ['explain, of an output it has not', ['explain', file, ...subject, '--output', 'z']],
     ['explain, of an operator nobody knows', ['explain', unknown, ...subject]],
+    ['inspect, as JSON', ['inspect', file, '--json']],
+    ['explain, as JSON', ['explain', file, ...subject, '--option', 'steps=2', '--json']],
     ['attention, of which there is none', ['attention', file, ...subject]],
     ['patch', ['patch', file, ...subject, '--corrupted', inputs]],
     ['ablate', ['ablate', file, ...subject]],
@@ -58,6 +60,11 @@ describe('names in a hostile model do nothing to the terminal', () => {
       expect(text).not.toMatch(/^ ?root@host/m);
     }
   });
+});
+
+it('JSON holds the same names to who reads it', async () => {
+  const { stdout } = await onnxray(['inspect', file, '--json']);
+  expect((JSON.parse(stdout) as { inputs: { name: string }[] }).inputs[0]!.name).toBe(name('x'));
 });
 
 /** A line of shell, with `$ONNXRAY` for the program. */

@@ -545,10 +545,15 @@ describe('the Compare room', () => {
     const folder = path.join(ROOT, 'zoo/vit-emoji');
     await dropAll(
       ['onnx/model.onnx', 'config.json', 'preprocessor_config.json'].map(
-        (name) => [path.basename(name), '', readFileSync(path.join(folder, name))] as const,
+        (name) =>
+          [
+            path.basename(name).replace('model.onnx', 'vit-emoji.onnx'),
+            '',
+            readFileSync(path.join(folder, name)),
+          ] as const,
       ),
     );
-    await page.locator('.model-list button', { hasText: 'dropped' }).first().waitFor();
+    await page.getByRole('heading', { name: 'vit-emoji.onnx' }).waitFor();
     await page.getByRole('link', { name: 'Compare' }).click();
     await page.getByRole('button', { name: 'two models' }).click();
     await page.getByRole('combobox', { name: /^Second model/ }).selectOption('image-imagenet');

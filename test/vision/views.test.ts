@@ -54,6 +54,24 @@ test('a sheet shows a picture once and each method beside it, with names made sa
   expect((await contactSheet([{ ...row, explanations: [explanation('grad-cam')] }])).match(/<image /g)).toHaveLength(1);
 });
 
+test('a caption on a sheet goes on in further lines, and is cut only beyond three; its numbers never are', async () => {
+  const label = 'draws the eye, region of 5,120 pixels around the middle';
+  const long = { ...explanation('grad-cam'), target: { label, indices: [0] } };
+  const texts = async (one: Explanation) => {
+    const svg = await contactSheet([{ title: 'a.jpg', picture, explanations: [one] }]);
+    return Array.from(svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g), ([, words]) => words!);
+  };
+  const found = await texts(long);
+  expect(found.join(' ')).toContain(`${label}:`);
+  expect(found).toContain('2.00 · ≤ 4.00');
+  expect(found.filter((words) => words.includes('…'))).toEqual([]);
+  const endless = await texts({ ...long, target: { label: `${label} `.repeat(20), indices: [0] } });
+  expect(endless.filter((words) => words.endsWith('…'))).toHaveLength(1);
+  expect(endless).toContain('2.00 · ≤ 4.00');
+  // What fits stays in one line.
+  expect(await texts(explanation('grad-cam'))).toContain('a &#60;b&#62;: 2.00 · ≤ 4.00');
+});
+
 test('contours surround what is high and leave the rest of the picture as it is', () => {
   const { data } = contourImage(picture, imageScores(explanation('grad-cam'))!, { x: 0, y: 0, width: 8, height: 8 });
   const changed = Array.from({ length: 64 }, (_, at) => data[at * 4] !== 100);

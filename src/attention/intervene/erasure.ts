@@ -1,4 +1,5 @@
 import { seededRandom } from '../../inputs/core.ts';
+import { randomOrder } from '../../programs/index.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import { rankPositions } from './correlate.ts';
 import { classRow } from './distribution.ts';
@@ -10,7 +11,6 @@ import type { Removal } from './removal.ts';
 import { withoutPositions } from './removal.ts';
 import type { Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
-import { shuffled } from './shuffled.ts';
 
 export interface ErasureRequest extends QuestionOptions {
   readonly subject: Subject;
@@ -51,7 +51,11 @@ export async function eraseTopAttended(
   const free = Array.from(attention.keys()).filter((at) => !kept.includes(at) && at !== target.position);
   const by = (scores: Float64Array) => [...free].sort((left, right) => scores[right]! - scores[left]!);
   const random = seededRandom(seed);
-  const orders = [by(attention), by(found.gradient), ...Array.from({ length: draws }, () => shuffled(free, random))];
+  const orders = [
+    by(attention),
+    by(found.gradient),
+    ...Array.from({ length: draws }, () => randomOrder(free.length, random).map((at) => free[at]!)),
+  ];
   const counts = BINS.map((share) => Math.max(1, Math.round(share * free.length)));
   const removed = orders.flatMap((order) => counts.flatMap((count) => [order.slice(0, count), order.slice(count)]));
   const { before, after } = await withoutPositions(question, removed, found.removal);

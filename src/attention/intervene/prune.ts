@@ -1,4 +1,5 @@
 import { seededRandom } from '../../inputs/core.ts';
+import { randomOrder } from '../../programs/index.ts';
 import type { ModelHost } from '../../runtime/core.ts';
 import { gradientsAt } from './gradients.ts';
 import type { QuestionOptions, Subject } from './question.ts';
@@ -6,7 +7,6 @@ import { about, ask, headCount, layerAxis } from './question.ts';
 import type { Intervention } from './result.ts';
 import { axis, cells } from './result.ts';
 import type { Change, Row } from './rows.ts';
-import { shuffled } from './shuffled.ts';
 
 export interface PruneRequest extends QuestionOptions {
   readonly subject: Subject;
@@ -48,7 +48,7 @@ export async function pruningCurve(
   const counts = Array.from({ length: steps }, (_, step) => Math.round(((step + 1) * heads.length) / steps));
   const ascending = [...heads].sort((left, right) => left.score - right.score);
   const random = seededRandom(seed);
-  const drawn = Array.from({ length: draws }, () => shuffled(heads, random));
+  const drawn = Array.from({ length: draws }, () => randomOrder(heads.length, random).map((at) => heads[at]!));
   const orders = [ascending, ascending.toReversed(), ...drawn];
   const rows = orders.flatMap((order) =>
     counts.map((count): Row => ({ at: 0, changes: without(order.slice(0, count)) })),

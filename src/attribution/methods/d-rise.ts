@@ -13,8 +13,8 @@ const CHUNK = 64;
 
 /**
  * D-RISE: RISE for a box (--box). A mask counts as much as the most similar box the detector still finds: intersection over
- * union, times the cosine of their class scores, times objectness; after NMS, where classes are one number, the score of
- * a box of the same class. sum_i s_i M_i / (N p), over the picture.
+ * union, times the cosine of their class scores, times objectness, or the best class score where the detector has none; after
+ * NMS, where classes are one number, the score of a box of the same class. sum_i s_i M_i / (N p), over the picture.
  * Known flaw: noisy unless there are thousands of masks, and small objects need finer cells.
  * Petsiuk et al. 2021, https://arxiv.org/abs/2006.03204 (5000 masks of 16 x 16). Cost: `n_masks` forward passes.
  */
@@ -82,9 +82,11 @@ function similarity({ form, found, height, width }: DetectionAim, outputs: Named
   let best = 0;
   for (const box of proposals(outputs, form, { height, width }, 0, found)) {
     const overlap = intersectionOverUnion(found, box);
-    const classes =
-      box.classes.length > 1 ? cosine(found.classes, box.classes) : Number(box.label === found.label) * box.score;
-    best = Math.max(best, overlap * classes * box.objectness);
+    const classes = box.classes.length > 1 ? cosine(found.classes, box.classes) : Number(box.label === found.label);
+    // A cosine does not see how sure the detector is. Without objectness the best class score says it: among the thousands
+    // of boxes that such a head gives, whatever is hidden, one always lies where the box was.
+    const sure = 'objectness' in box.elements ? box.objectness : box.score;
+    best = Math.max(best, overlap * classes * sure);
   }
   return best;
 }

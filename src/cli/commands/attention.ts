@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { ANALYSES, analyseAttention, findAnalysis, serializeAttention } from '../../attention/index.ts';
-import type { AttentionResult, TokenText } from '../../attention/index.ts';
-import { ExplainableModel } from '../../attribution/index.ts';
+import type { AttentionResult } from '../../attention/index.ts';
+import { ExplainableModel, tokenText } from '../../attribution/index.ts';
 import type { Encoded } from '../../attribution/index.ts';
 import { UserError } from '../../onnx/index.ts';
 import { parseTarget } from '../../tasks/index.ts';
@@ -19,7 +19,7 @@ import {
   readText,
   wholeNumber,
 } from '../flags.ts';
-import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, interruptSignal, printJson, progressLine, writeWhole } from '../output.ts';
 
 interface AttentionFlags extends SubjectFlags, AnalysisFlags, ResultFlags {
   readonly layer?: string;
@@ -68,7 +68,7 @@ async function run(location: string, flags: AttentionFlags): Promise<void> {
     const encoded =
       analysis.needs === 'nothing' && !given ? undefined : await model.encode(readSubject(flags, model.inputs));
     const { target, output, layer, head } = flags;
-    const text = encoded === undefined ? undefined : textOf(encoded);
+    const text = encoded === undefined ? undefined : tokenText(encoded);
     const result = await analyseAttention(model.host, {
       analysis: analysis.name,
       options: flags.option ?? {},
@@ -90,19 +90,13 @@ async function run(location: string, flags: AttentionFlags): Promise<void> {
     });
     progress.clear();
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(result, format, encoded, flags.language));
-    if (flags.json) process.stdout.write(`${serializeAttention(result)}\n`);
+    if (flags.json) printJson(serializeAttention(result));
     else if (format === undefined) process.stdout.write(terminalView(result, flags.language));
     else process.stdout.write(`wrote ${flags.out}\n`);
   } finally {
     progress.clear();
     await model.release();
   }
-}
-
-function textOf(encoded: Encoded): TokenText | undefined {
-  if (encoded.kind !== 'text' && encoded.kind !== 'image-text') return undefined;
-  const { tokens, offsets, ids } = encoded.kind === 'text' ? encoded.encoding : encoded.text;
-  return { tokens, ids, special: offsets.map((range) => range === null) };
 }
 
 async function renderFile(

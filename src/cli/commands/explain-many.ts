@@ -11,7 +11,7 @@ import { complain } from '../complain.ts';
 import type { ExplainFlags, FileFormat } from '../explained.ts';
 import { explainOptions, outFormat, terminalView, withModel } from '../explained.ts';
 import { readSubject } from '../flags.ts';
-import { writeWhole } from '../output.ts';
+import { printJson, writeWhole } from '../output.ts';
 import { picturesIn } from '../pictures.ts';
 
 const listOf = (explanations: readonly Explanation[]): string =>
@@ -69,7 +69,7 @@ async function giveOutFolder(
   const all = rows.flatMap(({ explanations }) => explanations);
   if (format === 'json') await writeWhole(flags.out!, listOf(all));
   else if (format !== undefined) await writeSheet(rows, format, flags);
-  if (flags.json) process.stdout.write(listOf(all));
+  if (flags.json) printJson(listOf(all));
   else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
   else
     for (const { title, explanations } of rows)
@@ -141,7 +141,7 @@ async function giveOut(
     const svg = await figuresSvg(explanations, { language, view, theme: 'light', encodePng, ...given });
     await writeWhole(out!, format === 'svg' ? svg : await svgToPng(svg));
   }
-  if (flags.json) process.stdout.write(listOf(explanations));
+  if (flags.json) printJson(listOf(explanations));
   else if (format === undefined) process.stdout.write(explained.map((each) => terminalView(each, language)).join('\n'));
   else process.stdout.write(`wrote ${out}\n`);
 }

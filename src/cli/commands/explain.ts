@@ -18,7 +18,7 @@ import {
   readSubject,
   wholeNumber,
 } from '../flags.ts';
-import { checkPlace, fileFormat, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, printJson, writeWhole } from '../output.ts';
 import { isFolder } from '../pictures.ts';
 import { runFolder, runMethods, runTexts } from './explain-many.ts';
 
@@ -127,7 +127,7 @@ async function run(location: string, flags: ExplainFlags): Promise<void> {
     progress.clear();
     if (measured !== undefined) await writeWhole(curves!, await drawCurves(measured, curveFormat!, explanation, flags));
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(explained, format, flags));
-    if (flags.json) process.stdout.write(`${serializeExplanation(explanation)}\n`);
+    if (flags.json) printJson(serializeExplanation(explanation));
     else if (format === undefined) process.stdout.write(terminalView(explained, flags.language));
     else process.stdout.write(`wrote ${flags.out}\n`);
     if (measured !== undefined && !flags.json) process.stdout.write(`wrote ${curves}\n`);

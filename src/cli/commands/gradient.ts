@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { differentiate } from '../../autodiff/index.ts';
 import { UserError, externalWeights, writeModel } from '../../onnx/index.ts';
 import { ModelHost } from '../../runtime/index.ts';
-import { checkPlace, writeWhole } from '../output.ts';
+import { checkPlace, printJson, writeWhole } from '../output.ts';
 import { openModel } from '../../tasks/index.ts';
 import { terminalSafe } from '../../views/core.ts';
 
@@ -44,7 +44,7 @@ export function addGradient(command: Command): void {
       const { model: differentiated, gradients } = differentiate(host.model, { of: flags.of, wrt: flags.wrt, seed });
       await writeWhole(flags.output, writeModel(differentiated));
       const names = Object.fromEntries(gradients);
-      if (flags.json) process.stdout.write(`${JSON.stringify({ file: flags.output, gradients: names })}\n`);
+      if (flags.json) printJson(JSON.stringify({ file: flags.output, gradients: names }));
       else {
         const outputs = Object.entries(names).map(([value, name]) => `d ${flags.of} / d ${value} is output ${name}`);
         process.stdout.write(`${terminalSafe(`${flags.output}: ${outputs.join('; ')}`)}\n`);

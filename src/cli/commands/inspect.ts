@@ -5,6 +5,7 @@ import { openModel } from '../../tasks/index.ts';
 import { inspectModel } from '../../inspection/index.ts';
 import type { Inspection, ValueReport } from '../../inspection/index.ts';
 import { terminalSafe } from '../../views/core.ts';
+import { printJson } from '../output.ts';
 
 export function addInspect(command: Command): void {
   command
@@ -16,7 +17,8 @@ export function addInspect(command: Command): void {
       const host = await ModelHost.open(file, { cache: false });
       const { size } = await stat(file);
       const inspection = inspectModel(host.original, host.model, size);
-      process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : describe(inspection, file));
+      if (json) printJson(JSON.stringify(inspection));
+      else process.stdout.write(describe(inspection, file));
     });
 }
 

@@ -27,7 +27,7 @@ import {
   readSubject,
   wholeNumber,
 } from '../flags.ts';
-import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, interruptSignal, printJson, progressLine, writeWhole } from '../output.ts';
 
 interface SharedFlags extends SubjectFlags, ResultFlags {
   readonly output?: string;
@@ -154,7 +154,7 @@ async function perform(
     progress.clear();
     const measured = { ...found, warnings: [...found.warnings, ...prepared.warnings] };
     if (format !== undefined) await writeWhole(flags.out!, await renderFile(measured, format, flags.language));
-    if (flags.json) process.stdout.write(`${serializeIntervention(measured)}\n`);
+    if (flags.json) printJson(serializeIntervention(measured));
     else if (format !== undefined) process.stdout.write(`wrote ${flags.out}\n`);
     else
       process.stdout.write(

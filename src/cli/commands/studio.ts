@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { exportSite, startStudio } from '../../server/index.ts';
 import type { RuntimeFlags } from '../flags.ts';
 import { addRuntimeFlags, hostOptions, readWhole } from '../flags.ts';
+import { printJson } from '../output.ts';
 
 interface StudioFlags extends RuntimeFlags {
   readonly port?: number;
@@ -47,7 +48,8 @@ async function run(models: readonly string[], flags: StudioFlags): Promise<void>
   const hub = endpoint ? { hub: endpoint } : {};
   if (flags.export !== undefined) {
     await exportSite(flags.export, hub);
-    process.stdout.write(flags.json ? `${JSON.stringify({ folder: flags.export })}\n` : `wrote ${flags.export}\n`);
+    if (flags.json) printJson(JSON.stringify({ folder: flags.export }));
+    else process.stdout.write(`wrote ${flags.export}\n`);
     return;
   }
   const studio = await startStudio({

@@ -25,7 +25,7 @@ import {
   wholeNumber,
 } from '../flags.ts';
 import type { RuntimeFlags } from '../flags.ts';
-import { checkPlace, fileFormat, interruptSignal, progressLine, writeWhole } from '../output.ts';
+import { checkPlace, fileFormat, interruptSignal, printJson, progressLine, writeWhole } from '../output.ts';
 import { picturesIn } from '../pictures.ts';
 
 interface VisualiseFlags extends RuntimeFlags {
@@ -90,7 +90,7 @@ async function run(location: string, flags: VisualiseFlags): Promise<void> {
       const sheet = await visualisationSheet(found, { language });
       await writeWhole(flags.out!, format === 'svg' ? sheet : await svgToPng(sheet));
     }
-    if (flags.json) process.stdout.write(`${serializeVisualisation(found)}\n`);
+    if (flags.json) printJson(serializeVisualisation(found));
     else process.stdout.write(`${lines(found, language)}${flags.out === undefined ? '' : `wrote ${flags.out}\n`}`);
   } finally {
     progress.clear();

@@ -2,7 +2,6 @@
 import { WEB_VERSIONS } from 'onnxray/browser';
 
 export {
-  BASELINES,
   ExplainableModel,
   METHODS,
   SURROGATES,
@@ -11,6 +10,7 @@ export {
   fetchHubFile,
   fetchModelFiles,
   findHubModel,
+  findBaseline,
   findMethod,
   guessTask,
   inspect,

@@ -1,6 +1,5 @@
 /** This browser's engine: the package's browser door, each model in a Worker of its own. Works without any server. */
 import {
-  BASELINES,
   ExplainableModel,
   METHODS,
   SURROGATES,
@@ -10,6 +9,7 @@ import {
   fetchHubFile,
   fetchModelFiles,
   findHubModel,
+  findBaseline,
   findMethod,
   guessTask,
   inspect,
@@ -117,6 +117,8 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
     },
     inspect: async (id) => inspect(await find(id), models.get(id)!.bytes),
     async explain({ model: id, subject, method, target, layer, baseline }, { signal, onProgress }) {
+      const named = findBaseline(baseline);
+      if (baseline !== undefined && named === undefined) throw new Error('that baseline is not known');
       const model = await find(id);
       const { explanation } = await model.explain(await given(subject), {
         method: findMethod(method, all),
@@ -124,7 +126,7 @@ export function browserEngine(provider: 'wasm' | 'webgpu'): Engine {
         onProgress,
         ...(target === undefined ? {} : { target }),
         ...(layer === undefined ? {} : { layer }),
-        ...(isBaseline(baseline) ? { baseline } : {}),
+        ...(named === undefined ? {} : { baseline: named }),
       });
       return explanation;
     },
@@ -188,8 +190,4 @@ async function given(subject: Subject) {
     return subject.text === undefined ? { image } : { image, text: subject.text };
   }
   return subject.pair === undefined ? { text: subject.text } : { text: subject.text, pair: subject.pair };
-}
-
-function isBaseline(name: string | undefined): name is (typeof BASELINES)[number] {
-  return BASELINES.some((each) => each === name);
 }
