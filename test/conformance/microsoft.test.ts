@@ -241,6 +241,27 @@ const CASES: readonly Case[] = [
       normalize_routing_weights: int(1),
     },
   },
+  ...[0, 1].map((normalize) => ({
+    operator: 'QMoE',
+    name: `of bytes, mixed by weights of its router's own${normalize === 1 ? ', normalised' : ''}`,
+    inputs: [
+      x(5, 32),
+      x(5, 4),
+      fixed(ints('uint8', [4, 48, 32])),
+      fixed(small(4, 48)),
+      undefined,
+      fixed(ints('uint8', [4, 32, 48])),
+      fixed(small(4, 32)),
+      ...Array.from({ length: 7 }, () => undefined),
+      { type: 'float32' as const, dims: [5, 4], values: Array.from({ length: 20 }, (_, at) => 0.1 + 0.04 * at) },
+    ],
+    attributes: {
+      k: int(2),
+      activation_type: string('silu'),
+      expert_weight_bits: int(8),
+      normalize_routing_weights: int(normalize),
+    },
+  })),
   {
     operator: 'QMoE',
     name: 'by block, swiglu, with zero points',
