@@ -159,7 +159,7 @@ function table(rows: readonly OperatorRow[]): string[] {
   ];
 }
 
-/** Those of onnxruntime's own domain, which ONNX's tests know nothing of: test/conformance/microsoft.test.ts has their cases. */
+/** Those of onnxruntime's own domain, which ONNX's tests know nothing of: test/conformance/microsoft.test.ts and microsoft-gradients.test.ts have their cases. */
 function microsoftLines(): string[] {
   const own = (names: readonly string[]) =>
     names

@@ -1,9 +1,10 @@
 /** Lengths that two parts of onnxruntime would not agree about, said outright. */
 import type { Decomposition } from './decompose/decomposition.ts';
 import { decomposeModel } from './decompose/index.ts';
-import { positiveAxis } from './dims.ts';
+import { isStatic, positiveAxis } from './dims.ts';
+import { windowLength } from './infer/compute.ts';
 import type { Model } from './model.ts';
-import { ints, intsAttribute, stringAttribute } from './model.ts';
+import { intAttribute, ints, intsAttribute, stringAttribute } from './model.ts';
 
 /**
  * Resize by scales: 10 by 0.7 is 7 for onnxruntime's kernel, which reckons in float32, and 6 for its shape inference, so that a
@@ -40,6 +41,35 @@ const resize: Decomposition = (b, node) => {
   return [b.op('Resize', [settled, '', rest], { ...attributes, axes: ints(others.map(({ axis }) => axis)) })];
 };
 
-const DISPUTED = new Map([['Resize', resize]]);
+/**
+ * Pools with ceil_mode whose last window would begin behind the input: the kernel leaves it out, shape inference before opset 22
+ * counts it. Where no axis has a window that hangs over, the lengths are those without ceil_mode.
+ */
+const pool: Decomposition = (b, node) => {
+  const lengths = b.dims(node.inputs[0]!)?.slice(2);
+  const kernel = intsAttribute(node, 'kernel_shape');
+  if (intAttribute(node, 'ceil_mode', 0) !== 1 || !isStatic(lengths) || kernel?.length !== lengths.length)
+    return undefined;
+  const of = (name: string, fallback: number, count = lengths.length) =>
+    intsAttribute(node, name) ?? Array<number>(count).fill(fallback);
+  const [strides, dilations, pads] = [of('strides', 1), of('dilations', 1), of('pads', 0, 2 * lengths.length)];
+  const hangsOver = lengths.some((length, axis) => {
+    const [begin, end] = [pads[axis]!, pads[axis + lengths.length]!];
+    const [floor, ceil] = [false, true].map((up) =>
+      windowLength(length, kernel[axis]!, strides[axis]!, dilations[axis]!, begin + end, up, begin),
+    );
+    return floor !== ceil;
+  });
+  if (hangsOver) return undefined;
+  const { ceil_mode: _, ...attributes } = node.attributes;
+  const operator = node.operator === 'MaxPool' ? 'MaxPool' : 'AveragePool';
+  return b.emit(operator, node.inputs, attributes, { outputs: node.outputs.length });
+};
+
+const DISPUTED = new Map([
+  ['Resize', resize],
+  ['MaxPool', pool],
+  ['AveragePool', pool],
+]);
 
 export const explicitLengths = (model: Model): Model => decomposeModel(model, DISPUTED);

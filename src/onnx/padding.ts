@@ -83,7 +83,8 @@ function resolvePadding(b: GraphBuilder, node: Node): Node {
     const span = dilations[axis]! * (size - 1) + 1;
     const length = dims[axis + 2];
     if (node.operator === 'ConvTranspose') {
-      if (!given) return span - strides[axis]!;
+      // onnxruntime's kernel pads until the output is strides times the input, and adds nothing where it is shorter.
+      if (!given) return Math.max(0, span + extra[axis]! - strides[axis]!);
       return typeof length === 'number'
         ? strides[axis]! * (length - 1) + extra[axis]! + span - given.at(axis - rank)!
         : undefined;

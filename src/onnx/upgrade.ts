@@ -198,7 +198,8 @@ const softmax: Upgrade = (node, context) => {
     step('Flatten', [x], flat, { axis: int(axis) }),
     step(node.operator, [flat], soft, { axis: int(-1) }),
     step('Shape', [x], shape, {}),
-    { ...step('Reshape', [soft, shape], node.outputs[0]!, {}), name: node.name },
+    // Its own shape: a 0 in it is a length, not one to copy.
+    { ...step('Reshape', [soft, shape], node.outputs[0]!, { allowzero: int(1) }), name: node.name },
   ];
 };
 

@@ -10,6 +10,8 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf';
 import type { AttributeProto, GraphProto, TensorProto, ValueInfoProto } from 'onnx-buf';
+import type { Parts } from './frames.ts';
+import { field, joined } from './frames.ts';
 import type { Attribute, Graph, Model, Weight } from './model.ts';
 import { TYPE_NUMBERS } from './read.ts';
 import type { DataType, ValueInfo } from './tensor.ts';
@@ -32,18 +34,37 @@ export interface WriteOptions {
 
 /** The model as the bytes of an .onnx file. */
 export function writeModel(model: Model, options: WriteOptions = {}): Uint8Array {
-  return toBinary(
+  const { initializer, ...graph } = graphProto(withOverridable(model.graph, options.overridable), options);
+  const head = toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
       irVersion: BigInt(model.irVersion),
       producerName: model.producer,
       opsetImport: Array.from(model.opsets, ([domain, version]) => ({ domain, version: BigInt(version) })),
-      graph: graphProto(withOverridable(model.graph, options.overridable), options),
       functions: [...model.functions],
       metadataProps: Array.from(model.metadata, ([key, value]) => ({ key, value })),
     }),
   );
+  const rest = toBinary(GraphProtoSchema, { ...graph, initializer: [] });
+  const weights = initializer.flatMap((tensor) => field(FIELDS.initializer, tensorParts(tensor)));
+  return joined([head, ...field(FIELDS.graph, [rest, ...weights])]);
 }
+
+/** Numbers of fields whose bytes are written as they are. */
+const FIELDS = {
+  graph: ModelProtoSchema.field.graph.number,
+  initializer: GraphProtoSchema.field.initializer.number,
+  rawData: TensorProtoSchema.field.rawData.number,
+};
+
+function tensorParts(tensor: TensorProto): Parts {
+  const { rawData } = tensor;
+  if (rawData.length === 0) return [toBinary(TensorProtoSchema, tensor)];
+  const head = toBinary(TensorProtoSchema, { ...tensor, rawData: NO_BYTES });
+  return [head, ...field(FIELDS.rawData, [rawData])];
+}
+
+const NO_BYTES = new Uint8Array();
 
 function withOverridable(graph: Graph, names: ReadonlySet<string> = new Set()): Graph {
   const infos = [...graph.initializers].filter(([name]) => names.has(name));
@@ -90,7 +111,7 @@ function valueInfoProto({ name, type, dims }: ValueInfo, { otherTypes }: Graph):
 
 function attributeProto(name: string, attribute: Attribute, options: WriteOptions): AttributeProto {
   const bytes = (text: string) => new TextEncoder().encode(text);
-  const field = () => {
+  const content = () => {
     switch (attribute.kind) {
       case 'int':
         return { type: Kind.INT, i: toInt64(attribute.value) };
@@ -112,7 +133,7 @@ function attributeProto(name: string, attribute: Attribute, options: WriteOption
         return undefined;
     }
   };
-  const fields = field();
+  const fields = content();
   return fields === undefined ? (attribute.value as AttributeProto) : create(AttributeProtoSchema, { name, ...fields });
 }
 

@@ -263,6 +263,80 @@ describe('auto_pad becomes pads', () => {
   });
 });
 
+test.each(['MaxPool', 'AveragePool'])(
+  '%s leaves out a last window that begins behind the input, and loads',
+  async (operator) => {
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 2, 8, 5] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode(operator, ['x'], ['p'], {
+          kernel_shape: ints([1, 2]),
+          strides: ints([2, 3]),
+          pads: ints([0, 1, 0, 1]),
+          ceil_mode: int(1),
+        }),
+        makeNode('Shape', ['p'], ['shape']),
+        makeNode('ConstantOfShape', ['shape'], ['zeros']),
+        makeNode('Add', ['p', 'zeros'], ['y']),
+      ],
+    });
+    const data = Float32Array.from({ length: 80 }, (_, at) => Math.sin(at));
+    const x = { type: 'float32', dims: [1, 2, 8, 5], data } as const;
+    const pooled = {
+      ...model,
+      graph: {
+        ...model.graph,
+        nodes: model.graph.nodes.slice(0, 1),
+        outputs: [{ ...model.graph.outputs[0]!, name: 'p' }],
+      },
+    };
+    const [expected, actual] = [await runModel(pooled, { x }), await runModel(normalizeModel(model), { x })];
+    expect(expected['p']!.dims).toEqual([1, 2, 4, 2]);
+    expect(actual['y']!.dims).toEqual([1, 2, 4, 2]);
+    numbersOf(expected['p']!).forEach((value, at) => expect(numbersOf(actual['y']!)[at]).toBeCloseTo(value, 6));
+    const { model: program, gradients } = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
+    const gradient = numbersOf((await runModel(program, { x }))[gradients.get('x')!]!);
+    expect(gradient.some((slope) => slope !== 0)).toBe(true);
+  },
+);
+
+test.each(['SAME_UPPER', 'SAME_LOWER'])('a transposed convolution whose stride skips its kernel, %s', async (mode) => {
+  // What a kernel does not reach is not made up, and output_padding counts.
+  for (const [strides, extra] of [
+    [[3, 3], undefined],
+    [
+      [3, 3],
+      [1, 2],
+    ],
+    [
+      [4, 2],
+      [3, 0],
+    ],
+  ] as const) {
+    const attributes = { auto_pad: string(mode), strides: ints([...strides]) };
+    const model = makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [1, 1, 3, 2] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode(
+          'ConvTranspose',
+          ['x', 'w'],
+          ['y'],
+          extra === undefined ? attributes : { ...attributes, output_padding: ints([...extra]) },
+        ),
+      ],
+      initializers: [['w', numbersWeight('float32', [1, 2, 1, 2], [1, 2, 3, 4])]],
+    });
+    const x = { type: 'float32', dims: [1, 1, 3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) } as const;
+    const [expected, actual] = [await runModel(model, { x }), await runModel(normalizeModel(model), { x })];
+    expect(actual['y']!.dims).toEqual(expected['y']!.dims);
+    expect(numbersOf(actual['y']!)).toEqual(numbersOf(expected['y']!));
+    const { model: program, gradients } = differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
+    expect((await runModel(program, { x }))[gradients.get('x')!]!.dims).toEqual([1, 1, 3, 2]);
+  }
+});
+
 test('auto_pad becomes pads within branches too', async () => {
   const conv = (output: string, attributes: Record<string, Attribute>) =>
     ({

@@ -29,3 +29,30 @@ for (const mode of ['linear', 'nearest', 'cubic'])
         const found = numbersOf(actual['y']!);
         numbersOf(expected['y']!).forEach((value, at) => expect(found[at]).toBeCloseTo(value, 5));
       });
+
+test.each(['linear', 'nearest', 'cubic'])(
+  'reflection between the corners of one pixel is that pixel: %s',
+  async (mode) => {
+    const feeds = { x: tensor([1, 2, 3, 1], 1), grid: tensor([1, 4, 4, 2], 0.9) };
+    const attributes = { mode: string(mode), padding_mode: string('reflection'), align_corners: int(1) };
+    const model = (dims: readonly number[]) =>
+      makeModel({
+        inputs: [
+          { name: 'x', type: 'float32', dims },
+          { name: 'grid', type: 'float32', dims: feeds.grid.dims },
+        ],
+        outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+        nodes: [makeNode('GridSample', ['x', 'grid'], ['y'], attributes)],
+        opset: 20,
+      });
+    // As many pixels beside it that are all the same.
+    const wide = {
+      ...feeds.x,
+      dims: [1, 2, 3, 4],
+      data: Float32Array.from([...feeds.x.data].flatMap((value) => [value, value, value, value])),
+    };
+    const y = numbersOf((await runModel(normalizeModel(model([1, 2, 3, 1])), feeds))['y']!);
+    const expected = numbersOf((await runModel(model([1, 2, 3, 4]), { ...feeds, x: wide }))['y']!);
+    y.forEach((value, at) => expect(value).toBeCloseTo(expected[at]!, 5));
+  },
+);

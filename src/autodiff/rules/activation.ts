@@ -51,7 +51,7 @@ const swish = (alpha: number) => (b: GraphBuilder, x: ValueName, dY: ValueName) 
 const prelu = rule((b, node, dY) => {
   const [x, slope] = [node.inputs[0]!, node.inputs[1]!];
   return [
-    () => b.where(positive(b, x), dY, b.mul(dY, slope)),
+    () => unbroadcast(b, b.where(positive(b, x), dY, b.mul(dY, slope)), x),
     () => unbroadcast(b, b.where(positive(b, x), b.scalar(0, dY), b.mul(dY, x)), slope),
   ];
 });

@@ -234,8 +234,8 @@ const pad = rule((b, node, dY) => [
     return gradient;
   },
   undefined,
-  // The value stands wherever x does not.
-  node.inputs[2]
+  // The value stands wherever x does not, where it is a value that is padded with.
+  node.inputs[2] && stringAttribute(node, 'mode', 'constant') === 'constant'
     ? () => {
         const axes = paddedAxes(b, node);
         if (axes === undefined) return paddedBack(b, node, dY).value(node.inputs[2]!);

@@ -37,10 +37,13 @@ export function samplingOf(b: GraphBuilder, image: ValueName, padding: Padding =
   return { image, lengths, padding, borders };
 }
 
+const SHORT = 2 ** -10;
+
 /** The position folded back between the borders: a triangle wave. */
 function reflect(b: GraphBuilder, x: ValueName, [low, high]: readonly [ValueName, ValueName]): ValueName {
   const range = b.sub(high, low);
-  const period = b.mul(range, b.scalar(2, x));
+  // Between the corners of one pixel there is no way: a short one then, all of which is that pixel.
+  const period = b.op('Max', [b.mul(range, b.scalar(2, x)), b.scalar(SHORT, x)]);
   const distance = b.sub(x, low);
   const rest = b.sub(distance, b.mul(floor(b, b.div(distance, period)), period));
   return b.add(low, b.where(b.greater(rest, range), b.sub(period, rest), rest));

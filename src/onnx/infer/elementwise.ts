@@ -128,7 +128,6 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
       'MeanVarianceNormalization',
       'Mish',
       'Not',
-      'PRelu',
       'RMSNormalization',
       'Reciprocal',
       'Relu',
@@ -155,7 +154,7 @@ export const elementwise: Readonly<Record<string, InferenceRule>> = {
     ].map((operator) => [operator, same]),
   ),
   ...Object.fromEntries(
-    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'Pow', 'Sum'].map((operator) => [
+    ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'Mean', 'PRelu', 'Pow', 'Sum'].map((operator) => [
       operator,
       broadcasting,
     ]),

@@ -36,6 +36,8 @@ const squeeze: InferenceRule = (input) => {
   const given = input.node.inputs[1] !== undefined && input.node.inputs[1] !== '';
   if (dims === undefined || (given && axes === undefined))
     return [{ type: input.type(0), dims: undefined, values: input.values(0) }];
+  // Whether a length that has only a name is 1 is not known, and so neither is the rank.
+  if (!given && !isStatic(dims)) return [{ type: input.type(0), dims: undefined }];
   const dropped = axes?.map((axis) => positiveAxis(axis, dims.length));
   const kept = dims.filter((dim, axis) => (dropped ? !dropped.includes(axis) : dim !== 1));
   return [{ type: input.type(0), dims: kept, values: input.values(0) }];

@@ -21,6 +21,7 @@ export const activation: Case[] = [
   unary('LeakyRelu', { alpha: 0.3 }, [0]),
   one('PRelu', 'with one slope per channel', [x([2, 3, 2], { away: [0] }), x([3, 1])]),
   one('PRelu', 'with a single slope', [x([2, 3], { away: [0] }), x([1])]),
+  one('PRelu', 'of a scalar, which a slope of one element makes a vector', [x([], { values: [-0.4] }), x([1])]),
   one('PRelu', 'with slopes of the same shape', [x([2, 3], { away: [0] }), x([2, 3])]),
   unary('ThresholdedRelu', {}, [1]),
   unary('ThresholdedRelu', { alpha: 0.4 }, [0.4]),

@@ -112,6 +112,7 @@ export const shape: Case[] = [
   ...pad('on chosen axes', [2, 3, 2], [1, 2], 'constant', [k(0), i([-2])]),
   ...pad('with a variable value on chosen axes', [2, 3], [1, 2], 'constant', [x([]), i([1])]),
   ...pad('by reflection', [3, 4], [1, 2, 2, 1], 'reflect'),
+  ...pad('by the edge, with a value that does not count', [3, 4], [1, 2, 0, 3], 'edge', [x([])]),
   ...pad('by the edge', [3, 4], [1, 2, 0, 3], 'edge'),
   ...pad('by wrapping', [3, 4], [1, 2, 2, 0], 'wrap', [], 19),
   ...pad('by nothing', [2, 3], [0, 0, 0, 0]),
