@@ -108,7 +108,7 @@ const PRODUCTS = new Set(['MatMul', 'FusedMatMul', 'Gemm', 'Conv', 'ConvTranspos
 async function parts(name: string): Promise<string[]> {
   const nodes = await timedNodes(name);
   const owner = (node: string) => /^onnxray\/gradient\/(.*)\//.exec(node)?.[1];
-  const gelus = new Set(nodes.filter(({ operator }) => operator === 'Erf').map(({ node }) => owner(node)));
+  const gelus = new Set(nodes.filter(({ operator }) => operator === 'Exp').map(({ node }) => owner(node)));
   const partOf = ({ node, operator }: Timed) => {
     const own = owner(node);
     if (PRODUCTS.has(operator)) return 'products';

@@ -47,7 +47,9 @@ export function compileProgram(given: Model, request: ProgramRequest, build?: Bu
   kept.push(...readBeside(request.reading));
   const dims = Object.entries(request.dims ?? {}).map(([name, own]) => [name, ofRows(given, name, own)] as const);
   const prepared = narrowToRead(foldPadding(normalizeModel(given, { dims: Object.fromEntries(dims) })), kept);
-  const model = withOneRow(prepareFor(rules, prepared, kept), request.dims ?? {});
+  // Gradients in masks or at a layer are taken by the plain rules.
+  const inRows = request.backward !== undefined && layer === undefined && !['masks', 'channels'].includes(request.rows);
+  const model = withOneRow(prepareFor(rules, prepared, kept, inRows ? own : []), request.dims ?? {});
   const { graph } = model;
   const b = new GraphBuilder({
     ...model,

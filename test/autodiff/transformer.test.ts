@@ -231,3 +231,100 @@ describe('layer normalization has the gradients of the plain rules, first and se
     await expectEqual(plain!, own!, { x: { type: 'float32', dims, data: far } }, 1e-4);
   });
 });
+
+describe('GELU between two products', () => {
+  const one = (value: number) => numbersWeight('float32', [], [value]);
+  const erf = [
+    makeNode('Div', ['h', 'root'], ['u']),
+    makeNode('Erf', ['u'], ['e']),
+    makeNode('Add', ['e', 'one'], ['f']),
+  ];
+  const FORMS = {
+    'halved at the end': [...erf, makeNode('Mul', ['h', 'f'], ['g']), makeNode('Mul', ['g', 'half'], ['z'])],
+    'halved at the beginning': [makeNode('Mul', ['h', 'half'], ['g']), ...erf, makeNode('Mul', ['g', 'f'], ['z'])],
+    'twice as large': [...erf, makeNode('Mul', ['h', 'f'], ['z'])],
+  };
+  const layer = (nodes: readonly Node[], dims: readonly number[], bias: 'before' | 'behind' | 'none') =>
+    makeModel({
+      inputs: [{ name: 'x', type: 'float32', dims: [...dims, 8] }],
+      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+      nodes: [
+        makeNode('MatMul', ['x', 'up'], [bias === 'none' ? 'h' : 'm']),
+        ...(bias === 'none' ? [] : [makeNode('Add', bias === 'before' ? ['bias', 'm'] : ['m', 'bias'], ['h'])]),
+        ...nodes,
+        makeNode('MatMul', ['z', 'down'], ['y']),
+      ],
+      initializers: [
+        ['up', randomWeight([8, 32], 50, 2)],
+        ['down', randomWeight([32, 4], 51)],
+        ['bias', randomWeight([32], 52)],
+        ['root', one(Math.SQRT2)],
+        ['one', one(1)],
+        ['half', one(0.5)],
+      ],
+    });
+  const usual = layer(FORMS['halved at the end'], [2, 5], 'before');
+  const own = (model: Model, kept: readonly string[] = [], wrt?: readonly string[]) =>
+    prepareFor({ set: 'blocked' }, model, ['x', 'y', ...kept], wrt);
+  const operators = (model: Model) => model.graph.nodes.map(({ operator }) => operator);
+  const SCALED = ['FusedMatMul', 'Add', 'Erf', 'HardSigmoid', 'Mul', 'FusedMatMul'];
+
+  const biases = ['before', 'behind', 'none'] as const;
+  const sizes = [[5], [2, 5], [2, 3, 5]];
+  const halved = ['halved at the end', 'halved at the beginning'] as const;
+  test.each(halved.flatMap((form) => biases.flatMap((bias) => sizes.map((dims) => [form, bias, dims] as const))))(
+    '%s, a bias %s, rows %j: the same values, the gradients of the plain rules, first and second',
+    async (form, bias, dims) => {
+      const model = layer(FORMS[form], dims, bias);
+      const feeds = { x: randomTensor([...dims, 8], 53) };
+      expect(operators(own(model)).filter((operator) => operator !== 'Mul' && operator !== 'Add')).toEqual(
+        SCALED.filter((operator) => operator !== 'Mul' && operator !== 'Add'),
+      );
+      await expectEqual(model, own(model), feeds, 1e-6);
+      const plain = gradients(model, GRADIENT_RULES, ['x'], true);
+      await expectEqual(plain, gradients(own(model), BLOCKED_RULES, ['x'], true), feeds, 3e-5);
+      await expectEqual(plain, gradients(own(model), GRADIENT_RULES, ['x'], true), feeds, 3e-5);
+    },
+  );
+
+  test('its erf is taken once, for both directions, and x is scaled by no pass of its own', () => {
+    const program = gradients(own(usual), BLOCKED_RULES, ['x']);
+    expect(count(program, 'Erf')).toBe(1);
+    expect(count(gradients(usual, BLOCKED_RULES, ['x']), 'Erf')).toBe(2);
+    // The small bias, u Phi, the seed, and of the slope the square, the density and the product with the gradient.
+    expect(count(program, 'Mul')).toBe(6);
+  });
+
+  test('far from 0 its slope is 0 or 1, not NaN', async () => {
+    const x = randomTensor([2, 5, 8], 54);
+    const feeds = { x: { ...x, data: (x.data as Float32Array).map((value) => value * 1e4) } };
+    await expectEqual(
+      gradients(usual, GRADIENT_RULES, ['x']),
+      gradients(own(usual), BLOCKED_RULES, ['x']),
+      feeds,
+      1e-5,
+    );
+  });
+
+  test('stays as it is where no backward pass follows, or the gradient is taken behind it', () => {
+    expect(operators(own(usual, [], []))).toEqual(operators(usual));
+    expect(operators(own(usual, [], ['y']))).toEqual(operators(usual));
+  });
+
+  test.each(['h', 'u', 'e', 'f', 'g', 'z', 'm'])('stays as it is where somebody looks at "%s"', (name) => {
+    expect(operators(own(usual, [name]))).toEqual(operators(usual));
+  });
+
+  test('stays as it is where it is not halved', () => {
+    const model = layer(FORMS['twice as large'], [2, 5], 'before');
+    expect(operators(own(model))).toEqual(operators(model));
+  });
+
+  test('a gradient asked for at what the product reads is whole', async () => {
+    const model = own(usual);
+    const { inputs } = model.graph.nodes.find(({ operator }) => operator === 'Mul')!;
+    const all = [...inputs];
+    const [plain, blocked] = [GRADIENT_RULES, BLOCKED_RULES].map((rules) => gradients(model, rules, all));
+    await expectEqual(plain!, blocked!, { x: randomTensor([2, 5, 8], 55) });
+  });
+});

@@ -22,6 +22,7 @@ import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again } from './again.ts';
+import { gatedByErf, gatedByErfGradient } from './feed-forward.ts';
 import { geluOf, geluGradient } from './gelu.ts';
 import { TRANSFORMER_RULES } from './transformer.ts';
 import {
@@ -96,6 +97,11 @@ const mul: Rule = (b, node, gradients, context) => {
   if (dY !== undefined && gelu !== undefined && !context.asked(node.inputs[1 - gelu.at]!)) {
     const factor = () => geluGradient(b, gelu, dY);
     return gelu.at === 0 ? [factor, undefined] : [undefined, factor];
+  }
+  const gated = dY === undefined ? undefined : gatedByErf(b, node);
+  if (dY !== undefined && gated !== undefined && !context.asked(node.inputs[1 - gated]!)) {
+    const input = () => gatedByErfGradient(b, node.inputs[gated]!, node.inputs[1 - gated]!, dY);
+    return gated === 0 ? [input, undefined] : [undefined, input];
   }
   if (dY === undefined || !stays(b, y)) return plain('Mul')(b, node, gradients, context);
   const at = gatedAt(node, (value) => b.producer(value));

@@ -15,7 +15,12 @@ export interface Gelu {
 const near = (value: number, other: number) => Math.abs(value - other) < 1e-6 * Math.abs(other);
 
 /** The other operand of a commutative node where one is a constant of one element, near `value`. */
-function besides(b: GraphBuilder, node: Node | undefined, operator: string, value: number): ValueName | undefined {
+export function besides(
+  b: GraphBuilder,
+  node: Node | undefined,
+  operator: string,
+  value: number,
+): ValueName | undefined {
   if (node?.operator !== operator || node.domain !== '') return undefined;
   const at = node.inputs.findIndex((name) => {
     const numbers = b.isConstant(name) ? b.numbers(name) : undefined;
@@ -46,9 +51,14 @@ export function geluOf(b: GraphBuilder, node: Node): Gelu | undefined {
 export function geluGradient(b: GraphBuilder, { x }: Gelu, dY: ValueName): ValueName {
   const u = b.mul(x, b.scalar(Math.SQRT1_2, x));
   const phi = b.op('HardSigmoid', [b.erf(u)], { alpha: float(0.5), beta: float(0.5) });
-  const density = b.mul(b.div(u, b.exp(b.square(u))), b.scalar(1 / Math.sqrt(Math.PI), x));
-  return b.mul(b.add(density, phi), twice(b, dY));
+  return b.mul(b.add(erfDensity(b, u), phi), twice(b, dY));
 }
+
+/** u exp(-u^2) / sqrt pi, half of u times the derivative of erf(u). */
+export function erfDensity(b: GraphBuilder, u: ValueName): ValueName {
+  return b.mul(b.div(u, b.exp(b.square(u))), b.scalar(1 / Math.sqrt(Math.PI), u));
+}
+
 /** 2 dY: what was halved on the way here, or else a factor that onnxruntime takes into the product before. */
 function twice(b: GraphBuilder, dY: ValueName): ValueName {
   return besides(b, b.producer(dY), 'Mul', 0.5) ?? b.mul(dY, b.scalar(2, dY));

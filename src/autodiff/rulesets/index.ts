@@ -11,6 +11,7 @@ import { lrpRules } from './lrp.ts';
 import { mergeBatchNorm } from './merge-batch-norm.ts';
 import { rectifyPooled } from './rectify-pooled.ts';
 import { fuseProducts } from './products.ts';
+import { scaleFeedForward } from './feed-forward.ts';
 import type { Scene } from './scene.ts';
 
 export type RuleSetSpec =
@@ -40,9 +41,18 @@ export function ruleTable(spec: RuleSetSpec, scene: Scene): RuleTable {
   }
 }
 
-/** The model in the form a set of rules expects; `kept` names values that must stay. */
-export function prepareFor(spec: RuleSetSpec, model: Model, kept: readonly ValueName[]): Model {
-  if (spec.set === 'blocked') return fuseProducts(inBlockedForm(rectifyPooled(model, kept), kept), kept);
+/**
+ * The model in the form a set of rules expects; `kept` names values that must stay, `wrt` those that gradients may be taken in,
+ * none where no backward pass follows. Default: `kept`.
+ */
+export function prepareFor(
+  spec: RuleSetSpec,
+  model: Model,
+  kept: readonly ValueName[],
+  wrt: readonly ValueName[] = kept,
+): Model {
+  if (spec.set === 'blocked')
+    return fuseProducts(scaleFeedForward(inBlockedForm(rectifyPooled(model, kept), kept), kept, wrt), kept);
   const merges = spec.set === 'lrp' || (spec.set === 'deep-lift' && spec.revealCancel);
   return merges ? mergeBatchNorm(model, kept) : model;
 }

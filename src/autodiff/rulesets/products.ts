@@ -19,10 +19,11 @@ const attributes = ({ transA = false, transB = false, alpha = 1 }: ProductForm) 
   alpha: alpha === 1 ? undefined : float(alpha),
 });
 
-const product: Product = (b, left, right, form) => b.op('com.microsoft::FusedMatMul', [left, right], attributes(form));
+export const product: Product = (b, left, right, form) =>
+  b.op('com.microsoft::FusedMatMul', [left, right], attributes(form));
 
 /** The kernel is of float32, and takes matrices. */
-const isFusable = (b: GraphBuilder, { inputs }: Node): boolean =>
+export const isFusable = (b: GraphBuilder, { inputs }: Node): boolean =>
   inputs.every((name) => b.type(name) === 'float32' && (b.dims(name)?.length ?? 0) >= 2);
 
 const matmul: Rule = (b, node, gradients, context) => {
