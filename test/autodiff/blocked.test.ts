@@ -76,6 +76,24 @@ const NETS: Readonly<Record<string, Model>> = {
       ['v', randomWeight([32, 32, 1, 1], 5)],
     ],
   ),
+  'a hard swish': net([makeNode('HardSwish', ['a'], ['m']), conv('m', 'c', 'w')], 'c', [
+    ['w', randomWeight([32, 32, 1, 1], 3)],
+  ]),
+  'squeeze and excitation of a hard swish by a hard sigmoid': net(
+    [
+      makeNode('HardSwish', ['a'], ['z']),
+      makeNode('GlobalAveragePool', ['z'], ['p']),
+      conv('p', 'q', 'w'),
+      makeNode('HardSigmoid', ['q'], ['g'], { alpha: float(1 / 6) }),
+      makeNode('Mul', ['g', 'z'], ['m']),
+      conv('m', 'c', 'v'),
+    ],
+    'c',
+    [
+      ['w', randomWeight([32, 32, 1, 1], 4)],
+      ['v', randomWeight([32, 32, 1, 1], 5)],
+    ],
+  ),
   'batch normalization between rectifiers': net(
     [
       makeNode('Relu', ['a'], ['r']),
@@ -213,6 +231,58 @@ test.each([...Object.entries(NETS), ...LARGE, POOLING])('%s has the gradient of 
   const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
   expect(largest).toBeGreaterThan(0);
   expect(difference).toBeLessThan(1e-5 * largest);
+});
+
+test.each(Object.entries(NETS))('%s has the second derivatives of the plain rules', async (_, model) => {
+  const size = model.graph.inputs[0]!.dims![2] as number;
+  const second = (given: Model, rules: RuleTable) => {
+    const b = new GraphBuilder(given);
+    b.setOutputs([]);
+    const first = appendGradients(b, { of: 'y', wrt: ['x'], seed: b.mul('y', 'y'), rules }).get('x')!;
+    b.addOutput(appendGradients(b, { of: first, wrt: ['x'], seed: first, rules }).get('x')!, 'gradient');
+    return runModel(pruneModel(b.build()), { x: randomTensor([2, 3, size, size], 12) });
+  };
+  const [plain, own] = [
+    await second(normalizeModel(model), GRADIENT_RULES),
+    await second(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES),
+  ].map((results) => results['gradient']!.data as Float32Array);
+  const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
+  expect(largest).toBeGreaterThan(0);
+  expect(difference).toBeLessThan(1e-5 * largest);
+});
+
+test('a hard swish has its slopes at both ends, next to them and far away', async () => {
+  const slopes: readonly (readonly [number, number])[] = [
+    [-1e30, 0],
+    [-3 - 2 ** -22, 0],
+    [-3, 0],
+    [-3 + 2 ** -22, -1 / 2],
+    [-1, 1 / 6],
+    [0, 1 / 2],
+    [3 - 2 ** -22, 3 / 2],
+    [3, 1],
+    [3 + 2 ** -22, 1],
+    [1e30, 1],
+  ];
+  const one = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 16, 1, slopes.length] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
+      makeNode('HardSwish', ['a'], ['m']),
+      makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
+    ],
+    initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
+  });
+  const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(one), ['x', 'y']));
+  b.setOutputs([]);
+  const seed = b.onesLike('y');
+  b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
+  const data = Float32Array.from({ length: 16 * slopes.length }, (_, at) => slopes[at % slopes.length]![0]);
+  const x = { type: 'float32', dims: [1, 16, 1, slopes.length], data } as const;
+  const found = (await runModel(pruneModel(b.build()), { x }))['gradient']!.data as Float32Array;
+  found.forEach((value, at) => expect(value).toBeCloseTo(slopes[at % slopes.length]![1], 6));
 });
 
 test('what comes before a maximum over windows is not kept for the backward pass', () => {

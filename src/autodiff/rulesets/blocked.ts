@@ -15,7 +15,7 @@
  * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
  *   would leave the layout and be slower.
  */
-import { GraphBuilder, float, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
+import { GraphBuilder, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleTable } from '../rule.ts';
@@ -23,32 +23,24 @@ import { GRADIENT_RULES } from '../rules/index.ts';
 import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again } from './again.ts';
 import { geluOf, geluGradient } from './gelu.ts';
+import { hardSigmoid, hardSwish } from './hard.ts';
 import { TRANSFORMER_RULES } from './transformer.ts';
 import {
   affine,
   canBeBlocked,
   enter,
-  inBlocks,
   repeatsRow,
   rowSize,
   spatial,
   spread,
   spreadFactors,
+  stays,
+  step,
   stuff,
 } from './blocked-layout.ts';
 import { SILU_DOMAIN, gatedAt, silu, siluNode, siluProducts } from './silu.ts';
 
-const HUGE = 2 ** 100;
-
-/** 1 where factor * y + shift is positive, 0 where it is 0 or less. */
-function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): ValueName {
-  return b.op('HardSigmoid', [y], { alpha: float(factor * HUGE), beta: float(shift * HUGE) });
-}
-
 const plain = (operator: keyof typeof GRADIENT_RULES): Rule => GRADIENT_RULES[operator] as Rule;
-
-/** Whether masks made of a value stay in blocks. */
-const stays = (b: GraphBuilder, value: ValueName) => canBeBlocked(b, value) && inBlocks(b, value);
 
 const relu: Rule = (b, node, gradients, context) => {
   const [y, dY] = [node.outputs[0]!, gradients[0]];
@@ -191,6 +183,8 @@ export const BLOCKED_RULES: RuleTable = {
   Clip: clip,
   Mul: mul,
   Sigmoid: sigmoid,
+  HardSigmoid: hardSigmoid,
+  HardSwish: hardSwish,
   BatchNormalization: batchNorm,
   GlobalAveragePool: globalAveragePool,
   MaxPool: maxPool,
