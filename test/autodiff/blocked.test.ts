@@ -148,6 +148,34 @@ const POOLED = net(
   [['w', randomWeight([32, 32, 1, 1], 12)]],
 );
 
+/** Strides, kernel, padding at the begin and end of each axis, size of the picture; and whether phases make it up. */
+const STRIDED = (
+  [
+    [[2, 2], 3, [1, 1, 1, 1], 8, true],
+    [[2, 2], 2, [0, 0, 0, 0], 8, true],
+    [[2, 2], 4, [1, 1, 1, 1], 8, true],
+    [[2, 2], 7, [3, 3, 3, 3], 8, true],
+    [[2, 2], 3, [0, 1, 1, 0], 8, true],
+    [[3, 3], 3, [0, 0, 0, 0], 9, true],
+    [[2, 1], 3, [1, 1, 1, 1], 8, true],
+    // A phase that the next element alone reaches, a kernel smaller than the strides, a picture that is no multiple of them.
+    [[3, 3], 3, [1, 1, 1, 1], 9, false],
+    [[3, 3], 2, [0, 0, 0, 0], 9, false],
+    [[2, 2], 3, [1, 1, 1, 1], 9, false],
+    [[2, 2], 3, [0, 0, 0, 0], 8, false],
+  ] as const
+).map(([strides, kernel, pads, size, byPhases]) => ({
+  name: `a convolution with strides ${strides.join(' and ')}, kernel ${kernel}, padding ${pads.join(' ')}, ${size} pixels`,
+  byPhases,
+  model: net(
+    [conv('a', 'c', 'w', { strides: ints([...strides]), pads: ints([...pads]) })],
+    'c',
+    [['w', randomWeight([48, 32, kernel, kernel], 13)]],
+    size,
+  ),
+}));
+const STRIDED_NETS = STRIDED.map(({ name, model }) => [name, model] as const);
+
 /** Large enough for the backward pass to compute values again, and the values it then still reads of the forward pass. */
 const LARGE_NETS: Readonly<Record<string, readonly [Model, readonly string[]]>> = {
   'x sigmoid(x) of many pixels': [
@@ -220,36 +248,49 @@ const blocked = (model: Model) =>
 
 const POOLING = ['a maximum over rectified windows', POOLED] as const;
 
-test.each([...Object.entries(NETS), ...LARGE, POOLING])('%s has the gradient of the plain rules', async (_, model) => {
-  const size = model.graph.inputs[0]!.dims![2] as number;
-  const feeds = { x: randomTensor([2, 3, size, size], 12) };
-  const [plain, own] = [
-    await runModel(gradientOf(normalizeModel(model), GRADIENT_RULES), feeds),
-    await runModel(blocked(model), feeds),
-  ].map((results) => results['gradient']!.data as Float32Array);
-  const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
-  expect(largest).toBeGreaterThan(0);
-  expect(difference).toBeLessThan(1e-5 * largest);
-});
+test.each([...Object.entries(NETS), ...STRIDED_NETS, ...LARGE, POOLING])(
+  '%s has the gradient of the plain rules',
+  async (_, model) => {
+    const size = model.graph.inputs[0]!.dims![2] as number;
+    const feeds = { x: randomTensor([2, 3, size, size], 12) };
+    const [plain, own] = [
+      await runModel(gradientOf(normalizeModel(model), GRADIENT_RULES), feeds),
+      await runModel(blocked(model), feeds),
+    ].map((results) => results['gradient']!.data as Float32Array);
+    const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
+    expect(largest).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(1e-5 * largest);
+  },
+);
 
-test.each(Object.entries(NETS))('%s has the second derivatives of the plain rules', async (_, model) => {
-  const size = model.graph.inputs[0]!.dims![2] as number;
-  const second = (given: Model, rules: RuleTable) => {
-    const b = new GraphBuilder(given);
-    b.setOutputs([]);
-    const first = appendGradients(b, { of: 'y', wrt: ['x'], seed: b.mul('y', 'y'), rules }).get('x')!;
-    b.addOutput(appendGradients(b, { of: first, wrt: ['x'], seed: first, rules }).get('x')!, 'gradient');
-    return runModel(pruneModel(b.build()), { x: randomTensor([2, 3, size, size], 12) });
-  };
-  const [plain, own] = [
-    await second(normalizeModel(model), GRADIENT_RULES),
-    await second(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES),
-  ].map((results) => results['gradient']!.data as Float32Array);
-  const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
-  expect(largest).toBeGreaterThan(0);
-  expect(difference).toBeLessThan(1e-5 * largest);
+test.each([...Object.entries(NETS), ...STRIDED_NETS])(
+  '%s has the second derivatives of the plain rules',
+  async (_, model) => {
+    const size = model.graph.inputs[0]!.dims![2] as number;
+    const second = (given: Model, rules: RuleTable) => {
+      const b = new GraphBuilder(given);
+      b.setOutputs([]);
+      const first = appendGradients(b, { of: 'y', wrt: ['x'], seed: b.mul('y', 'y'), rules }).get('x')!;
+      b.addOutput(appendGradients(b, { of: first, wrt: ['x'], seed: first, rules }).get('x')!, 'gradient');
+      return runModel(pruneModel(b.build()), { x: randomTensor([2, 3, size, size], 12) });
+    };
+    const [plain, own] = [
+      await second(normalizeModel(model), GRADIENT_RULES),
+      await second(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES),
+    ].map((results) => results['gradient']!.data as Float32Array);
+    const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
+    expect(largest).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(1e-5 * largest);
+  },
+);
+
+test.each(STRIDED)('$name is differentiated by phases: $byPhases', ({ model, byPhases }) => {
+  const { nodes } = blocked(model).graph;
+  const moved = nodes.filter(({ operator }) => operator === 'ConvTranspose');
+  expect(moved.map(({ attributes }) => attributes['group'])).toEqual(byPhases ? [int(32)] : [int(1)]);
+  expect(nodes.some(({ operator }) => operator === 'Unsqueeze')).toBe(byPhases);
 });
 
 test('a hard swish has its slopes at both ends, next to them and far away', async () => {

@@ -20,7 +20,6 @@ import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
-import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again } from './again.ts';
 import { geluOf, geluGradient } from './gelu.ts';
 import { hardSigmoid, hardSwish } from './hard.ts';
@@ -36,8 +35,8 @@ import {
   spreadFactors,
   stays,
   step,
-  stuff,
 } from './blocked-layout.ts';
+import { conv } from './strided.ts';
 import { SILU_DOMAIN, gatedAt, silu, siluNode, siluProducts } from './silu.ts';
 
 const plain = (operator: keyof typeof GRADIENT_RULES): Rule => GRADIENT_RULES[operator] as Rule;
@@ -143,37 +142,6 @@ const maxPool: Rule = (b, node, gradients, context) => {
     return plain('MaxPool')(b, node, gradients, context);
   return [() => affine(b, b.op('AveragePool', [dY], { kernel_shape: ints([count, 1]) }, { dims: b.dims(x) }), count)];
 };
-
-const conv: Rule = (b, node, gradients, context) => {
-  const otherwise = plain('Conv')(b, node, gradients, context);
-  const [x, w, dY] = [node.inputs[0]!, node.inputs[1]!, gradients[0]];
-  const strided = dY === undefined ? undefined : stridedInput(b, node, x, w, dY);
-  return strided === undefined ? otherwise : [strided, ...otherwise.slice(1)];
-};
-
-/** The input's gradient of a depthwise or 1 x 1 convolution with strides, by zeros between the elements of dY. */
-function stridedInput(b: GraphBuilder, node: Node, x: ValueName, w: ValueName, dY: ValueName) {
-  const [from, to, [outputs, perGroup]] = [spatial(b, x), spatial(b, dY), b.dims(w) ?? []];
-  const constant = b.isConstant(w) && typeof outputs === 'number' && typeof perGroup === 'number';
-  if (from === undefined || to === undefined || !constant || !canBeBlocked(b, x) || !canBeBlocked(b, dY))
-    return undefined;
-  const g = geometry(b, node);
-  const [down, right] = g.strides as [number, number];
-  if (g.kernel === undefined || (down === 1 && right === 1) || g.dilations.some((each) => each !== 1)) return undefined;
-  const stuffed = [to[0] * down, to[1] * right] as const;
-  const unit = { ...g, strides: [1, 1] };
-  if (g.kernel.every((size) => size === 1) && g.pads.every((pad) => pad === 0) && g.group === 1) {
-    if (stuffed[0] !== from[0] || stuffed[1] !== from[1]) return undefined;
-    const thin = b.dims(dY)!.map((dim, axis) => (axis === 1 ? perGroup : dim));
-    return () => stuff(b, b.conv(dY, flipKernel(b, w, g.kernel!, g), unit, thin), [down, right]);
-  }
-  if (perGroup !== 1 || outputs !== g.group) return undefined;
-  const begins = g.kernel.map((size, axis) => size - 1 - g.pads[axis]!);
-  const ends = g.kernel.map((size, axis) => from[axis]! - stuffed[axis]! - begins[axis]! + size - 1);
-  if ([...begins, ...ends].some((pad) => pad < 0)) return undefined;
-  const pads = [...begins, ...ends];
-  return () => b.conv(stuff(b, dY, [down, right]), flipKernel(b, w, g.kernel!, g), { ...unit, pads }, b.dims(x));
-}
 
 /** For programs that run on onnxruntime's CPU provider. */
 export const BLOCKED_RULES: RuleTable = {
