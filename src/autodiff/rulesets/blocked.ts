@@ -13,7 +13,7 @@
  *   windows with one pixel in each;
  * - large values once more instead of keeping them since the forward pass (again.ts);
  * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
- *   would leave the layout and be slower.
+ *   would leave the layout and be slower; those of other convolutions by phases (strided.ts).
  */
 import { GraphBuilder, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
