@@ -8,7 +8,7 @@ import { PROVIDER_NAMES, RunError } from './session.ts';
 import type { Provider, RunOptions, Session, SessionOptions } from './session.ts';
 
 /** Bump when a compiled program of an older version must not be used any more. */
-const PROGRAM_FORMAT = 17;
+const PROGRAM_FORMAT = 18;
 
 const ROWS_APART = 'rows-apart';
 

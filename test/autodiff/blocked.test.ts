@@ -76,6 +76,24 @@ const NETS: Readonly<Record<string, Model>> = {
       ['v', randomWeight([32, 32, 1, 1], 5)],
     ],
   ),
+  'a hard swish': net([makeNode('HardSwish', ['a'], ['m']), conv('m', 'c', 'w')], 'c', [
+    ['w', randomWeight([32, 32, 1, 1], 3)],
+  ]),
+  'squeeze and excitation of a hard swish by a hard sigmoid': net(
+    [
+      makeNode('HardSwish', ['a'], ['z']),
+      makeNode('GlobalAveragePool', ['z'], ['p']),
+      conv('p', 'q', 'w'),
+      makeNode('HardSigmoid', ['q'], ['g'], { alpha: float(1 / 6) }),
+      makeNode('Mul', ['g', 'z'], ['m']),
+      conv('m', 'c', 'v'),
+    ],
+    'c',
+    [
+      ['w', randomWeight([32, 32, 1, 1], 4)],
+      ['v', randomWeight([32, 32, 1, 1], 5)],
+    ],
+  ),
   'batch normalization between rectifiers': net(
     [
       makeNode('Relu', ['a'], ['r']),
@@ -129,6 +147,34 @@ const POOLED = net(
   'c',
   [['w', randomWeight([32, 32, 1, 1], 12)]],
 );
+
+/** Strides, kernel, padding at the begin and end of each axis, size of the picture; and whether phases make it up. */
+const STRIDED = (
+  [
+    [[2, 2], 3, [1, 1, 1, 1], 8, true],
+    [[2, 2], 2, [0, 0, 0, 0], 8, true],
+    [[2, 2], 4, [1, 1, 1, 1], 8, true],
+    [[2, 2], 7, [3, 3, 3, 3], 8, true],
+    [[2, 2], 3, [0, 1, 1, 0], 8, true],
+    [[3, 3], 3, [0, 0, 0, 0], 9, true],
+    [[2, 1], 3, [1, 1, 1, 1], 8, true],
+    // A phase that the next element alone reaches, a kernel smaller than the strides, a picture that is no multiple of them.
+    [[3, 3], 3, [1, 1, 1, 1], 9, false],
+    [[3, 3], 2, [0, 0, 0, 0], 9, false],
+    [[2, 2], 3, [1, 1, 1, 1], 9, false],
+    [[2, 2], 3, [0, 0, 0, 0], 8, false],
+  ] as const
+).map(([strides, kernel, pads, size, byPhases]) => ({
+  name: `a convolution with strides ${strides.join(' and ')}, kernel ${kernel}, padding ${pads.join(' ')}, ${size} pixels`,
+  byPhases,
+  model: net(
+    [conv('a', 'c', 'w', { strides: ints([...strides]), pads: ints([...pads]) })],
+    'c',
+    [['w', randomWeight([48, 32, kernel, kernel], 13)]],
+    size,
+  ),
+}));
+const STRIDED_NETS = STRIDED.map(({ name, model }) => [name, model] as const);
 
 /** Large enough for the backward pass to compute values again, and the values it then still reads of the forward pass. */
 const LARGE_NETS: Readonly<Record<string, readonly [Model, readonly string[]]>> = {
@@ -202,17 +248,82 @@ const blocked = (model: Model) =>
 
 const POOLING = ['a maximum over rectified windows', POOLED] as const;
 
-test.each([...Object.entries(NETS), ...LARGE, POOLING])('%s has the gradient of the plain rules', async (_, model) => {
-  const size = model.graph.inputs[0]!.dims![2] as number;
-  const feeds = { x: randomTensor([2, 3, size, size], 12) };
-  const [plain, own] = [
-    await runModel(gradientOf(normalizeModel(model), GRADIENT_RULES), feeds),
-    await runModel(blocked(model), feeds),
-  ].map((results) => results['gradient']!.data as Float32Array);
-  const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
-  expect(largest).toBeGreaterThan(0);
-  expect(difference).toBeLessThan(1e-5 * largest);
+test.each([...Object.entries(NETS), ...STRIDED_NETS, ...LARGE, POOLING])(
+  '%s has the gradient of the plain rules',
+  async (_, model) => {
+    const size = model.graph.inputs[0]!.dims![2] as number;
+    const feeds = { x: randomTensor([2, 3, size, size], 12) };
+    const [plain, own] = [
+      await runModel(gradientOf(normalizeModel(model), GRADIENT_RULES), feeds),
+      await runModel(blocked(model), feeds),
+    ].map((results) => results['gradient']!.data as Float32Array);
+    const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
+    expect(largest).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(1e-5 * largest);
+  },
+);
+
+test.each([...Object.entries(NETS), ...STRIDED_NETS])(
+  '%s has the second derivatives of the plain rules',
+  async (_, model) => {
+    const size = model.graph.inputs[0]!.dims![2] as number;
+    const second = (given: Model, rules: RuleTable) => {
+      const b = new GraphBuilder(given);
+      b.setOutputs([]);
+      const first = appendGradients(b, { of: 'y', wrt: ['x'], seed: b.mul('y', 'y'), rules }).get('x')!;
+      b.addOutput(appendGradients(b, { of: first, wrt: ['x'], seed: first, rules }).get('x')!, 'gradient');
+      return runModel(pruneModel(b.build()), { x: randomTensor([2, 3, size, size], 12) });
+    };
+    const [plain, own] = [
+      await second(normalizeModel(model), GRADIENT_RULES),
+      await second(prepareFor({ set: 'blocked' }, normalizeModel(model), ['x', 'y']), BLOCKED_RULES),
+    ].map((results) => results['gradient']!.data as Float32Array);
+    const largest = plain!.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = own!.reduce((most, value, at) => Math.max(most, Math.abs(value - plain![at]!)), 0);
+    expect(largest).toBeGreaterThan(0);
+    expect(difference).toBeLessThan(1e-5 * largest);
+  },
+);
+
+test.each(STRIDED)('$name is differentiated by phases: $byPhases', ({ model, byPhases }) => {
+  const { nodes } = blocked(model).graph;
+  const moved = nodes.filter(({ operator }) => operator === 'ConvTranspose');
+  expect(moved.map(({ attributes }) => attributes['group'])).toEqual(byPhases ? [int(32)] : [int(1)]);
+  expect(nodes.some(({ operator }) => operator === 'Unsqueeze')).toBe(byPhases);
+});
+
+test('a hard swish has its slopes at both ends, next to them and far away', async () => {
+  const slopes: readonly (readonly [number, number])[] = [
+    [-1e30, 0],
+    [-3 - 2 ** -22, 0],
+    [-3, 0],
+    [-3 + 2 ** -22, -1 / 2],
+    [-1, 1 / 6],
+    [0, 1 / 2],
+    [3 - 2 ** -22, 3 / 2],
+    [3, 1],
+    [3 + 2 ** -22, 1],
+    [1e30, 1],
+  ];
+  const one = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 16, 1, slopes.length] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
+      makeNode('HardSwish', ['a'], ['m']),
+      makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
+    ],
+    initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
+  });
+  const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(one), ['x', 'y']));
+  b.setOutputs([]);
+  const seed = b.onesLike('y');
+  b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
+  const data = Float32Array.from({ length: 16 * slopes.length }, (_, at) => slopes[at % slopes.length]![0]);
+  const x = { type: 'float32', dims: [1, 16, 1, slopes.length], data } as const;
+  const found = (await runModel(pruneModel(b.build()), { x }))['gradient']!.data as Float32Array;
+  found.forEach((value, at) => expect(value).toBeCloseTo(slopes[at % slopes.length]![1], 6));
 });
 
 test('what comes before a maximum over windows is not kept for the backward pass', () => {

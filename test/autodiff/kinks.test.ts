@@ -15,6 +15,7 @@ const KINKS: [string, Case, number[][]][] = [
   ['Elu takes its lower branch at 0', one('Elu', '', [at([0])], { alpha: float(0.5) }), [[0.5]]],
   ['ThresholdedRelu is flat at its threshold', one('ThresholdedRelu', '', [at([1, 1.5])]), [[0, 1]]],
   ['HardSigmoid is flat at both ends', one('HardSigmoid', '', [at([-1, 0, 1])], { alpha: float(0.5) }), [[0, 0.5, 0]]],
+  ['HardSwish is flat up to -3, and the identity from 3 on', one('HardSwish', '', [at([-3, 3])]), [[0, 1]]],
   ['Abs has slope 0 at 0', one('Abs', '', [at([-1, 0, 1])]), [[-1, 0, 1]]],
   [
     'Clip passes the gradient on at both of its bounds',

@@ -89,10 +89,10 @@ export const activation = {
     const inside = b.and(b.greater(y, b.scalar(0, y)), b.less(y, b.scalar(1, y)));
     return gate(b, inside, scale(b, floatAttribute(node, 'alpha', 0.2), dY));
   }),
-  // x max(0, min(1, x / 6 + 1/2)): 0 below -3, 1 above 3, x / 3 + 1/2 between
+  // x max(0, min(1, x / 6 + 1/2)): 0 up to -3, 1 from 3 on, x / 3 + 1/2 between
   HardSwish: unary((b, x, _y, dY) => {
     const middle = b.mul(dY, b.add(scale(b, 1 / 3, x), b.scalar(0.5, x)));
-    return b.where(b.less(x, b.scalar(-3, x)), b.scalar(0, dY), b.where(b.greater(x, b.scalar(3, x)), dY, middle));
+    return gate(b, b.greater(x, b.scalar(-3, x)), b.where(b.less(x, b.scalar(3, x)), middle, dY));
   }),
   // x tanh(softplus(x)): t + x (1 - t^2) sigmoid(x)
   Mish: unary((b, x, _y, dY) => {

@@ -3,7 +3,7 @@
  * elementwise between them. Any other operator gets a copy of the tensor in the plain layout. Which values lie in blocks
  * is found here as onnxruntime finds it; a mistake would cost time, never a wrong number.
  */
-import { int, ints, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import { float, int, ints, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
 
 /** Channels of a depthwise convolution must fill whole blocks: of 8 or 16, by the processor. */
@@ -45,6 +45,7 @@ function made(b: GraphBuilder, node: Node, ask: (name: ValueName) => boolean): b
     case 'Relu':
     case 'Sigmoid':
     case 'HardSigmoid':
+    case 'HardSwish':
     case 'Gelu':
     case 'Tanh':
     case 'BatchNormalization':
@@ -104,6 +105,17 @@ export function affine(b: GraphBuilder, x: ValueName, factor: number, shift = 0)
   if (shift !== 0) inputs.push(b.constant('float32', [channels], fill(shift)));
   return b.op('Conv', inputs, { group: int(channels), kernel_shape: ints([1, 1]) }, { dims: b.dims(x) });
 }
+
+/** So steep that a hard sigmoid is a step. A power of two keeps products exact. */
+export const HUGE = 2 ** 100;
+
+/** 1 where factor * x + shift is positive, 0 where it is 0 or less. */
+export function step(b: GraphBuilder, x: ValueName, factor: number, shift: number): ValueName {
+  return b.op('HardSigmoid', [x], { alpha: float(factor * HUGE), beta: float(shift * HUGE) });
+}
+
+/** Whether masks made of a value stay in blocks. */
+export const stays = (b: GraphBuilder, value: ValueName): boolean => canBeBlocked(b, value) && inBlocks(b, value);
 
 /** The value in blocks, brought there where it lies otherwise. */
 export const enter = (b: GraphBuilder, x: ValueName): ValueName => (inBlocks(b, x) ? x : affine(b, x, 1));

@@ -13,43 +13,34 @@
  *   windows with one pixel in each;
  * - large values once more instead of keeping them since the forward pass (again.ts);
  * - strides of depthwise and 1 x 1 convolutions, as zeros between the gradient's elements, where a transposed convolution
- *   would leave the layout and be slower.
+ *   would leave the layout and be slower; those of other convolutions by phases (strided.ts).
  */
-import { GraphBuilder, float, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
+import { GraphBuilder, floatAttribute, ints, pruneModel } from '../../onnx/index.ts';
 import type { Model, Node, ValueName } from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { GRADIENT_RULES } from '../rules/index.ts';
-import { flipKernel, geometry } from '../rules/convolution.ts';
 import { again } from './again.ts';
 import { gatedByErf, gatedByErfGradient } from './feed-forward.ts';
 import { geluOf, geluGradient } from './gelu.ts';
+import { hardSigmoid, hardSwish } from './hard.ts';
 import { TRANSFORMER_RULES } from './transformer.ts';
 import {
   affine,
   canBeBlocked,
   enter,
-  inBlocks,
   repeatsRow,
   rowSize,
   spatial,
   spread,
   spreadFactors,
-  stuff,
+  stays,
+  step,
 } from './blocked-layout.ts';
+import { conv } from './strided.ts';
 import { SILU_DOMAIN, gatedAt, silu, siluNode, siluProducts } from './silu.ts';
 
-const HUGE = 2 ** 100;
-
-/** 1 where factor * y + shift is positive, 0 where it is 0 or less. */
-function step(b: GraphBuilder, y: ValueName, factor: number, shift: number): ValueName {
-  return b.op('HardSigmoid', [y], { alpha: float(factor * HUGE), beta: float(shift * HUGE) });
-}
-
 const plain = (operator: keyof typeof GRADIENT_RULES): Rule => GRADIENT_RULES[operator] as Rule;
-
-/** Whether masks made of a value stay in blocks. */
-const stays = (b: GraphBuilder, value: ValueName) => canBeBlocked(b, value) && inBlocks(b, value);
 
 /**
  * dY times 1 or 0: less time than the Where of the plain rules takes (bench/README.md). An infinity that meets a 0 here makes
@@ -167,37 +158,6 @@ const maxPool: Rule = (b, node, gradients, context) => {
   return [() => affine(b, b.op('AveragePool', [dY], { kernel_shape: ints([count, 1]) }, { dims: b.dims(x) }), count)];
 };
 
-const conv: Rule = (b, node, gradients, context) => {
-  const otherwise = plain('Conv')(b, node, gradients, context);
-  const [x, w, dY] = [node.inputs[0]!, node.inputs[1]!, gradients[0]];
-  const strided = dY === undefined ? undefined : stridedInput(b, node, x, w, dY);
-  return strided === undefined ? otherwise : [strided, ...otherwise.slice(1)];
-};
-
-/** The input's gradient of a depthwise or 1 x 1 convolution with strides, by zeros between the elements of dY. */
-function stridedInput(b: GraphBuilder, node: Node, x: ValueName, w: ValueName, dY: ValueName) {
-  const [from, to, [outputs, perGroup]] = [spatial(b, x), spatial(b, dY), b.dims(w) ?? []];
-  const constant = b.isConstant(w) && typeof outputs === 'number' && typeof perGroup === 'number';
-  if (from === undefined || to === undefined || !constant || !canBeBlocked(b, x) || !canBeBlocked(b, dY))
-    return undefined;
-  const g = geometry(b, node);
-  const [down, right] = g.strides as [number, number];
-  if (g.kernel === undefined || (down === 1 && right === 1) || g.dilations.some((each) => each !== 1)) return undefined;
-  const stuffed = [to[0] * down, to[1] * right] as const;
-  const unit = { ...g, strides: [1, 1] };
-  if (g.kernel.every((size) => size === 1) && g.pads.every((pad) => pad === 0) && g.group === 1) {
-    if (stuffed[0] !== from[0] || stuffed[1] !== from[1]) return undefined;
-    const thin = b.dims(dY)!.map((dim, axis) => (axis === 1 ? perGroup : dim));
-    return () => stuff(b, b.conv(dY, flipKernel(b, w, g.kernel!, g), unit, thin), [down, right]);
-  }
-  if (perGroup !== 1 || outputs !== g.group) return undefined;
-  const begins = g.kernel.map((size, axis) => size - 1 - g.pads[axis]!);
-  const ends = g.kernel.map((size, axis) => from[axis]! - stuffed[axis]! - begins[axis]! + size - 1);
-  if ([...begins, ...ends].some((pad) => pad < 0)) return undefined;
-  const pads = [...begins, ...ends];
-  return () => b.conv(stuff(b, dY, [down, right]), flipKernel(b, w, g.kernel!, g), { ...unit, pads }, b.dims(x));
-}
-
 /** For programs that run on onnxruntime's CPU provider. */
 export const BLOCKED_RULES: RuleTable = {
   ...GRADIENT_RULES,
@@ -206,6 +166,8 @@ export const BLOCKED_RULES: RuleTable = {
   Clip: clip,
   Mul: mul,
   Sigmoid: sigmoid,
+  HardSigmoid: hardSigmoid,
+  HardSwish: hardSwish,
   BatchNormalization: batchNorm,
   GlobalAveragePool: globalAveragePool,
   MaxPool: maxPool,
