@@ -69,11 +69,20 @@ export function sizeOf(dims: readonly number[]): number {
   return size;
 }
 
+/** Of a float32: all bits of its exponent, which are set in NaN and infinities alone. */
+const EXPONENT = 0x7f800000;
+
 /**
  * The index of the first number that is NaN or infinite, -1 for none. A loop, where `findIndex` would call a function for each
- * of a picture's 150 thousand numbers.
+ * of a picture's 150 thousand numbers; and over the bits of float32, which takes half the time: some explanations take no longer
+ * than a pass of a small model.
  */
 export function firstNotFinite(numbers: Float32Array | Float64Array): number {
+  if (numbers instanceof Float32Array) {
+    const bits = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+    for (let index = 0; index < bits.length; index++) if ((bits[index]! & EXPONENT) === EXPONENT) return index;
+    return -1;
+  }
   for (let index = 0; index < numbers.length; index++) if (!Number.isFinite(numbers[index])) return index;
   return -1;
 }
