@@ -69,7 +69,9 @@ export async function startStudio(options: StudioOptions = {}): Promise<RunningS
       await bind(0);
     });
   } catch (error) {
-    throw new UserError(`cannot listen on ${host}: ${(error as Error).message}`, { cause: error });
+    const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    const reason = taken ? `port ${options.port} is in use, give another or none` : (error as Error).message;
+    throw new UserError(`cannot listen on ${host}: ${reason}`, { cause: error });
   }
   const { port } = server.address() as AddressInfo;
   const ended = new AbortController();

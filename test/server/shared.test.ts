@@ -22,6 +22,12 @@ function explain(signal?: AbortSignal): Promise<Response> {
   });
 }
 
+it('a port that is taken is said in one line, with what to do', async () => {
+  await expect(startStudio({ port: studio.port })).rejects.toThrow(
+    `cannot listen on 127.0.0.1: port ${studio.port} is in use, give another or none`,
+  );
+});
+
 it('a page that hangs up does not fail the job of another', { timeout: 120_000 }, async () => {
   const controller = new AbortController();
   const first = explain().then((response) => response.text());
