@@ -56,9 +56,11 @@ const pool: Decomposition = (b, node) => {
   const room = lengths.map((length, axis) => length + pads[axis]! + pads[axis + lengths.length]!);
   // Where pads count, the kernel divides by what it cut off, too.
   const cuts = intAttribute(node, 'count_include_pad', 0) === 0;
-  const kernel = given.map((size, axis) =>
-    cuts && strides[axis]! > 1 && dilations[axis] === 1 ? Math.min(size, room[axis]!) : size,
-  );
+  const kernel = given.map((size, axis) => {
+    const longest = room[axis]!;
+    const isCut = cuts && strides[axis]! > 1 && dilations[axis] === 1 && longest > 0 && longest < size;
+    return isCut ? longest : size;
+  });
   const ceil = intAttribute(node, 'ceil_mode', 0) === 1;
   const hangsOver = lengths.some((length, axis) => {
     const [floor, up] = [false, true].map((mode) =>
