@@ -42,28 +42,40 @@ const resize: Decomposition = (b, node) => {
 };
 
 /**
- * Pools with ceil_mode whose last window would begin behind the input: the kernel leaves it out, shape inference before opset 22
- * counts it. Where no axis has a window that hangs over, the lengths are those without ceil_mode.
+ * Pools whose last window would begin behind the input: the kernel leaves it out, shape inference before opset 22 counts it.
+ * Where no axis has a window that hangs over, the lengths are those without ceil_mode. And windows longer than the input, which
+ * with a stride above 1 the kernel cuts off, while inference finds none: they are made as long as the input.
  */
 const pool: Decomposition = (b, node) => {
   const lengths = b.dims(node.inputs[0]!)?.slice(2);
-  const kernel = intsAttribute(node, 'kernel_shape');
-  if (intAttribute(node, 'ceil_mode', 0) !== 1 || !isStatic(lengths) || kernel?.length !== lengths.length)
-    return undefined;
+  const given = intsAttribute(node, 'kernel_shape');
+  if (!isStatic(lengths) || given?.length !== lengths.length) return undefined;
   const of = (name: string, fallback: number, count = lengths.length) =>
     intsAttribute(node, name) ?? Array<number>(count).fill(fallback);
   const [strides, dilations, pads] = [of('strides', 1), of('dilations', 1), of('pads', 0, 2 * lengths.length)];
-  const hangsOver = lengths.some((length, axis) => {
-    const [begin, end] = [pads[axis]!, pads[axis + lengths.length]!];
-    const [floor, ceil] = [false, true].map((up) =>
-      windowLength(length, kernel[axis]!, strides[axis]!, dilations[axis]!, begin + end, up, begin),
-    );
-    return floor !== ceil;
+  const room = lengths.map((length, axis) => length + pads[axis]! + pads[axis + lengths.length]!);
+  // Where pads count, the kernel divides by what it cut off, too.
+  const cuts = intAttribute(node, 'count_include_pad', 0) === 0;
+  const kernel = given.map((size, axis) => {
+    const longest = room[axis]!;
+    const isCut = cuts && strides[axis]! > 1 && dilations[axis] === 1 && longest > 0 && longest < size;
+    return isCut ? longest : size;
   });
-  if (hangsOver) return undefined;
-  const { ceil_mode: _, ...attributes } = node.attributes;
-  const operator = node.operator === 'MaxPool' ? 'MaxPool' : 'AveragePool';
-  return b.emit(operator, node.inputs, attributes, { outputs: node.outputs.length });
+  const ceil = intAttribute(node, 'ceil_mode', 0) === 1;
+  const hangsOver = lengths.some((length, axis) => {
+    const [floor, up] = [false, true].map((mode) =>
+      windowLength(length, kernel[axis]!, strides[axis]!, dilations[axis]!, room[axis]! - length, mode, pads[axis]),
+    );
+    return floor !== up;
+  });
+  if (kernel.join() === given.join() && (!ceil || hangsOver)) return undefined;
+  const { ceil_mode, ...attributes } = node.attributes;
+  return b.emit(
+    node.operator === 'MaxPool' ? 'MaxPool' : 'AveragePool',
+    node.inputs,
+    { ...attributes, kernel_shape: ints(kernel), ceil_mode: hangsOver ? ceil_mode : undefined },
+    { outputs: node.outputs.length },
+  );
 };
 
 const DISPUTED = new Map([

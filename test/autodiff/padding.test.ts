@@ -1,7 +1,7 @@
 /** Automatic padding where the input's size shows only at run time. */
 import { expect, test } from 'vitest';
 import { differentiate } from '../../src/autodiff/index.ts';
-import { UserError, ints, normalizeModel, numbersToData, sizeOf, string } from '../../src/onnx/index.ts';
+import { UserError, ints, normalizeModel, numbersToData, numbersWeight, sizeOf, string } from '../../src/onnx/index.ts';
 import { chance, makeModel, makeNode, runModel } from '../models.ts';
 
 const random = chance(5);
@@ -55,4 +55,20 @@ test('other operators with automatic padding say that they need the size', () =>
   const make = () => differentiate(normalizeModel(model), { of: 'y', wrt: ['x'] });
   expect(make).toThrow(UserError);
   expect(make).toThrow('automatic padding has a gradient only for inputs of known size');
+});
+
+test('an axis that a broken file names and that there is not is refused in one line', () => {
+  const model = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: [2, 3] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [makeNode('Slice', ['x', 'zero', 'one', 'axis'], ['y'])],
+    initializers: [
+      ['zero', numbersWeight('int64', [1], [0])],
+      ['one', numbersWeight('int64', [1], [1])],
+      ['axis', numbersWeight('int64', [1], [2 ** 40])],
+    ],
+  });
+  expect(() => differentiate(model, { of: 'y', wrt: ['x'] })).toThrow(
+    /^Slice "Slice_y": its input of 2 axes has no axis/,
+  );
 });

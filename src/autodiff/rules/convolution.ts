@@ -15,6 +15,10 @@ export function geometry(b: GraphBuilder, node: Node): Geometry {
   requireExplicitPadding(node);
   const kernel = intsAttribute(node, 'kernel_shape') ?? b.dims(node.inputs[1]!)?.slice(2);
   const rank = b.rank(node.inputs[0]!) - 2;
+  if (rank < 0)
+    throw new UserError(
+      `${node.operator} "${nodeLabel(node)}": its input of ${rank + 2} axes has no batch and channels`,
+    );
   return {
     kernel: isStatic(kernel) ? kernel : undefined,
     rank,

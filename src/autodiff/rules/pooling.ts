@@ -72,17 +72,25 @@ function windowShare(
   like: ValueName,
 ): ValueName {
   const full = kernel.reduce((left, right) => left * right, 1);
-  const padded = pads.some((pad) => pad > 0) && intAttribute(node, 'count_include_pad', 0) === 0;
+  const included = intAttribute(node, 'count_include_pad', 0) === 1;
+  const padded = pads.some((pad) => pad > 0) && !included;
   const ceil = intAttribute(node, 'ceil_mode', 0) === 1;
-  if (!padded && !ceil) return b.scalar(1 / full, like);
   const rank = kernel.length;
-  const padWidths = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
-  // Ones where there is input, zeros where there is padding or nothing: their sum over a window is the count.
   const strides = intsAttribute(node, 'strides') ?? Array<number>(rank).fill(1);
   const dilations = intsAttribute(node, 'dilations') ?? Array<number>(rank).fill(1);
+  const spans = kernel.map((size, axis) => dilations[axis]! * (size - 1) + 1);
+  // An input that is shorter than a window, which is then cut off: not with a stride of 1, and not in the count where pads count.
+  const fits = spans.every((span, axis) => {
+    const length = b.dims(x)?.[axis + 2];
+    if (included || strides[axis] === 1) return true;
+    return typeof length === 'number' && length + pads[axis]! + pads[axis + rank]! >= span;
+  });
+  if (!padded && !ceil && fits) return b.scalar(1 / full, like);
+  const padWidths = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
+  // Ones where there is input, zeros where there is padding or nothing: their sum over a window is the count.
   const map = b.slice(x, b.int64s([0, 0]), b.int64s([1, 1]), [0, 1]);
   const ones = padded ? b.pad(b.onesLike(map), b.int64s(padWidths)) : b.onesLike(b.pad(map, b.int64s(padWidths)));
-  const extra = ceil ? strides : strides.map(() => 0);
+  const extra = strides.map((stride, axis) => (ceil || !fits ? Math.max(stride, spans[axis]!) : 0));
   const extended = b.pad(ones, b.int64s([...Array<number>(rank + 2).fill(0), 0, 0, ...extra]));
   const kernelOnes = b.constant(b.type(x), [1, 1, ...kernel], Array<number>(full).fill(1));
   const counts = b.conv(extended, kernelOnes, { strides, dilations, pads: Array<number>(2 * rank).fill(0), group: 1 });

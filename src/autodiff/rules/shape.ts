@@ -1,6 +1,15 @@
 /** Operators that move elements without changing them: each gradient moves them back. */
 import type { GraphBuilder, Node, ValueName } from '../../onnx/index.ts';
-import { int, intAttribute, intsAttribute, isStatic, string, stringAttribute } from '../../onnx/index.ts';
+import {
+  UserError,
+  int,
+  intAttribute,
+  intsAttribute,
+  isStatic,
+  nodeLabel,
+  string,
+  stringAttribute,
+} from '../../onnx/index.ts';
 import { unbroadcast } from '../broadcasting.ts';
 import type { Pullback, Rule } from '../rule.ts';
 import { rule } from '../rule.ts';
@@ -113,6 +122,7 @@ const slice = rule((b, node, dY) => [
     const steps = stepsInput ? b.numbers(stepsInput) : axes?.map(() => 1);
     if (axes === undefined || steps === undefined || b.dims(x) === undefined) return pickedBack(b, node, dY);
     const [y, rank] = [node.outputs[0]!, b.rank(x)];
+    refuseOthers(node, axes, rank);
     let gradient = dY;
     // Axes of known lengths are padded all at once: onnxruntime cannot optimise a Pad of a Pad before a convolution.
     const known = Array<number>(2 * rank).fill(0);
@@ -135,6 +145,13 @@ const slice = rule((b, node, dY) => [
     return known.every((pad) => pad === 0) ? gradient : b.pad(gradient, b.int64s(known), b.dims(x));
   },
 ]);
+
+/** A broken file may name axes that there are not. */
+function refuseOthers(node: Node, axes: readonly number[], rank: number): void {
+  const other = axes.find((axis) => axis < -rank || axis >= rank);
+  if (other !== undefined)
+    throw new UserError(`${node.operator} "${nodeLabel(node)}": its input of ${rank} axes has no axis ${other}`);
+}
 
 /** Where a slice begins, as ONNX clamps it: negative starts count from the end. */
 function sliceStart(b: GraphBuilder, x: ValueName, starts: ValueName, index: number, axis: number): ValueName {
@@ -247,11 +264,14 @@ const pad = rule((b, node, dY) => [
 ]);
 
 /** The axes that are padded, counted from the front; undefined where only the graph itself will know them. */
-function paddedAxes(b: GraphBuilder, { inputs }: Node): readonly number[] | undefined {
+function paddedAxes(b: GraphBuilder, node: Node): readonly number[] | undefined {
+  const { inputs } = node;
   const rank = b.dims(inputs[0]!)?.length;
   if (rank === undefined) return undefined;
   if (!inputs[3]) return Array.from({ length: rank }, (_, axis) => axis);
-  return b.numbers(inputs[3])?.map((axis) => (axis < 0 ? axis + rank : axis));
+  const axes = b.numbers(inputs[3]);
+  if (axes !== undefined) refuseOthers(node, axes, rank);
+  return axes?.map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
 /** The part of a padded tensor that is not padding. */

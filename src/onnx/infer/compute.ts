@@ -33,7 +33,8 @@ export function windowLength(
 ): Dim {
   if (typeof size !== 'number') return stride === 1 && pads === dilation * (kernel - 1) ? size : undefined;
   const span = size + pads - (dilation * (kernel - 1) + 1);
-  if (!ceil) return Math.floor(span / stride) + 1;
+  // Towards zero, as onnxruntime divides: where a stride is wider than what a window lacks, it is cut off at the end.
+  if (!ceil) return Math.trunc(span / stride) + 1;
   const count = Math.ceil(span / stride) + 1;
   // A last window that would start in the padding behind the input is left out.
   return (count - 1) * stride >= size + begin ? count - 1 : count;

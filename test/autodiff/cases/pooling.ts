@@ -48,6 +48,13 @@ const both = (operator: string): Case[] => [
   }),
   pool(operator, 'in one dimension', { x: [2, 2, 7], kernel_shape: [3], strides: [2] }),
   pool(operator, 'in three dimensions', { x: [1, 1, 3, 4, 3], kernel_shape: [2, 2, 2], strides: [1, 2, 1] }),
+  pool(operator, 'with a window longer than the input', { x: [1, 2, 6, 1], kernel_shape: [2, 2], strides: [2, 3] }),
+  pool(operator, 'with a window longer than the input and its pads', {
+    x: [1, 2, 1, 6],
+    kernel_shape: [3, 2],
+    strides: [3, 1],
+    pads: [1, 0, 0, 0],
+  }),
   pool(operator, 'with dilations', { x: [1, 2, 6, 6], kernel_shape: [2, 2], dilations: [2, 3], opset: 19 }),
   pool(operator, 'SAME_UPPER', { x: [1, 1, 5, 4], kernel_shape: [3, 2], strides: [2, 2], auto_pad: 'SAME_UPPER' }),
   pool(operator, 'SAME_LOWER', { x: [1, 1, 5, 4], kernel_shape: [2, 2], auto_pad: 'SAME_LOWER' }),
