@@ -17,7 +17,7 @@ import {
   readModel,
   writeModel,
 } from '../../src/onnx/index.ts';
-import type { Attribute, Model, Node, Weight } from '../../src/onnx/index.ts';
+import type { Attribute, DenseTensor, Model, Node, Weight } from '../../src/onnx/index.ts';
 import { randomTensor, randomWeight } from '../handmade.ts';
 import { makeModel, makeNode, runModel } from '../models.ts';
 
@@ -293,6 +293,25 @@ test.each(STRIDED)('$name is differentiated by phases: $byPhases', ({ model, byP
   expect(nodes.some(({ operator }) => operator === 'Unsqueeze')).toBe(byPhases);
 });
 
+/** The gradient of the sum of an activation from a to m, in blocks, at each element of x, [1, 16, ...]. */
+async function slopesAt(x: DenseTensor, activation: readonly Node[]): Promise<Float32Array> {
+  const between = makeModel({
+    inputs: [{ name: 'x', type: 'float32', dims: ['batch', ...x.dims.slice(1)] }],
+    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
+    nodes: [
+      makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
+      ...activation,
+      makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
+    ],
+    initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
+  });
+  const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(between), ['x', 'y']));
+  b.setOutputs([]);
+  const seed = b.onesLike('y');
+  b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
+  return (await runModel(pruneModel(b.build()), { x }))['gradient']!.data as Float32Array;
+}
+
 test('a hard swish has its slopes at both ends, next to them and far away', async () => {
   const slopes: readonly (readonly [number, number])[] = [
     [-1e30, 0],
@@ -306,23 +325,9 @@ test('a hard swish has its slopes at both ends, next to them and far away', asyn
     [3 + 2 ** -22, 1],
     [1e30, 1],
   ];
-  const one = makeModel({
-    inputs: [{ name: 'x', type: 'float32', dims: ['batch', 16, 1, slopes.length] }],
-    outputs: [{ name: 'y', type: 'float32', dims: undefined }],
-    nodes: [
-      makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
-      makeNode('HardSwish', ['a'], ['m']),
-      makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
-    ],
-    initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
-  });
-  const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(one), ['x', 'y']));
-  b.setOutputs([]);
-  const seed = b.onesLike('y');
-  b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
   const data = Float32Array.from({ length: 16 * slopes.length }, (_, at) => slopes[at % slopes.length]![0]);
   const x = { type: 'float32', dims: [1, 16, 1, slopes.length], data } as const;
-  const found = (await runModel(pruneModel(b.build()), { x }))['gradient']!.data as Float32Array;
+  const found = await slopesAt(x, [makeNode('HardSwish', ['a'], ['m'])]);
   found.forEach((value, at) => expect(value).toBeCloseTo(slopes[at % slopes.length]![1], 6));
 });
 
@@ -449,26 +454,12 @@ describe('x sigmoid(x)', () => {
   });
 
   test.each([1, 8, 30, 1000])('has the slope that float64 gives it, for |x| up to %d', async (most) => {
-    const one = makeModel({
-      inputs: [{ name: 'x', type: 'float32', dims: ['batch', 16, 32, 32] }],
-      outputs: [{ name: 'y', type: 'float32', dims: undefined }],
-      nodes: [
-        makeNode('Conv', ['x', 'eye'], ['a'], { group: int(16) }),
-        makeNode('Sigmoid', ['a'], ['s']),
-        makeNode('Mul', ['a', 's'], ['m']),
-        makeNode('Conv', ['m', 'eye'], ['y'], { group: int(16) }),
-      ],
-      initializers: [['eye', numbersWeight('float32', [16, 1, 1, 1], Array<number>(16).fill(1))]],
-    });
-    const b = new GraphBuilder(prepareFor({ set: 'blocked' }, normalizeModel(one), ['x', 'y']));
-    b.setOutputs([]);
-    const seed = b.onesLike('y');
-    b.addOutput(appendGradients(b, { of: 'y', wrt: ['x'], seed, rules: BLOCKED_RULES }).get('x')!, 'gradient');
     const random = randomTensor([1, 16, 32, 32], 21);
     const x = (random.data as Float32Array).map((value) => value * most);
-    const found = (await runModel(pruneModel(b.build()), { x: { ...random, data: x } }))['gradient']!;
+    const gated = [makeNode('Sigmoid', ['a'], ['s']), makeNode('Mul', ['a', 's'], ['m'])];
+    const found = await slopesAt({ ...random, data: x }, gated);
     const sigmoid = (value: number) => 1 / (1 + Math.exp(-value));
-    (found.data as Float32Array).forEach((value, at) => {
+    found.forEach((value, at) => {
       const s = sigmoid(x[at]!);
       const slope = s * (1 + x[at]! * sigmoid(-x[at]!));
       // The sigmoid's own error, 2^-23 of 1, times x where it still has a slope.
